@@ -1,0 +1,26 @@
+"""The output folder of `edgekit build`, as packing and reporting find it."""
+
+from pathlib import Path
+
+import msgspec
+
+from edgekit.errors import InputError
+from edgekit.nouns import Artifact, Build
+
+
+def read_build(folder: Path) -> Build:
+    """The `build.json` of a build's output folder; raises InputError."""
+    path = folder / "build.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Build)
+    except (FileNotFoundError, NotADirectoryError):
+        raise InputError(
+            f"{folder}: no build.json in it; make one with: edgekit build edgekit.toml"
+        ) from None
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: {error}; build it again") from None
+
+
+def artifact_folder(out: Path, artifact: Artifact) -> Path:
+    """Where a build keeps the files of an artifact."""
+    return out / "cache" / "artifacts" / artifact.key

@@ -1,0 +1,110 @@
+"""The OCI records that a bundle is made of, and their media types (OCI image spec 1.1, CNCF model-spec)."""
+
+from typing import Annotated, Any, Final, Literal
+
+import msgspec
+
+from edgekit.errors import Refused
+from edgekit.files import digest_bytes
+
+INDEX: Final = "application/vnd.oci.image.index.v1+json"
+MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
+EMPTY = "application/vnd.oci.empty.v1+json"
+MODEL = "application/vnd.cncf.model.manifest.v1+json"
+MODEL_CONFIG = "application/vnd.cncf.model.config.v1+json"
+LAYER = "application/vnd.cncf.model.{kind}.v1.raw"
+DSSE = "application/vnd.dsse.envelope.v1+json"
+RELEASE = "application/vnd.edgekit.release.v1+json"
+EVIDENCE = "application/vnd.edgekit.evidence.v1+json"
+
+FILEPATH = "org.cncf.model.filepath"
+REF_NAME = "org.opencontainers.image.ref.name"
+BLAKE3 = "io.edgekit.blake3"
+VARIANT = "io.edgekit.variant"
+
+MAX_JSON = 4 << 20  # bytes of any one record
+Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+Size = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+
+
+class Record(
+    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
+):
+    """A JSON object of the layout. An unknown field is refused: it would be outside what we understood."""
+
+    def to_json(self) -> bytes:
+        """Canonical JSON."""
+        return msgspec.json.encode(self, order="sorted")
+
+
+class Platform(Record, frozen=True, kw_only=True):
+    """Where a variant runs."""
+
+    os: str
+    architecture: str
+
+
+class Descriptor(Record, frozen=True, kw_only=True):
+    """A blob: what it is, its digest and its size."""
+
+    media_type: str
+    digest: Digest
+    size: Size
+    artifact_type: str | None = None
+    platform: Platform | None = None
+    annotations: dict[str, str] = {}
+
+
+class Manifest(Record, frozen=True, kw_only=True):
+    """A variant, or an envelope attached to a `subject`."""
+
+    schema_version: Literal[2]
+    media_type: Literal["application/vnd.oci.image.manifest.v1+json"]
+    artifact_type: str
+    config: Descriptor
+    layers: list[Descriptor]
+    subject: Descriptor | None = None
+    annotations: dict[str, str] = {}
+
+
+class Index(Record, frozen=True, kw_only=True):
+    """The release (an index over its variants), and `index.json` (an index over everything)."""
+
+    schema_version: Literal[2]
+    media_type: Literal["application/vnd.oci.image.index.v1+json"]
+    manifests: list[Descriptor]
+    artifact_type: str | None = None
+    annotations: dict[str, str] = {}
+
+
+class Release(Record, frozen=True, kw_only=True):
+    """What a release signature says, as the payload of a DSSE envelope."""
+
+    model: str
+    version: str
+    index: Digest
+
+
+def describe(data: bytes, media_type: str, **more: Any) -> Descriptor:  # noqa: ANN401
+    """The descriptor of some bytes."""
+    return Descriptor(media_type=media_type, digest=digest_bytes(data), size=len(data), **more)
+
+
+def parse(data: bytes, kind: Any, what: str) -> Any:  # noqa: ANN401 - the kind's own type
+    """A record from bytes; raises Refused. Duplicate keys, like every other spelling than ours, are refused too."""
+    if len(data) > MAX_JSON:
+        raise Refused(f"{what}: larger than {MAX_JSON} bytes")
+    try:
+        record = msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        raise Refused(f"{what}: not what edgekit writes: {error}") from None
+    except RecursionError:
+        raise Refused(f"{what}: nested too deeply") from None
+    if msgspec.json.encode(record, order="sorted") != data:
+        raise Refused(f"{what}: not in canonical form")
+    return record
+
+
+def top_index(manifests: list[Descriptor]) -> bytes:
+    """index.json: the release first, then its signature, then the evidence."""
+    return Index(schema_version=2, media_type=INDEX, manifests=manifests).to_json()

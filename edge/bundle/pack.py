@@ -1,0 +1,183 @@
+"""Packing: the chosen variant with its evidence and golden samples becomes a signed bundle."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import msgspec
+import numpy as np
+from securesystemslib.signer import CryptoSigner
+
+from edgekit.edge.builds import artifact_folder, read_build
+from edgekit.edge.bundle import oci
+from edgekit.edge.bundle.keys import seal
+from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
+from edgekit.edge.bundle.oci import Descriptor, Index, Manifest, Platform, describe
+from edgekit.errors import InputError
+from edgekit.files import describe_file
+from edgekit.nouns import Artifact, Build, Evidence, File, Golden, Slot, Variant
+
+# A healthy device may differ from the measuring one by as much again, and by this share of the logits' own spread.
+TOLERANCE_FACTOR = 2.0
+TOLERANCE_SHARE = 0.01
+
+
+class Contents:
+    """The blobs of a bundle in the making: small ones in memory, large ones as files to copy."""
+
+    def __init__(self) -> None:
+        self.small: dict[str, bytes] = {}
+        self.large: dict[str, Path] = {}
+
+    def add(self, data: bytes, media_type: str, **more: object) -> Descriptor:
+        """A small blob."""
+        descriptor = describe(data, media_type, **more)
+        self.small[blob_name(descriptor.digest)] = data
+        return descriptor
+
+    def add_file(self, path: Path, file: File, kind: str) -> Descriptor:
+        """A file of the model as a raw layer."""
+        self.large[blob_name(file.sha256)] = path
+        return Descriptor(
+            media_type=oci.LAYER.format(kind=kind),
+            digest=file.sha256,
+            size=file.size,
+            annotations={oci.FILEPATH: file.path, oci.BLAKE3: file.blake3},
+        )
+
+    def attach(self, subject: Descriptor, artifact_type: str, envelope: bytes) -> Descriptor:
+        """A DSSE envelope as an OCI referrer of `subject`."""
+        config = self.add(b"{}", oci.EMPTY)
+        layer = self.add(envelope, oci.DSSE)
+        bare = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
+        manifest = Manifest(
+            schema_version=2,
+            media_type=oci.MANIFEST,
+            artifact_type=artifact_type,
+            config=config,
+            layers=[layer],
+            subject=bare,
+        )
+        return self.add(manifest.to_json(), oci.MANIFEST, artifact_type=artifact_type)
+
+
+def pack_build(folder: Path, names: list[str], signer: CryptoSigner, out: Path) -> tuple[str, list[str]]:
+    """Pack the named variants of a finished build, or the chosen one; return the release's digest and the names.
+
+    folder: the build's output. Raises InputError.
+    """
+    build = read_build(folder)
+    if not names and build.choice.chosen is None:
+        raise InputError(f"{folder}: nothing was chosen ({build.choice.reason}); name one with --variant")
+    names = names or [str(build.choice.chosen)]
+    variants = {variant.name: variant for variant in build.variants}
+    for name in names:
+        if name not in variants:
+            raise InputError(f"--variant {name}: {folder} has no such variant; it has: {', '.join(variants)}")
+        if variants[name].evidence is None:
+            raise InputError(
+                f"--variant {name}: was not measured ({variants[name].reason}), so it can't be packed"
+            )
+    digest = pack(build, [variants[name] for name in names], folder, signer, out)
+    return digest, names
+
+
+def pack(build: Build, variants: Sequence[Variant], folder: Path, signer: CryptoSigner, out: Path) -> str:
+    """Write the measured `variants`, in order of preference, to `out`; return the digest of the release."""
+    contents = Contents()
+    manifests: list[Descriptor] = []
+    referrers: list[Descriptor] = []
+    for variant in variants:
+        if variant.artifact is None or variant.evidence is None:
+            raise InputError(f"{variant.name}: was not measured ({variant.reason}), so it can't be packed")
+        manifest = _add_variant(contents, build, variant.artifact, variant.evidence, folder)
+        manifests.append(manifest)
+        evidence = seal(variant.evidence.to_json(), oci.EVIDENCE, signer)
+        referrers.append(contents.attach(manifest, oci.EVIDENCE, evidence))
+    release = Index(
+        schema_version=2,
+        media_type=oci.INDEX,
+        artifact_type=oci.MODEL,
+        manifests=manifests,
+        annotations={
+            "org.opencontainers.image.title": build.model,
+            "org.opencontainers.image.version": build.version,
+        },
+    )
+    index = contents.add(
+        release.to_json(), oci.INDEX, artifact_type=oci.MODEL, annotations={oci.REF_NAME: build.version}
+    )
+    statement = oci.Release(model=build.model, version=build.version, index=index.digest)
+    signature = contents.attach(index, oci.RELEASE, seal(statement.to_json(), oci.RELEASE, signer))
+    contents.small["index.json"] = oci.top_index([index, signature, *referrers])
+    contents.small["oci-layout"] = OCI_LAYOUT
+    write_layout(out, contents.small, contents.large)
+    return index.digest
+
+
+def _add_variant(
+    contents: Contents, build: Build, artifact: Artifact, evidence: Evidence, folder: Path
+) -> Descriptor:
+    golden, files = folder / "golden.json", artifact_folder(folder, artifact)
+    golden_file = describe_file(golden, "golden.json")
+    architecture = build.architecture
+    slot = Slot(
+        model=build.model,
+        version=build.version,
+        variant=artifact.name,
+        format=artifact.format,
+        precision=artifact.precision,
+        engine=artifact.engine,
+        engine_version=evidence.versions[artifact.engine],
+        architecture=architecture,
+        setting=evidence.setting,
+        golden_tolerance=_tolerance(golden, evidence),
+        files=(*artifact.files, golden_file),
+    )
+    layers = [contents.add_file(files / file.path, file, _kind(file.path)) for file in artifact.files]
+    layers.append(contents.add_file(golden, golden_file, "dataset"))
+    layers.append(
+        contents.add(
+            slot.to_json(), oci.LAYER.format(kind="weight.config"), annotations={oci.FILEPATH: "slot.json"}
+        )
+    )
+    manifest = Manifest(
+        schema_version=2,
+        media_type=oci.MANIFEST,
+        artifact_type=oci.MODEL,
+        config=contents.add(_model_config(build, artifact), oci.MODEL_CONFIG),
+        layers=layers,
+    )
+    return contents.add(
+        manifest.to_json(),
+        oci.MANIFEST,
+        artifact_type=oci.MODEL,
+        platform=Platform(os="linux", architecture=architecture),
+        annotations={oci.VARIANT: artifact.name},
+    )
+
+
+def _kind(name: str) -> str:
+    return "weight.config" if name.endswith(".json") else "weight"
+
+
+def _model_config(build: Build, artifact: Artifact) -> bytes:
+    """ModelPack's own config, for the tools that read it; edgekit reads slot.json."""
+    kind = build.task.split("-")[0]
+    config = {
+        "descriptor": {"name": build.model, "version": build.version},
+        "config": {
+            "format": artifact.format,
+            "precision": artifact.precision,
+            "capabilities": {
+                "inputTypes": [kind if kind in ("text", "image") else "other"],
+                "outputTypes": ["other"],
+            },
+        },
+        "modelfs": {"type": "layers", "diffIds": [file.sha256 for file in artifact.files]},
+    }
+    return msgspec.json.encode(config, order="sorted")
+
+
+def _tolerance(golden: Path, evidence: Evidence) -> float:
+    logits = np.array(msgspec.json.decode(golden.read_bytes(), type=Golden).logits)
+    return float(TOLERANCE_FACTOR * evidence.golden_difference + TOLERANCE_SHARE * np.std(logits))

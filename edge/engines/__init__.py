@@ -1,0 +1,89 @@
+"""Engines: each is one module behind this small protocol, imported only when it is used.
+
+To add one: a module like `onnxruntime.py`, and its line in ENGINES.
+"""
+
+import importlib
+import importlib.metadata
+import importlib.util
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol, cast
+
+from edgekit.edge.tasks import Tensors
+from edgekit.errors import MissingPackage
+from edgekit.nouns import Setting
+from edgekit.offline import stay_offline
+
+
+class Session(Protocol):
+    """A loaded model. `run` may be called from `setting.streams` threads at once."""
+
+    def run(self, feeds: Tensors) -> Tensors:
+        """One engine call: the tensors by name in, the outputs by name out. Feeds that the model lacks are ignored."""
+
+
+class Engine(Protocol):
+    """What an engine's module offers."""
+
+    def load(self, folder: Path, setting: Setting) -> Session:
+        """Load the model in `folder`; raises what the engine raises."""
+
+    def settings(self, cores: int, streams: Sequence[int], batch_sizes: Sequence[int]) -> list[Setting]:
+        """The settings worth measuring on a machine with so many cores."""
+
+    def retries(self, setting: Setting) -> list[Setting]:
+        """What to try when the engine crashed with this setting."""
+
+
+class Entry(NamedTuple):
+    """Where an engine is found and what installs it."""
+
+    module: str
+    package: str  # as it is imported
+    distribution: str  # as pip names it
+    extra: str  # of edgekit
+
+
+ENGINES = {
+    "onnxruntime": Entry("edgekit.edge.engines.onnxruntime", "onnxruntime", "onnxruntime", "onnx"),
+    "openvino": Entry("edgekit.edge.engines.openvino", "openvino", "openvino", "openvino"),
+    "llama.cpp": Entry("edgekit.edge.engines.llamacpp", "llama_cpp", "llama-cpp-python", "gguf"),
+}
+
+
+def engine_version(name: str) -> str | None:
+    """The installed version of an engine, or None; the engine itself is not imported."""
+    entry = ENGINES[name]
+    if importlib.util.find_spec(entry.package) is None:
+        return None
+    try:
+        return importlib.metadata.version(entry.distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def require_engine(name: str) -> str:
+    """The engine's installed version; raises MissingPackage with the command that installs it."""
+    version = engine_version(name)
+    if version is None:
+        raise MissingPackage.of(f"the engine {name}", ENGINES[name].extra)
+    return version
+
+
+def load_engine(name: str) -> Engine:
+    """Import an engine's module, with its telemetry shut first."""
+    require_engine(name)
+    stay_offline()
+    return cast(Engine, importlib.import_module(ENGINES[name].module))
+
+
+def thread_settings(
+    cores: int, streams: Sequence[int], batch_sizes: Sequence[int], precision: str = "as-stored"
+) -> list[Setting]:
+    """Every batch size with every number of streams, the cores shared out among the streams."""
+    return [
+        Setting(precision=precision, threads=max(1, cores // count), streams=count, batch_size=size)
+        for count in streams
+        for size in batch_sizes
+    ]

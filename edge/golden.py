@@ -1,0 +1,31 @@
+"""The golden check: a slot must reproduce the reference's answers on this device before it may serve."""
+
+from pathlib import Path
+
+import msgspec
+import numpy as np
+
+from edgekit.edge.model import Model, open_slot, read_slot
+from edgekit.job import Progress
+from edgekit.nouns import Golden
+
+
+def golden_difference(model: Model, golden: Golden) -> float:
+    """The largest difference between the model's logits and the reference's; NaN if the model answers NaN."""
+    answers = model.logits([model.task.parse(value) for value in golden.inputs])
+    return float(np.max(np.abs(answers - np.array(golden.logits, dtype=np.float32))))
+
+
+def read_golden(folder: Path) -> Golden:
+    """golden.json of a slot or a build."""
+    return msgspec.json.decode((folder / "golden.json").read_bytes(), type=Golden)
+
+
+def golden_job(request: dict[str, str], progress: Progress) -> object:
+    """`{"folder": ...}` of a slot; returns the difference and what is tolerated."""
+    folder = Path(request["folder"])
+    progress("loading", 0)
+    difference = golden_difference(open_slot(folder), read_golden(folder))
+    # JSON has no NaN: a model that answers it is as wrong as can be.
+    shown = difference if np.isfinite(difference) else 1e308
+    return {"difference": shown, "tolerance": read_slot(folder).golden_tolerance}

@@ -1,0 +1,120 @@
+"""Model: an engine and a task on one folder. `predict` is the call that server, batch, golden check and profiler share."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+import numpy as np
+
+from edgekit.edge.engines import Session, load_engine
+from edgekit.edge.tasks import Prediction, Task, load_task
+from edgekit.errors import InputError, Refused
+from edgekit.files import digest_bytes, fast_digest
+from edgekit.nouns import Setting, Slot
+
+T = TypeVar("T")
+
+
+class Model:
+    """Inputs in, logits or predictions out."""
+
+    def __init__(self, task: Task, session: Session, setting: Setting) -> None:
+        self.task = task
+        self.setting = setting
+        self._session = session
+        self._lock = threading.Lock()
+        self._pool: ThreadPoolExecutor | None = None
+
+    def logits(self, inputs: Sequence[Any]) -> np.ndarray:
+        """Float32 [inputs, labels]: one engine call for at most `setting.batch_size` inputs at a time."""
+        size = self.setting.batch_size
+        parts = [inputs[start : start + size] for start in range(0, len(inputs), size)]
+        return np.concatenate([self._call(part) for part in parts])
+
+    def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
+        """One prediction for each input."""
+        return self.task.decode(self.logits(inputs)) if inputs else []
+
+    def logits_of_batches(self, batches: Iterable[Sequence[Any]]) -> Iterator[np.ndarray]:
+        """The logits of each batch, in order, with `setting.streams` engine calls side by side."""
+        return self._side_by_side(self._call, batches)
+
+    def attempts_of_batches(
+        self, batches: Iterable[Sequence[Any]]
+    ) -> Iterator[list[np.ndarray | InputError]]:
+        """The same for inputs that may be unsound (a picture that can't be decoded): its error in an input's place."""
+        return self._side_by_side(self._attempt, batches)
+
+    def _side_by_side(
+        self, call: Callable[[Sequence[Any]], T], batches: Iterable[Sequence[Any]]
+    ) -> Iterator[T]:
+        streams = self.setting.streams
+        if streams == 1:
+            yield from map(call, batches)
+            return
+        with self._lock:
+            self._pool = self._pool or ThreadPoolExecutor(streams, "stream")
+        coming = iter(batches)
+        waiting = deque(self._pool.submit(call, batch) for batch in islice(coming, 2 * streams))
+        while waiting:
+            yield waiting.popleft().result()
+            waiting.extend(self._pool.submit(call, batch) for batch in islice(coming, 1))
+
+    def _call(self, inputs: Sequence[Any]) -> np.ndarray:
+        if not inputs:
+            return np.empty((0, len(self.task.labels)), dtype=np.float32)
+        return self.task.logits(self._session.run(self.task.encode(inputs)))
+
+    def _attempt(self, inputs: Sequence[Any]) -> list[np.ndarray | InputError]:
+        try:
+            return list(self._call(inputs))
+        except InputError:
+            errors = [self._encoding_error(value) for value in inputs]
+        rows = iter(self._call([value for value, error in zip(inputs, errors, strict=True) if error is None]))
+        return [next(rows) if error is None else error for error in errors]
+
+    def _encoding_error(self, value: Any) -> InputError | None:  # noqa: ANN401
+        try:
+            self.task.encode([value])
+        except InputError as error:
+            return error
+        return None
+
+
+def open_model(folder: Path, engine: str, setting: Setting) -> Model:
+    """Load an artifact's folder."""
+    task = load_task(folder)
+    return Model(task, load_engine(engine).load(folder, setting), setting)
+
+
+def read_slot(folder: Path) -> Slot:
+    """The `slot.json` of a slot; raises InputError."""
+    path = folder / "slot.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Slot)
+    except FileNotFoundError:
+        raise InputError(f"{folder}: not a slot: it has no slot.json") from None
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def open_slot(folder: Path, slot_sha256: str | None = None) -> Model:
+    """Load the model of a slot with the setting that was measured, after every file was hashed again (BLAKE3).
+
+    slot_sha256: of slot.json, as the store's pointer has it. Raises Refused if a file is not what was deployed.
+    """
+    slot = read_slot(folder)
+    if slot_sha256 and digest_bytes((folder / "slot.json").read_bytes()) != slot_sha256:
+        raise Refused(f"{folder / 'slot.json'}: changed since it was deployed; deploy the bundle again")
+    for file in slot.files:
+        path = folder / file.path
+        if not path.is_file() or path.stat().st_size != file.size or fast_digest(path) != file.blake3:
+            raise Refused(
+                f"{path}: changed since it was deployed; deploy the bundle again, or: edgekit rollback"
+            )
+    return open_model(folder, slot.engine, slot.setting)

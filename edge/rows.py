@@ -1,0 +1,57 @@
+"""Rows of a CSV or JSONL file, one at a time, numbered from 1 as people count them."""
+
+import csv
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+from edgekit.edge.tasks import Row
+from edgekit.errors import InputError
+
+MAX_LINE = 16 << 20  # characters: one row is never larger than this in memory
+
+
+def read_rows(path: Path) -> Iterator[Row]:
+    """Every row as a mapping from column to value; raises InputError that names the file and the row."""
+    reader = _reader(path)
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            yield from reader(file, path)
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not UTF-8 at byte {error.start} of a block; save it as UTF-8") from None
+    except csv.Error as error:
+        raise InputError(f"{path}: not valid CSV: {error}") from None
+
+
+def _reader(path: Path) -> Callable[[TextIO, Path], Iterator[Row]]:
+    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows}
+    if path.suffix.lower() not in readers:
+        raise InputError(f"{path}: unknown kind of file; known: {', '.join(readers)}")
+    return readers[path.suffix.lower()]
+
+
+def _csv_rows(file: TextIO, path: Path) -> Iterator[Row]:
+    csv.field_size_limit(MAX_LINE)
+    rows = csv.DictReader(file, strict=True)
+    for number, row in enumerate(rows, 1):
+        if None in row or None in row.values():
+            raise InputError(
+                f"{path}: row {number} has not {len(rows.fieldnames or [])} fields, as the header says"
+            )
+        yield row
+
+
+def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
+    number = 0
+    while line := file.readline(MAX_LINE):
+        if not line.strip():
+            continue
+        number += 1
+        try:
+            row: Any = json.loads(line)
+        except (json.JSONDecodeError, RecursionError):
+            row = None
+        if not isinstance(row, dict):
+            raise InputError(f"{path}: row {number} is not a JSON object")
+        yield row

@@ -1,0 +1,204 @@
+"""The front's side of a worker: start it, ask it, start it again when it dies, replace it when the slot changes."""
+
+import asyncio
+import contextlib
+import itertools
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+from edgekit.edge.store import SlotRef, Store
+from edgekit.edge.wire import HEADER, Answer, Ask, Hello, Problem, body_size, pack_frame, unpack_frame
+from edgekit.errors import EdgekitError
+
+START_SECONDS = 120.0  # to load a model and warm it up
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds between starts of a worker that keeps dying
+POLL_SECONDS = 1.0  # how often the pointer is looked at
+PATIENCE_SECONDS = 5.0  # that a request waits for a worker that is being started
+MAX_WAITING = 64  # requests; beyond it the front says 503
+
+
+class Unavailable(EdgekitError):
+    """No worker can answer now."""
+
+
+class WorkerDied(Exception):
+    """The worker went away with this request in flight."""
+
+
+class Worker:
+    """One running process and the requests in flight."""
+
+    def __init__(self, folder: Path, slot: SlotRef) -> None:
+        self.slot = slot
+        self.hello: Hello | None = None
+        self._folder = folder
+        self._ids = itertools.count()
+        self._waiting: dict[int, asyncio.Future[Answer | Problem]] = {}
+        self._process: asyncio.subprocess.Process | None = None
+        self._writer: asyncio.StreamWriter | None = None
+        self._reading: asyncio.Task[None] | None = None
+        self.died = asyncio.Event()
+
+    async def start(self) -> None:
+        """Start the process and wait until it says hello; raises Unavailable if it does not."""
+        ours, theirs = socket.socketpair()
+        with theirs:
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable, "-m", "edgekit.edge.worker", str(self._folder), self.slot.slot_sha256, str(theirs.fileno()),
+                pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL,
+            )  # fmt: skip
+        reader, self._writer = await asyncio.open_unix_connection(sock=ours)
+        try:
+            frame = await asyncio.wait_for(_next_frame(reader), START_SECONDS)
+        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+            await self.stop()
+            raise Unavailable(
+                f"{self.slot.variant} {self.slot.version} does not start; its message is above"
+            ) from None
+        assert isinstance(frame, Hello)  # noqa: S101 - both ends are ours
+        self.hello = frame
+        self._reading = asyncio.create_task(self._read(reader))
+
+    async def ask(self, inputs: list[Any]) -> Answer | Problem:
+        """One request; raises WorkerDied if the process dies over it."""
+        if self._writer is None or self.died.is_set():
+            raise WorkerDied
+        identity = next(self._ids)
+        future: asyncio.Future[Answer | Problem] = asyncio.get_running_loop().create_future()
+        self._waiting[identity] = future
+        try:
+            self._writer.write(pack_frame(Ask(id=identity, inputs=inputs)))
+            await self._writer.drain()
+            return await future
+        except ConnectionError:
+            raise WorkerDied from None
+        finally:
+            self._waiting.pop(identity, None)
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+            while True:
+                frame = await _next_frame(reader)
+                if (
+                    isinstance(frame, Answer | Problem)
+                    and (future := self._waiting.get(frame.id))
+                    and not future.done()
+                ):
+                    future.set_result(frame)
+        self.died.set()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(WorkerDied())
+
+    async def stop(self) -> None:
+        """Close the line, which ends the worker; kill it if it does not go."""
+        if self._writer is not None:
+            self._writer.close()
+        if self._process is not None and self._process.returncode is None:
+            try:
+                await asyncio.wait_for(self._process.wait(), 5)
+            except TimeoutError:
+                self._process.kill()
+                await self._process.wait()
+        if self._reading is not None:
+            await self._reading
+
+    @property
+    def in_flight(self) -> int:
+        """Requests that wait for an answer."""
+        return len(self._waiting)
+
+
+async def _next_frame(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401 - a Frame; the caller knows which
+    header = await reader.readexactly(HEADER)
+    return unpack_frame(await reader.readexactly(body_size(header)))
+
+
+class Supervisor:
+    """Keeps one healthy worker on the slot that the store's pointer names."""
+
+    def __init__(self, store: Store, model: str) -> None:
+        self.model = model
+        self._store = store
+        self._worker: Worker | None = None
+        self._keeper: asyncio.Task[None] | None = None
+
+    @property
+    def worker(self) -> Worker | None:
+        """The worker that answers now, or None while there is none."""
+        worker = self._worker
+        return None if worker is None or worker.died.is_set() else worker
+
+    async def start(self) -> None:
+        """Start the first worker (raises Unavailable) and keep watch from then on."""
+        self._worker = await self._started(self._wanted())
+        self._keeper = asyncio.create_task(self._keep())
+
+    async def stop(self) -> None:
+        """End everything."""
+        if self._keeper is not None:
+            self._keeper.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await self._keeper
+        if self._worker is not None:
+            await self._worker.stop()
+
+    async def ask(self, inputs: list[Any]) -> Answer | Problem:
+        """An answer from the current worker; once more from the next one if it dies over the request."""
+        for _ in range(2):
+            worker = await self._healthy()
+            if worker.in_flight >= MAX_WAITING:
+                raise Unavailable("too many requests are waiting")
+            with contextlib.suppress(WorkerDied):
+                return await worker.ask(inputs)
+        raise Unavailable("the worker died twice over this request")
+
+    async def _healthy(self) -> Worker:
+        """The worker, waited for while another one starts; raises Unavailable."""
+        for _ in range(int(PATIENCE_SECONDS / 0.05)):
+            if worker := self.worker:
+                return worker
+            await asyncio.sleep(0.05)
+        raise Unavailable("no worker can answer now")
+
+    def _wanted(self) -> SlotRef:
+        return self._store.only_model(self.model).current
+
+    async def _started(self, slot: SlotRef) -> Worker:
+        worker = Worker(self._store.slot_folder(self.model, slot).resolve(), slot)
+        await worker.start()
+        return worker
+
+    async def _keep(self) -> None:
+        """Replace the worker when it dies or when another slot is current; the old one serves until the new one can."""
+        pause = FIRST_PAUSE
+        refused: SlotRef | None = None
+        while True:
+            old = self._worker
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(old.died.wait() if old else asyncio.sleep(pause), POLL_SECONDS)
+            wanted = self._wanted()
+            is_healthy = old is not None and not old.died.is_set()
+            if is_healthy and old is not None and wanted in (old.slot, refused):
+                pause = FIRST_PAUSE
+                continue
+            if not is_healthy:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
+            try:
+                self._worker = await self._started(wanted)
+                refused = None
+            except EdgekitError as error:
+                refused = wanted
+                print(f"edgekit: {error}", file=sys.stderr)
+                continue
+            if old is not None:
+                await _retire(old)
+
+
+async def _retire(worker: Worker) -> None:
+    while worker.in_flight and not worker.died.is_set():
+        await asyncio.sleep(0.05)
+    await worker.stop()

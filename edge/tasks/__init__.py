@@ -1,0 +1,95 @@
+"""Tasks: a raw input becomes tensors, tensors become a typed prediction, and the task's metric says how good it is.
+
+To add one: a module like `text_classification.py` with `load(folder, config) -> Task` and `sources`, and its line
+in TASKS. A task is described by `task.json` in the artifact's folder.
+"""
+
+import importlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+import numpy as np
+
+from edgekit.errors import InputError
+
+Tensors = dict[str, np.ndarray]
+Row = Mapping[str, object]  # of a CSV or JSONL file
+
+TASKS = {
+    "text-classification": "edgekit.edge.tasks.text_classification",
+    "image-classification": "edgekit.edge.tasks.image_classification",
+    "tabular-classification": "edgekit.edge.tasks.tabular_classification",
+}
+
+
+class Prediction(msgspec.Struct, frozen=True, kw_only=True):
+    """The most likely label, its probability, and the probabilities of all labels in the order of `Task.labels`."""
+
+    label: str
+    score: float
+    probabilities: list[float]
+
+
+class Task(Protocol):
+    """One kind of specialist. An input is whatever the task's own `parse` and `read` return."""
+
+    name: str
+    metric: str
+    tensor: tuple[str, list[int]]  # of many inputs, as KServe v2 writes it: datatype and shape, -1 for any
+    labels: tuple[str, ...]
+
+    def parse(self, value: object) -> Any:  # noqa: ANN401
+        """An input from its wire form (JSON). Raises InputError, without echoing the value."""
+
+    def wire(self, value: Any) -> object:  # noqa: ANN401
+        """The wire form of an input: what `parse` takes."""
+
+    def read(self, row: Row, columns: Sequence[str], folder: Path) -> Any:  # noqa: ANN401
+        """An input from a row of a file that lies in `folder`. Raises InputError, without echoing the value."""
+
+    def argument(self, text: str) -> Any:  # noqa: ANN401
+        """An input from a word on the command line. Raises InputError."""
+
+    def columns(self, names: Sequence[str], label: str) -> list[str]:
+        """The input columns of a file that has these column names, when the user named none."""
+
+    def encode(self, inputs: Sequence[Any]) -> Tensors:
+        """Tensors with the batch as their first axis."""
+
+    def logits(self, outputs: Tensors) -> np.ndarray:
+        """Float32 [batch, labels] from the engine's outputs; larger is likelier."""
+
+    def decode(self, logits: np.ndarray) -> list[Prediction]:
+        """One prediction for each row of `logits`."""
+
+    def made_inputs(self, count: int, seed: int) -> list[object]:
+        """Inputs of the right shape, in wire form, made from nobody's data: for golden samples."""
+
+    def label_index(self, value: object) -> int | None:
+        """The index of a label as a file writes it (its name, or its number if no name matches); None if unknown."""
+
+
+def find_task(name: str, where: str) -> Any:  # noqa: ANN401 - a module
+    """The module of a task; raises InputError that names the known ones. `where` is the file and key."""
+    if name not in TASKS:
+        raise InputError(f"{where} = {name!r}: unknown task; known: {', '.join(TASKS)}")
+    return importlib.import_module(TASKS[name])
+
+
+def load_task(folder: Path) -> Task:
+    """The task that `folder/task.json` describes."""
+    path = folder / "task.json"
+    try:
+        config = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; it says what the model's inputs and outputs mean") from None
+    except msgspec.DecodeError as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
+    module = find_task(str(config.get("task")), f"{path}: task")
+    try:
+        task: Task = module.load(folder, msgspec.convert(config, module.Config))
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {error}") from None
+    return task

@@ -1,0 +1,135 @@
+"""image-classification: the bytes of a picture become a normalized tensor, logits become a label."""
+
+import base64
+import binascii
+import io
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import msgspec
+import numpy as np
+
+from edgekit.edge.tasks import Row, Tensors
+from edgekit.edge.tasks.classification import Classifier
+from edgekit.errors import InputError, MissingPackage
+from edgekit.nouns import Noun
+
+MAX_BYTES = 32 << 20  # of one encoded picture
+MAX_PIXELS = 64_000_000  # of one decoded picture: a small file can hold a huge one
+Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
+
+
+class Config(Noun, frozen=True, kw_only=True):
+    """task.json. A picture is resized, scaled to 0..1, and normalized as (x - mean) / std for each channel."""
+
+    task: Literal["image-classification"] = "image-classification"
+    labels: list[str]
+    height: Side
+    width: Side
+    channels: Literal[1, 3] = 3
+    mean: list[float] = [0.0]
+    std: list[float] = [1.0]
+    resample: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    input: str = "pixel_values"
+    output: str = "logits"
+
+
+class ImageClassification(Classifier):
+    """Float32 pictures, channels first."""
+
+    name = "image-classification"
+    tensor = ("BYTES", [-1])
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config.labels, config.output)
+        self._config = config
+        self._mean = np.array(config.mean, dtype=np.float32).reshape(-1, 1, 1)
+        self._std = np.array(config.std, dtype=np.float32).reshape(-1, 1, 1)
+
+    def parse(self, value: object) -> bytes:
+        """A JSON string: the file's bytes in base64."""
+        if not isinstance(value, str):
+            raise InputError("an input must be a picture's bytes in base64")
+        try:
+            return _bounded(base64.b64decode(value, validate=True))
+        except (binascii.Error, ValueError):
+            raise InputError("an input must be a picture's bytes in base64") from None
+
+    def wire(self, value: bytes) -> object:
+        """In base64."""
+        return base64.b64encode(value).decode()
+
+    def read(self, row: Row, columns: Sequence[str], folder: Path) -> bytes:
+        """The column holds a path, relative to the file that names it."""
+        path = folder / str(row[columns[0]])
+        if not path.is_file():
+            raise InputError(f"{path}: no such picture")
+        return _bounded(path.read_bytes())
+
+    def argument(self, text: str) -> bytes:
+        """The path of a picture."""
+        return self.read({"path": text}, ["path"], Path())
+
+    def columns(self, names: Sequence[str], label: str) -> list[str]:
+        """`path`, `image`, or the only column that is not the label."""
+        others = [name for name in names if name != label]
+        named = [name for name in others if name in ("path", "image")]
+        return named[:1] or (others if len(others) == 1 else [])
+
+    def encode(self, inputs: Sequence[bytes]) -> Tensors:
+        """float32 [batch, channels, height, width]."""
+        return {self._config.input: np.stack([self._pixels(data) for data in inputs])}
+
+    def _pixels(self, data: bytes) -> np.ndarray:
+        image_module = _pillow()
+        config = self._config
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", image_module.DecompressionBombWarning)
+                image = image_module.open(io.BytesIO(data))
+                if image.width * image.height > MAX_PIXELS:
+                    raise InputError(f"a picture must have at most {MAX_PIXELS} pixels")
+                image = image.convert("L" if config.channels == 1 else "RGB")
+        except (OSError, SyntaxError, ValueError, Warning):
+            raise InputError("an input is not a picture that can be read") from None
+        if image.size != (config.width, config.height):
+            image = image.resize(
+                (config.width, config.height), image_module.Resampling[config.resample.upper()]
+            )
+        pixels = np.asarray(image, dtype=np.float32).reshape(config.height, config.width, config.channels)
+        return np.asarray((pixels.transpose(2, 0, 1) / np.float32(255) - self._mean) / self._std)
+
+    def made_inputs(self, count: int, seed: int) -> list[object]:
+        """PNG pictures of soft random blots."""
+        image_module = _pillow()
+        random = np.random.default_rng(seed)
+        config = self._config
+        made: list[object] = []
+        for _ in range(count):
+            shape = (4, 4) if config.channels == 1 else (4, 4, 3)
+            blots = image_module.fromarray(random.integers(0, 256, shape, dtype=np.uint8))
+            file = io.BytesIO()
+            blots.resize((config.width, config.height), image_module.Resampling.BICUBIC).save(file, "PNG")
+            made.append(self.wire(file.getvalue()))
+        return made
+
+
+def _bounded(data: bytes) -> bytes:
+    if len(data) > MAX_BYTES:
+        raise InputError(f"a picture must have at most {MAX_BYTES} bytes")
+    return data
+
+
+def _pillow() -> Any:  # noqa: ANN401 - a module
+    try:
+        from PIL import Image
+    except ImportError:
+        raise MissingPackage.of("Pillow", "vision") from None
+    return Image
+
+
+def load(folder: Path, config: Config) -> ImageClassification:
+    """There is nothing but the config to read."""
+    return ImageClassification(config)

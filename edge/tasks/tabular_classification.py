@@ -1,0 +1,94 @@
+"""tabular-classification: a row of numbers becomes a label."""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from edgekit.edge.tasks import Row, Tensors
+from edgekit.edge.tasks.classification import Classifier
+from edgekit.errors import InputError
+from edgekit.nouns import Noun
+
+
+class Config(Noun, frozen=True, kw_only=True):
+    """task.json. Features are numbers, in the model's order."""
+
+    task: Literal["tabular-classification"] = "tabular-classification"
+    labels: list[str]
+    features: list[str]
+    input: str = "features"
+    output: str = "probabilities"
+
+
+class TabularClassification(Classifier):
+    """Scaling and the like are part of the graph."""
+
+    name = "tabular-classification"
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config.labels, config.output)
+        self.tensor = ("FP32", [-1, len(config.features)])
+        self._config = config
+
+    def parse(self, value: object) -> list[float]:
+        """A JSON array in the features' order, or an object by feature name."""
+        features = self._config.features
+        if isinstance(value, Mapping):
+            missing = [name for name in features if name not in value]
+            if missing:
+                raise InputError(f"an input lacks the feature {missing[0]!r}")
+            value = [value[name] for name in features]
+        if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != len(features):
+            raise InputError(
+                f"an input must be an array of {len(features)} numbers, or an object by feature name"
+            )
+        return [_number(item, name) for item, name in zip(value, features, strict=True)]
+
+    def wire(self, value: list[float]) -> object:
+        """As it is."""
+        return value
+
+    def read(self, row: Row, columns: Sequence[str], folder: Path) -> list[float]:
+        """The named columns, which must be the model's features."""
+        return [_number(row[name], name) for name in columns]
+
+    def argument(self, text: str) -> list[float]:
+        """A JSON array of numbers, or an object by feature name."""
+        try:
+            return self.parse(json.loads(text))
+        except json.JSONDecodeError:
+            raise InputError("VALUE must be a JSON array of numbers, or an object by feature name") from None
+
+    def columns(self, names: Sequence[str], label: str) -> list[str]:
+        """The features by their names."""
+        return list(self._config.features) if set(self._config.features) <= set(names) else []
+
+    def encode(self, inputs: Sequence[list[float]]) -> Tensors:
+        """float32 [batch, features]."""
+        return {self._config.input: np.array(inputs, dtype=np.float32)}
+
+    def made_inputs(self, count: int, seed: int) -> list[object]:
+        """Standard normal numbers, spread over orders of magnitude."""
+        random = np.random.default_rng(seed)
+        shape = (count, len(self._config.features))
+        values = random.standard_normal(shape) * 10.0 ** random.integers(-2, 3, shape)
+        return [[round(float(x), 4) for x in row] for row in values]
+
+
+def _number(value: object, name: str) -> float:
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        number = math.nan
+    if not math.isfinite(number) or isinstance(value, bool):
+        raise InputError(f"the feature {name!r} must be a finite number")
+    return number
+
+
+def load(folder: Path, config: Config) -> TabularClassification:
+    """There is nothing but the config to read."""
+    return TabularClassification(config)

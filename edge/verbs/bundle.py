@@ -1,0 +1,140 @@
+"""`edgekit bundle pack`, `inspect` and `verify`."""
+
+from pathlib import Path
+
+import click
+import msgspec
+
+from edgekit.console import human_bytes, json_option, print_json
+from edgekit.edge.bundle.keys import load_public_key, load_signer, needs_passphrase
+from edgekit.edge.bundle.layout import open_layout, read_small
+from edgekit.edge.bundle.pack import pack_build
+from edgekit.edge.bundle.verify import Verified, check_blobs, verify
+from edgekit.edge.verbs.keygen import read_passphrase
+
+BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
+
+
+@click.group()
+def bundle() -> None:
+    """Pack, inspect and verify signed bundles.
+
+    \b
+    Example:
+      edgekit bundle pack build/ --key release.key --out tickets.tar
+      edgekit bundle verify tickets.tar --key release.pub
+    """
+
+
+@bundle.command()
+@click.argument("build", type=click.Path(path_type=Path), default="build")
+@click.option(
+    "--key", type=click.Path(path_type=Path), required=True, help="Private key from `edgekit keygen`."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder to make, or a file ending in .tar."
+)
+@click.option(
+    "--variant", "names", multiple=True, help="Pack this variant instead of the chosen one; may be repeated."
+)
+@click.option(
+    "--passphrase-file", type=click.Path(path_type=Path), help="A file whose first line is the passphrase."
+)
+@json_option
+def pack(
+    build: Path, key: Path, out: Path, names: tuple[str, ...], passphrase_file: Path | None, as_json: bool
+) -> None:
+    """Pack the chosen variant of a build into a signed bundle, an OCI image layout.
+
+    \b
+    Example:
+      edgekit bundle pack build/ --key release.key --out tickets.tar
+    """
+    passphrase = None
+    if needs_passphrase(key):
+        if passphrase_file:
+            passphrase = read_passphrase(passphrase_file)
+        else:
+            passphrase = str(click.prompt(f"Passphrase of {key}", hide_input=True, err=True)).encode()
+    digest, packed = pack_build(build, list(names), load_signer(key, passphrase), out)
+    if as_json:
+        print_json({"bundle": str(out), "release": digest, "variants": packed})
+    else:
+        click.echo(f"{out}: {', '.join(packed)}, release {digest}")
+
+
+@bundle.command("verify")
+@BUNDLE
+@click.option("--key", type=click.Path(path_type=Path), required=True, help="Public key (NAME.pub).")
+@json_option
+def verify_bundle(bundle: Path, key: Path, as_json: bool) -> None:
+    """Check the signature and every byte of a bundle. Exit code 5: refused.
+
+    \b
+    Example:
+      edgekit bundle verify tickets.tar --key release.pub
+    """
+    layout = open_layout(bundle)
+    verified = verify(layout, [load_public_key(key)])
+    check_blobs(layout, verified)
+    if as_json:
+        print_json({"verified": True, **_describe(verified)})
+    else:
+        click.echo(f"{bundle}: sound; signed by {verified.key_id}")
+
+
+@bundle.command()
+@BUNDLE
+@click.option(
+    "--key", type=click.Path(path_type=Path), help="Public key; without it nothing is checked, only shown."
+)
+@json_option
+def inspect(bundle: Path, key: Path | None, as_json: bool) -> None:
+    """Show what is in a bundle, with its evidence.
+
+    \b
+    Example:
+      edgekit bundle inspect tickets.tar --key release.pub
+    """
+    layout = open_layout(bundle)
+    if key is None:
+        top = msgspec.json.decode(read_small(layout, "index.json"))
+        size = sum(layout.sizes().values())
+        if as_json:
+            print_json({"verified": False, "index": top, "size_bytes": size})
+            return
+        click.echo(
+            f"{bundle}: {len(layout.sizes())} files, {human_bytes(size)}; nothing verified (give --key KEY.pub)"
+        )
+        return
+    verified = verify(layout, [load_public_key(key)])
+    if as_json:
+        print_json({"verified": True, **_describe(verified)})
+        return
+    click.echo(f"{verified.release.model} {verified.release.version}, signed by {verified.key_id}")
+    for variant in verified.variants:
+        slot, evidence = variant.slot, variant.evidence
+        size = sum(file.size for file in slot.files)
+        click.echo(
+            f"{slot.variant}: {slot.engine} {slot.engine_version}, {slot.architecture}, {human_bytes(size)}"
+        )
+        if evidence:
+            click.echo(
+                f"  measured: {evidence.metric} {evidence.metric_value:.4f} (reference {evidence.reference_value:.4f}), "
+                f"p50 {evidence.p50_ms:.2f} ms, {evidence.samples_per_s:.0f} samples/s, on {evidence.machine}"
+            )
+        for file in slot.files:
+            click.echo(f"  {file.path}  {human_bytes(file.size)}  {file.sha256}")
+
+
+def _describe(verified: Verified) -> dict[str, object]:
+    return {
+        "model": verified.release.model,
+        "version": verified.release.version,
+        "release": verified.release.index,
+        "key_id": verified.key_id,
+        "variants": [
+            {"manifest": item.descriptor.digest, "slot": item.slot, "evidence": item.evidence}
+            for item in verified.variants
+        ],
+    }

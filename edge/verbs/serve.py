@@ -1,0 +1,41 @@
+"""`edgekit serve`."""
+
+import asyncio
+from pathlib import Path
+
+import click
+
+from edgekit.console import json_option, note, print_json
+from edgekit.edge.store import Store
+from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
+
+
+@click.command()
+@APPLIANCE
+@MODEL
+@click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one."
+)
+@json_option
+def serve(appliance: Path, model: str | None, host: str, port: int, as_json: bool) -> None:
+    """Serve the current model over HTTP on this machine, until Ctrl-C or SIGTERM.
+
+    A deploy or a rollback is taken over while serving. KServe v2 is at /v2, a plain call at /v1/classify.
+
+    \b
+    Example:
+      edgekit serve /var/lib/edgekit --port 8080
+      curl -d '{"inputs": "pump P3 leaks coolant"}' http://127.0.0.1:8080/v1/classify
+    """
+    from edgekit.edge.server import serve as run
+
+    store = Store(Path(appliance))
+    pointer = store.only_model(model)
+
+    def started(bound: int) -> None:
+        if as_json:
+            print_json({"model": pointer.model, "host": host, "port": bound})
+        note(f"{pointer.model} {pointer.current.version} answers at http://{host}:{bound}/v1/classify")
+
+    asyncio.run(run(store, pointer.model, host, port, started))

@@ -1,0 +1,67 @@
+"""Frames between the front and a worker: four bytes of length, then MessagePack. Both ends are ours."""
+
+from typing import Any
+
+import msgspec
+
+from edgekit.edge.tasks import Prediction
+
+MAX_FRAME = 256 << 20
+HEADER = 4
+
+
+class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
+    """A worker's first word: its model is loaded and has answered."""
+
+    task: str
+    labels: list[str]
+    tensor: tuple[str, list[int]]
+    engine: str
+    variant: str
+
+
+class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):
+    """Inputs in the task's wire form, as the client sent them; nothing has looked at them yet."""
+
+    id: int
+    inputs: list[Any]
+
+
+class Answer(msgspec.Struct, frozen=True, kw_only=True, tag="answer"):
+    """One prediction for each input."""
+
+    id: int
+    predictions: list[Prediction]
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True, tag="problem"):
+    """Why there is no answer. `message` never holds a part of the input."""
+
+    id: int
+    is_input: bool
+    message: str
+
+
+Frame = Hello | Ask | Answer | Problem
+_encoder = msgspec.msgpack.Encoder()
+_decoder = msgspec.msgpack.Decoder(Frame)
+
+
+def pack_frame(frame: Frame) -> bytes:
+    """Header and body."""
+    body = _encoder.encode(frame)
+    return len(body).to_bytes(HEADER, "big") + body
+
+
+def body_size(header: bytes) -> int:
+    """The size of the body that follows a header."""
+    size = int.from_bytes(header, "big")
+    if size > MAX_FRAME:
+        raise ValueError(f"a frame of {size} bytes")
+    return size
+
+
+def unpack_frame(body: bytes) -> Frame:
+    """The frame that a body holds."""
+    frame: Frame = _decoder.decode(body)
+    return frame

@@ -1,0 +1,92 @@
+"""The worker: one process, one model, no sockets but the one it was born with.
+
+`python -m edgekit.edge.worker SLOT SLOT_SHA256 FD`. It ends when the front closes its end.
+"""
+
+import resource
+import socket
+import sys
+import threading
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from edgekit.edge.golden import read_golden
+from edgekit.edge.model import Model, open_slot, read_slot
+from edgekit.edge.wire import HEADER, Answer, Ask, Frame, Hello, Problem, body_size, pack_frame, unpack_frame
+from edgekit.errors import EdgekitError, InputError
+from edgekit.job import die_with_parent
+from edgekit.offline import stay_offline
+
+
+class Line:
+    """Frames over a connected socket; `send` may be called from several threads."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._connection = connection
+        self._reader = connection.makefile("rb")
+        self._lock = threading.Lock()
+
+    def send(self, frame: Frame) -> None:
+        with self._lock:
+            self._connection.sendall(pack_frame(frame))
+
+    def receive(self) -> Frame | None:
+        """The next frame; None when the other end is gone."""
+        header = self._reader.read(HEADER)
+        if len(header) < HEADER:
+            return None
+        return unpack_frame(self._reader.read(body_size(header)))
+
+
+def answer(model: Model, ask: Ask) -> Answer | Problem:
+    """Predictions, or why there are none."""
+    try:
+        inputs = [model.task.parse(value) for value in ask.inputs]
+        return Answer(id=ask.id, predictions=model.predict(inputs))
+    except InputError as error:
+        return Problem(id=ask.id, is_input=True, message=str(error))
+    except Exception as error:  # noqa: BLE001 - an engine may raise anything; its text could quote the input
+        print(f"edgekit: the engine failed with {type(error).__name__}", file=sys.stderr)
+        return Problem(id=ask.id, is_input=False, message="the engine failed on this input")
+
+
+def work(line: Line, folder: Path, slot_sha256: str) -> None:
+    """Load, warm up, say hello, and answer until the line ends."""
+    slot = read_slot(folder)
+    model = open_slot(folder, slot_sha256)
+    model.predict([model.task.parse(value) for value in read_golden(folder).inputs])
+    line.send(
+        Hello(
+            task=model.task.name,
+            labels=list(model.task.labels),
+            tensor=model.task.tensor,
+            engine=slot.engine,
+            variant=slot.variant,
+        )
+    )
+    with ThreadPoolExecutor(slot.setting.streams, "stream") as streams:
+        while isinstance(frame := line.receive(), Ask):
+            streams.submit(lambda ask: line.send(answer(model, ask)), frame)
+
+
+def main() -> None:
+    """The process."""
+    folder, slot_sha256, handle = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+    die_with_parent()
+    stay_offline()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold payload
+    try:
+        with socket.socket(fileno=handle) as connection:
+            work(Line(connection), folder, slot_sha256)
+    except EdgekitError as error:
+        sys.exit(f"edgekit: {error}")
+    except (BrokenPipeError, ConnectionResetError):
+        sys.exit(0)
+    except Exception:  # noqa: BLE001 - before the first input there is no payload that a traceback could show
+        traceback.print_exc()
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

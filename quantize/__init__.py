@@ -1,0 +1,1 @@
+"""Workstation only: read a source, run recipes, and drive the build."""

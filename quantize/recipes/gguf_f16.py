@@ -1,0 +1,124 @@
+"""gguf-f16: a BERT classifier as GGUF, with its pooler.
+
+llama.cpp's reference converter drops `pooler.dense` and so writes a classifier that runs and is wrong. llama.cpp has
+the place for it (`cls.weight`), so this writer keeps it.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf
+import numpy as np
+from safetensors import safe_open
+
+from edgekit.errors import InputError
+from edgekit.quantize.recipes import Ingredients
+from edgekit.quantize.source import config_labels, read_config
+
+HEAD = {
+    "pooler.dense.weight": "cls.weight",
+    "pooler.dense.bias": "cls.bias",
+    "classifier.weight": "cls.output.weight",
+    "classifier.bias": "cls.output.bias",
+}
+# Small, and added to every token: they stay in fp32, as in the reference converter.
+KEPT = ("position_embd.weight", "token_types.weight")
+
+
+def make(ingredients: Ingredients) -> None:
+    """Write model.gguf: matrices in fp16, the rest in fp32."""
+    folder = Path(ingredients.source.path)
+    config = read_config(folder)
+    _check(ingredients.source.architecture, config, folder)
+    writer = gguf.GGUFWriter(ingredients.out / "model.gguf", "bert")
+    _write_config(writer, config, config_labels(folder))
+    _write_vocabulary(writer, folder, config)
+    _write_tensors(writer, folder, config)
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_tensors_to_file()
+    writer.close()
+
+
+def _check(architecture: str, config: dict[str, Any], folder: Path) -> None:
+    path = folder / "config.json"
+    if architecture != "BertForSequenceClassification":
+        raise InputError(
+            f"{path}: GGUF is written for BertForSequenceClassification only, not for {architecture}"
+        )
+    if config.get("hidden_act") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
+        raise InputError(f"{path}: llama.cpp's BERT has gelu and absolute positions only")
+    if not (folder / "vocab.txt").is_file() and not (folder / "tokenizer.json").is_file():
+        raise InputError(f"{folder}: neither vocab.txt nor tokenizer.json")
+
+
+def _write_config(writer: gguf.GGUFWriter, config: dict[str, Any], labels: list[str]) -> None:
+    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
+    writer.add_context_length(config["max_position_embeddings"])
+    writer.add_embedding_length(config["hidden_size"])
+    writer.add_feed_forward_length(config["intermediate_size"])
+    writer.add_block_count(config["num_hidden_layers"])
+    writer.add_head_count(config["num_attention_heads"])
+    writer.add_layer_norm_eps(config["layer_norm_eps"])
+    writer.add_causal_attention(False)
+    writer.add_pooling_type(gguf.PoolingType.RANK)
+    writer.add_classifier_output_labels(labels)
+
+
+def _write_vocabulary(writer: gguf.GGUFWriter, folder: Path, config: dict[str, Any]) -> None:
+    tokens = _tokens(folder, config["vocab_size"])
+    special = {
+        token: index for index, token in enumerate(tokens) if token.startswith("[") and token.endswith("]")
+    }
+    kinds = [gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens]
+    writer.add_tokenizer_model("bert")
+    writer.add_tokenizer_pre("default")
+    writer.add_token_type_count(config.get("type_vocab_size", 2))
+    writer.add_token_list([token if token in special else _phantom(token) for token in tokens])
+    writer.add_token_types(kinds)
+    for token, add in (
+        ("[CLS]", writer.add_bos_token_id), ("[SEP]", writer.add_sep_token_id), ("[UNK]", writer.add_unk_token_id),
+        ("[PAD]", writer.add_pad_token_id), ("[MASK]", writer.add_mask_token_id),
+    ):  # fmt: skip
+        if token in special:
+            add(special[token])
+
+
+def _phantom(token: str) -> str:
+    """llama.cpp marks the start of a word where BERT marks the middle."""
+    return token[2:] if token.startswith("##") else "\u2581" + token
+
+
+def _tokens(folder: Path, size: int) -> list[str]:
+    if (folder / "vocab.txt").is_file():
+        tokens = (folder / "vocab.txt").read_text("utf-8").splitlines()
+    else:
+        table = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+        tokens = sorted(table, key=table.__getitem__)
+    return tokens + [f"[unused_{index}]" for index in range(len(tokens), size)]
+
+
+def _write_tensors(writer: gguf.GGUFWriter, folder: Path, config: dict[str, Any]) -> None:
+    names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, config["num_hidden_layers"])
+    for path in sorted(folder.glob("*.safetensors")):
+        # Through torch: NumPy has no bfloat16, in which many checkpoints are saved.
+        with safe_open(path, framework="pt") as file:
+            for key in file.keys():  # noqa: SIM118 - not a mapping
+                name = _gguf_name(key.removeprefix("bert."), names)
+                if name is None:
+                    continue
+                tensor = file.get_tensor(key).float().numpy()
+                is_matrix = tensor.ndim == 2 and name not in KEPT
+                writer.add_tensor(name, tensor.astype(np.float16 if is_matrix else np.float32))
+
+
+def _gguf_name(key: str, names: gguf.TensorNameMap) -> str | None:
+    if key == "embeddings.position_ids":
+        return None
+    if key in HEAD:
+        return HEAD[key]
+    name = names.get_name(key, try_suffixes=(".weight", ".bias"))
+    if name is None:
+        raise InputError(f"the checkpoint holds {key}, which llama.cpp's BERT does not know")
+    return str(name)

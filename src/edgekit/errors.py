@@ -1,0 +1,75 @@
+"""Every error that edgekit shows a user, with its exit code.
+
+    EdgekitError            1  something failed, and the message says what to do
+    ├── InputError          2  a file, a key, a row or an argument is not right
+    ├── MissingPackage      3  an optional part is not installed; the message has the command
+    ├── NoVariant           4  no variant keeps every limit
+    ├── Refused             5  a bundle is not what its signer signed, or its signer is not trusted
+    ├── Misfit              6  the bundle is fine, but not for this device, or its model answers wrongly here
+    ├── Busy                7  another process holds the lock
+    └── JobFailed           8  a step in a process of its own ended in an error or a signal
+
+A message is one line, names the file and the key or row, and says what would be right.
+"""
+
+from typing import ClassVar
+
+
+class EdgekitError(Exception):
+    """The root: the command line shows it as one line and exits with its code."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(EdgekitError):
+    """What the user gave is not right."""
+
+    exit_code = 2
+
+
+class MissingPackage(EdgekitError):
+    """An optional package is needed and not installed."""
+
+    exit_code = 3
+
+    @classmethod
+    def of(cls, what: str, extra: str) -> "MissingPackage":
+        """With the command that installs it."""
+        return cls(f"{what} is not installed; get it with: pip install 'edgekit[{extra}]'")
+
+
+class NoVariant(EdgekitError):
+    """Every variant breaks a limit, or failed."""
+
+    exit_code = 4
+
+
+class Refused(EdgekitError):
+    """A bundle that must not be used."""
+
+    exit_code = 5
+
+
+class Misfit(EdgekitError):
+    """A sound bundle that this device can't run, or that answers wrongly on it."""
+
+    exit_code = 6
+
+
+class Busy(EdgekitError):
+    """Another process is at work on the same folder."""
+
+    exit_code = 7
+
+
+class JobFailed(EdgekitError):
+    """A job in a process of its own failed.
+
+    signal: the signal's name if the process was killed by one, else None.
+    """
+
+    exit_code = 8
+
+    def __init__(self, message: str, signal: str | None = None) -> None:
+        super().__init__(message)
+        self.signal = signal

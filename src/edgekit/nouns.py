@@ -1,0 +1,182 @@
+"""The nouns of edgekit, in the order in which the main job makes them. Each is frozen and passed on whole.
+
+    Source × Recipe ─► Artifact ─► Evidence ─► Variant ─► Choice ─► Build ─► (bundle) ─► Slot
+
+Spec is in edgekit.spec, Target in edgekit.targets, Recipe in edgekit.quantize.recipes: each beside the code that reads it.
+"""
+
+import math
+from typing import Literal
+
+import msgspec
+
+Status = Literal["accepted", "rejected", "failed", "skipped"]
+Option = str | int | float | bool
+
+
+class Noun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A record that is also a JSON object: unknown keys and wrong types are refused when it is read back."""
+
+    def to_json(self) -> bytes:
+        """Canonical JSON: sorted keys, no white space, so that equal records are equal bytes."""
+        return msgspec.json.encode(self, order="sorted")
+
+
+class File(Noun, frozen=True, kw_only=True):
+    """One file of an artifact. `sha256` is what OCI names it by; `blake3` is for the fast check at every load."""
+
+    path: str
+    size: int  # bytes
+    sha256: str
+    blake3: str
+
+
+class Setting(Noun, frozen=True, kw_only=True):
+    """How an engine runs an artifact: found by measuring, stored with the variant, used by the runtime.
+
+    precision: what the engine computes in where the file leaves it open ("bf16" on OpenVINO), or "as-stored".
+    threads: of one stream; 0 leaves it to the engine.
+    streams: engine calls that run side by side.
+    batch_size: inputs in one engine call.
+    options: what only this engine knows.
+    """
+
+    precision: str = "as-stored"
+    threads: int = 0
+    streams: int = 1
+    batch_size: int = 1
+    options: dict[str, Option] = {}
+
+
+class Artifact(Noun, frozen=True, kw_only=True):
+    """The files of one variant as a recipe made them."""
+
+    name: str  # of the recipe
+    format: str
+    precision: str
+    method: str
+    engine: str
+    key: str  # of everything that went in: equal keys, equal artifacts
+    files: tuple[File, ...]
+
+    @property
+    def size_bytes(self) -> int:
+        """What the variant weighs on disk."""
+        return sum(file.size for file in self.files)
+
+
+class Paired(Noun, frozen=True, kw_only=True):
+    """Variant and reference on the same samples: all, those only the reference got right, those only the variant did."""
+
+    samples: int
+    lost: int
+    gained: int
+
+    @property
+    def drop(self) -> float:
+        """Accuracy lost against the reference, as a fraction; negative if the variant is better."""
+        return (self.lost - self.gained) / self.samples
+
+
+class Evidence(Noun, frozen=True, kw_only=True):
+    """What was measured, where, on which data, with which versions."""
+
+    kind: Literal["measured"] = "measured"
+    quick: bool
+    setting: Setting
+    metric: str
+    metric_value: float
+    reference_value: float
+    paired: Paired
+    agreement: float  # share of samples on which variant and reference name the same label
+    max_logit_difference: float
+    class_recall: dict[str, float]
+    p50_ms: float  # one input at a time, tokenizing and decoding included
+    p99_ms: float | None  # None: too few samples to say
+    latency_samples: int
+    samples_per_s: float
+    size_bytes: int
+    peak_rss_bytes: int  # VmHWM of the measuring process
+    load_ms: float
+    evaluation_sha256: str
+    calibration_sha256: str
+    golden_difference: float  # largest logit difference from the reference on the golden samples
+    machine: str
+    versions: dict[str, str]
+
+
+class Broken(Noun, frozen=True, kw_only=True):
+    """A limit that a variant does not keep, or is not shown to keep (measured: None)."""
+
+    limit: str
+    measured: float | None
+    allowed: float
+
+    @property
+    def ratio(self) -> float:
+        """How far beyond: measured / allowed."""
+        return self.measured / self.allowed if self.measured is not None and self.allowed > 0 else math.inf
+
+
+class Variant(Noun, frozen=True, kw_only=True):
+    """One recipe's result: an artifact with its evidence, or the reason why there is none."""
+
+    name: str
+    format: str
+    precision: str
+    engine: str
+    status: Status
+    reason: str
+    artifact: Artifact | None = None
+    evidence: Evidence | None = None
+    broken: tuple[Broken, ...] = ()
+
+
+class Choice(Noun, frozen=True, kw_only=True):
+    """The variant to ship, or none; and why, in one line."""
+
+    chosen: str | None
+    reason: str
+
+
+class Golden(Noun, frozen=True, kw_only=True):
+    """Inputs with the reference's answers: a device must reproduce them before a model may serve.
+
+    inputs: in the task's wire form (see edgekit.edge.tasks); made ones unless the spec releases named rows.
+    logits: [samples][outputs], of the reference.
+    """
+
+    inputs: list[object]
+    logits: list[list[float]]
+
+
+class Build(Noun, frozen=True, kw_only=True):
+    """Everything that `edgekit build` found out. `edgekit report` and `edgekit bundle pack` read it back."""
+
+    model: str
+    version: str
+    task: str
+    target: str
+    architecture: str
+    objective: str
+    limits: dict[str, float]
+    reference: str
+    evaluation_samples: int
+    variants: tuple[Variant, ...]
+    choice: Choice
+
+
+class Slot(Noun, frozen=True, kw_only=True):
+    """What lies in a slot beside the model's own files, as `slot.json`, and what a Model is opened from."""
+
+    model: str
+    version: str
+    variant: str
+    format: str
+    precision: str
+    engine: str
+    engine_version: str  # that it was measured with
+    architecture: str  # as OCI names it: amd64, arm64
+    setting: Setting
+    golden_tolerance: float  # largest logit difference from the reference that a healthy device may show
+    files: tuple[File, ...]

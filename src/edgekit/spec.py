@@ -1,0 +1,130 @@
+"""Spec: edgekit.toml, read and checked. What is wrong is said in one line that names the file and the key."""
+
+import difflib
+import re
+import tomllib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import msgspec
+
+from edgekit.errors import InputError
+from edgekit.nouns import Noun
+
+Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
+Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ModelPart(Noun, frozen=True, kw_only=True):
+    """[model]: what is built."""
+
+    name: Name
+    version: str = "0.1.0"
+    source: str  # a Hugging Face folder, or a folder with model.onnx and task.json
+    task: str
+    max_length: Annotated[int, msgspec.Meta(ge=4, le=8192)] | None = (
+        None  # tokens; None: what the tokenizer says
+    )
+
+
+class DataPart(Noun, frozen=True, kw_only=True):
+    """[data]: what it is calibrated and measured on."""
+
+    calibration: str
+    evaluation: str
+    input: str | list[str] | None = (
+        None  # the column, or for tabular the columns; None: the task's own default
+    )
+    label: str = "label"
+    calibration_samples: Count = 256
+    release_rows: list[Count] = []  # rows of the evaluation file that may travel in bundles as golden samples
+
+
+class TargetPart(Noun, frozen=True, kw_only=True):
+    """[target]: what it is built for."""
+
+    device: str = "this"
+    recipes: list[str] | None = None  # None: what the target lists for the task
+
+
+class Limits(Noun, frozen=True, kw_only=True):
+    """[limits]: what every variant must keep."""
+
+    max_accuracy_drop: Fraction | None = None  # absolute, in the metric's own unit
+    confidence: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95  # one-sided, of the drop
+    p99_ms: Positive | None = None
+    memory_mb: Positive | None = None
+
+
+class Spec(Noun, frozen=True, kw_only=True):
+    """edgekit.toml. Paths in it are relative to its folder."""
+
+    model: ModelPart
+    data: DataPart
+    target: TargetPart = TargetPart()
+    limits: Limits = Limits()
+    objective: Literal["latency", "throughput"] = "latency"
+
+
+PARTS: dict[str, type[Noun]] = {"model": ModelPart, "data": DataPart, "target": TargetPart, "limits": Limits}
+
+
+def load_spec(path: Path) -> Spec:
+    """Read and check an edgekit.toml; raises InputError."""
+    try:
+        text = path.read_text("utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; write one with: edgekit init MODEL DATA") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; a TOML file must be") from None
+    try:
+        table = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: not valid TOML: {error}") from None
+    try:
+        spec = msgspec.convert(table, Spec)
+    except msgspec.ValidationError as error:
+        raise InputError(f"{path}: {_explain(str(error))}") from None
+    return _anchor(spec, path)
+
+
+def _anchor(spec: Spec, path: Path) -> Spec:
+    """Make the paths absolute, and check that they lead somewhere."""
+    found: dict[str, str] = {}
+    for key, value, kind in (
+        ("model.source", spec.model.source, "folder"),
+        ("data.calibration", spec.data.calibration, "file"),
+        ("data.evaluation", spec.data.evaluation, "file"),
+    ):
+        place = (path.parent / Path(value).expanduser()).resolve()
+        if not (place.is_dir() if kind == "folder" else place.is_file()):
+            raise InputError(
+                f"{path}: {key} = {value!r}: no such {kind}; paths are relative to {path.parent.resolve()}"
+            )
+        found[key] = str(place)
+    return msgspec.structs.replace(
+        spec,
+        model=msgspec.structs.replace(spec.model, source=found["model.source"]),
+        data=msgspec.structs.replace(
+            spec.data, calibration=found["data.calibration"], evaluation=found["data.evaluation"]
+        ),
+    )
+
+
+def _explain(message: str) -> str:
+    """msgspec's message with the key as TOML writes it, and the nearest right key for a wrong one."""
+    place = re.search(r" - at `\$\.?(.*)`$", message)
+    where = place.group(1) if place else ""
+    what = message[: place.start()] if place else message
+    unknown = re.search(r"unknown field `(.+)`", what)
+    if unknown:
+        known = PARTS.get(where, Spec).__struct_fields__
+        near = difflib.get_close_matches(unknown.group(1), known, 1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
+        return f"unknown key {'.'.join(filter(None, (where, unknown.group(1))))!r}; {hint}"
+    missing = re.search(r"missing required field `(.+)`", what)
+    if missing:
+        return f"missing key {'.'.join(filter(None, (where, missing.group(1))))!r}"
+    return f"{where}: {what[0].lower()}{what[1:]}"
