@@ -15,7 +15,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
-import msgspec
 import numpy as np
 
 from edgekit.edge.model import Model
@@ -23,7 +22,7 @@ from edgekit.edge.rows import read_rows
 from edgekit.edge.tasks import Row
 from edgekit.errors import InputError
 from edgekit.files import fast_digest, lock, sync_folder, write_durably
-from edgekit.nouns import Noun
+from edgekit.nouns import Noun, Unreadable, read_json
 
 CHECKPOINT_SECONDS = 2.0
 RESULTS = ("predicted_label", "predicted_score", "error")
@@ -121,8 +120,8 @@ def _resume(journal_path: Path, part: Path, bound: Bound, *, restart: bool) -> J
     if restart or not journal_path.exists() or not part.exists():
         return fresh
     try:
-        journal = msgspec.json.decode(journal_path.read_bytes(), type=Journal)
-    except msgspec.DecodeError as error:
+        journal = read_json(journal_path.read_bytes(), Journal)
+    except Unreadable as error:
         raise InputError(f"{journal_path}: damaged ({error}); begin anew with --restart") from None
     if journal.bound != bound:
         raise InputError(

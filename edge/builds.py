@@ -2,22 +2,20 @@
 
 from pathlib import Path
 
-import msgspec
-
 from edgekit.errors import InputError
-from edgekit.nouns import Artifact, Build
+from edgekit.nouns import Artifact, Build, Unreadable, read_json
 
 
 def read_build(folder: Path) -> Build:
     """The `build.json` of a build's output folder; raises InputError."""
     path = folder / "build.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Build)
+        return read_json(path.read_bytes(), Build)
     except (FileNotFoundError, NotADirectoryError):
         raise InputError(
             f"{folder}: no build.json in it; make one with: edgekit build edgekit.toml"
         ) from None
-    except msgspec.DecodeError as error:
+    except Unreadable as error:
         raise InputError(f"{path}: {error}; build it again") from None
 
 

@@ -2,12 +2,11 @@
 
 from pathlib import Path
 
-import msgspec
 import numpy as np
 
 from edgekit.edge.model import Model, open_slot, read_slot
 from edgekit.job import Progress
-from edgekit.nouns import Golden
+from edgekit.nouns import Golden, read_json
 
 
 def golden_difference(model: Model, golden: Golden) -> float:
@@ -18,7 +17,7 @@ def golden_difference(model: Model, golden: Golden) -> float:
 
 def read_golden(folder: Path) -> Golden:
     """golden.json of a slot or a build."""
-    return msgspec.json.decode((folder / "golden.json").read_bytes(), type=Golden)
+    return read_json((folder / "golden.json").read_bytes(), Golden)
 
 
 def golden_job(request: dict[str, str], progress: Progress) -> object:

@@ -8,14 +8,13 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
-import msgspec
 import numpy as np
 
 from edgekit.edge.engines import Session, load_engine
 from edgekit.edge.tasks import Prediction, Task, load_task
 from edgekit.errors import InputError, Refused
 from edgekit.files import digest_bytes, fast_digest
-from edgekit.nouns import Setting, Slot
+from edgekit.nouns import Setting, Slot, Unreadable, read_json
 
 T = TypeVar("T")
 
@@ -96,10 +95,10 @@ def read_slot(folder: Path) -> Slot:
     """The `slot.json` of a slot; raises InputError."""
     path = folder / "slot.json"
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Slot)
+        return read_json(path.read_bytes(), Slot)
     except FileNotFoundError:
         raise InputError(f"{folder}: not a slot: it has no slot.json") from None
-    except msgspec.DecodeError as error:
+    except Unreadable as error:
         raise InputError(f"{path}: {error}") from None
 
 

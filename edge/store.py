@@ -23,7 +23,7 @@ from securesystemslib.signer import Key
 from edgekit.edge.bundle.keys import load_public_key
 from edgekit.errors import InputError
 from edgekit.files import lock, make_folder, sync_folder, write_durably
-from edgekit.nouns import Noun
+from edgekit.nouns import Noun, Unreadable, read_json
 
 SCHEMA = "1"
 
@@ -94,10 +94,10 @@ class Store:
         """What serves under this name, or None."""
         path = self.root / "models" / f"{model}.json"
         try:
-            return msgspec.json.decode(path.read_bytes(), type=Pointer)
+            return read_json(path.read_bytes(), Pointer)
         except FileNotFoundError:
             return None
-        except msgspec.DecodeError as error:
+        except Unreadable as error:
             raise InputError(f"{path}: damaged: {error}; deploy the model again") from None
 
     def only_model(self, name: str | None) -> Pointer:

@@ -20,11 +20,11 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.edge.engines import ENGINES, engine_version, load_engine
-from edgekit.edge.tasks import load_task
+from edgekit.edge.tasks import find_task, load_task
 from edgekit.errors import EdgekitError, InputError, JobFailed, MissingPackage
 from edgekit.files import describe_folder, digest_bytes, lock, make_folder, new_folder, write_durably
 from edgekit.job import run_job
-from edgekit.nouns import Artifact, Build, Evidence, File, Noun, Setting, Variant
+from edgekit.nouns import Artifact, Build, Evidence, File, Noun, Setting, Unreadable, Variant, read_json
 from edgekit.profiles.choose import choose, judge
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
 from edgekit.profiles.measure import MeasureRequest
@@ -101,6 +101,7 @@ class Bench:
 def build(spec_path: Path, out: Path, *, quick: bool, watch: Watch, warn: Callable[[str], None]) -> Build:
     """Run the whole build and write `out/build.json`; raises InputError before anything is written where it can."""
     spec, out = load_spec(spec_path), out.resolve()
+    find_task(spec.model.task, f"{spec_path}: model.task")
     machine = detect_machine()
     target = _target(spec, machine, spec_path)
     recipes = _recipes(spec, target, spec_path)
@@ -379,8 +380,8 @@ def _recorded(shop: Workshop, key: str) -> Iterator[None]:
 def _kept(path: Path, kind: Any) -> Any:  # noqa: ANN401 - the kind's own type
     """A record of an earlier build, or None if there is none that this version can read."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=kind)
-    except (FileNotFoundError, msgspec.DecodeError):
+        return read_json(path.read_bytes(), kind)
+    except (FileNotFoundError, Unreadable):
         return None
 
 

@@ -129,6 +129,7 @@ def _check_config(folder: Path, task: str) -> str:
     layers = config.get("num_hidden_layers", 1)
     if not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
         raise InputError(f"{path}: num_hidden_layers must be a number from 1 to {MAX_LAYERS}")
+    config_labels(folder)
     return architectures[0]
 
 

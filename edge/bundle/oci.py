@@ -1,11 +1,12 @@
 """The OCI records that a bundle is made of, and their media types (OCI image spec 1.1, CNCF model-spec)."""
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
+from edgekit.nouns import Unreadable, read_json
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -23,6 +24,7 @@ BLAKE3 = "io.edgekit.blake3"
 VARIANT = "io.edgekit.variant"
 
 MAX_JSON = 4 << 20  # bytes of any one record
+T = TypeVar("T")
 Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
 Size = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 
@@ -90,16 +92,14 @@ def describe(data: bytes, media_type: str, **more: Any) -> Descriptor:  # noqa: 
     return Descriptor(media_type=media_type, digest=digest_bytes(data), size=len(data), **more)
 
 
-def parse(data: bytes, kind: Any, what: str) -> Any:  # noqa: ANN401 - the kind's own type
+def parse(data: bytes, kind: type[T], what: str) -> T:
     """A record from bytes; raises Refused. Duplicate keys, like every other spelling than ours, are refused too."""
     if len(data) > MAX_JSON:
         raise Refused(f"{what}: larger than {MAX_JSON} bytes")
     try:
-        record = msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+        record = read_json(data, kind)
+    except Unreadable as error:
         raise Refused(f"{what}: not what edgekit writes: {error}") from None
-    except RecursionError:
-        raise Refused(f"{what}: nested too deeply") from None
     if msgspec.json.encode(record, order="sorted") != data:
         raise Refused(f"{what}: not in canonical form")
     return record

@@ -12,9 +12,10 @@ from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import seal
 from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
 from edgekit.edge.bundle.oci import Descriptor, Index, Manifest, Platform, describe
+from edgekit.edge.golden import read_golden
 from edgekit.errors import InputError
 from edgekit.files import describe_file
-from edgekit.nouns import Artifact, Build, Evidence, File, Golden, Slot, Variant
+from edgekit.nouns import Artifact, Build, Evidence, File, Slot, Variant
 
 # A healthy device may differ from the measuring one by as much again, and by this share of the logits' own spread.
 TOLERANCE_FACTOR = 2.0
@@ -179,5 +180,5 @@ def _model_config(build: Build, artifact: Artifact) -> bytes:
 
 
 def _tolerance(golden: Path, evidence: Evidence) -> float:
-    logits = np.array(msgspec.json.decode(golden.read_bytes(), type=Golden).logits)
+    logits = np.array(read_golden(golden.parent).logits)
     return float(TOLERANCE_FACTOR * evidence.golden_difference + TOLERANCE_SHARE * np.std(logits))

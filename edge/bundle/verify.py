@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
-import msgspec
 from securesystemslib.signer import Key
 
 from edgekit.edge.bundle import oci
@@ -18,7 +17,7 @@ from edgekit.edge.bundle.layout import OCI_LAYOUT, Layout, blob_name, read_small
 from edgekit.edge.bundle.oci import Descriptor, Index, Manifest, Release, parse, top_index
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
-from edgekit.nouns import Evidence, Slot
+from edgekit.nouns import Evidence, Slot, Unreadable, read_json
 
 T = TypeVar("T", Slot, Evidence)
 
@@ -52,20 +51,20 @@ def verify(layout: Layout, keys: Sequence[Key]) -> Verified:
     where = layout.where
     if read_small(layout, "oci-layout") != OCI_LAYOUT:
         raise Refused(f"{where}: oci-layout is not what edgekit writes")
-    top: Index = parse(read_small(layout, "index.json"), Index, f"{where}: index.json")
+    top = parse(read_small(layout, "index.json"), Index, f"{where}: index.json")
     signatures = [item for item in top.manifests if item.artifact_type == oci.RELEASE]
     if len(signatures) != 1:
         raise Refused(f"{where}: has {len(signatures)} release signatures, and must have one")
     envelope, subject, blobs = _attached(layout, signatures[0])
     payload, key_id = unseal(envelope, oci.RELEASE, keys, f"{where}: release signature")
-    release: Release = parse(payload, Release, f"{where}: release statement")
+    release = parse(payload, Release, f"{where}: release statement")
     if subject != release.index:
         raise Refused(f"{where}: the signature hangs on another index than it signs")
 
     index_descriptor = next((item for item in top.manifests if item.digest == release.index), None)
     if index_descriptor is None:
         raise Refused(f"{where}: the signed index is missing")
-    index: Index = parse(_blob(layout, index_descriptor), Index, f"{where}: release index")
+    index = parse(_blob(layout, index_descriptor), Index, f"{where}: release index")
     blobs |= {release.index}
     evidence = {}
     for item in top.manifests:
@@ -99,7 +98,7 @@ def _check_rest(layout: Layout, top: Index, release: Release, index: Descriptor,
         ),
     ]  # fmt: skip
     is_known = all(item.artifact_type in (oci.RELEASE, oci.EVIDENCE) for item in rest)
-    if not is_known or top_index(canonical) != top_index(list(top.manifests)):
+    if not is_known or top_index(canonical) != top.to_json():
         raise Refused(f"{layout.where}: index.json says something that edgekit does not")
     expected = {"oci-layout", "index.json", *(blob_name(digest) for digest in blobs)}
     found = set(layout.sizes())
@@ -109,16 +108,17 @@ def _check_rest(layout: Layout, top: Index, release: Release, index: Descriptor,
 
 def _attached(layout: Layout, item: Descriptor) -> tuple[bytes, str, set[str]]:
     """The envelope of a referrer, the digest of its subject, and the blobs that make it up."""
-    manifest: Manifest = parse(_blob(layout, item), Manifest, f"{layout.where}: {item.artifact_type}")
+    manifest = parse(_blob(layout, item), Manifest, f"{layout.where}: {item.artifact_type}")
     if manifest.subject is None or len(manifest.layers) != 1:
         raise Refused(f"{layout.where}: a referrer needs one subject and one layer")
+    _blob(layout, manifest.config)
     blobs = {item.digest, manifest.config.digest, manifest.layers[0].digest}
     return _blob(layout, manifest.layers[0]), manifest.subject.digest, blobs
 
 
 def _variant(layout: Layout, item: Descriptor, evidence: Evidence | None) -> VerifiedVariant:
     what = f"{layout.where}: manifest {item.digest[:19]}"
-    manifest: Manifest = parse(_blob(layout, item), Manifest, what)
+    manifest = parse(_blob(layout, item), Manifest, what)
     names = [layer.annotations.get(oci.FILEPATH, "") for layer in manifest.layers]
     if len(set(names)) != len(names) or not all(_plain(name) for name in names):
         raise Refused(f"{what}: a file name that edgekit does not write")
@@ -127,7 +127,7 @@ def _variant(layout: Layout, item: Descriptor, evidence: Evidence | None) -> Ver
     )
     if slot_layer is None:
         raise Refused(f"{what}: has no slot.json")
-    slot: Slot = _decode(_blob(layout, slot_layer), Slot, f"{what}: slot.json")
+    slot = _decode(_blob(layout, slot_layer), Slot, f"{what}: slot.json")
     said = {file.path: (file.sha256, file.size) for file in slot.files}
     held = {name: (layer.digest, layer.size) for name, layer in zip(names, manifest.layers, strict=True)}
     if held != {**said, "slot.json": (slot_layer.digest, slot_layer.size)}:
@@ -146,8 +146,8 @@ def _plain(name: str) -> bool:
 
 def _decode(data: bytes, kind: type[T], what: str) -> T:
     try:
-        return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+        return read_json(data, kind)
+    except Unreadable as error:
         raise Refused(f"{what}: this version of edgekit can't read it: {error}") from None
 
 

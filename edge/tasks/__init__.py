@@ -13,6 +13,7 @@ import msgspec
 import numpy as np
 
 from edgekit.errors import InputError
+from edgekit.nouns import Unreadable, read_json
 
 Tensors = dict[str, np.ndarray]
 Row = Mapping[str, object]  # of a CSV or JSONL file
@@ -82,10 +83,10 @@ def load_task(folder: Path) -> Task:
     """The task that `folder/task.json` describes."""
     path = folder / "task.json"
     try:
-        config = msgspec.json.decode(path.read_bytes(), type=dict[str, Any])
+        config = read_json(path.read_bytes(), dict[str, Any])
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; it says what the model's inputs and outputs mean") from None
-    except msgspec.DecodeError as error:
+    except Unreadable as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
     module = find_task(str(config.get("task")), f"{path}: task")
     try:

@@ -6,12 +6,13 @@ Spec is in edgekit.spec, Target in edgekit.targets, Recipe in edgekit.quantize.r
 """
 
 import math
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
 Status = Literal["accepted", "rejected", "failed", "skipped"]
 Option = str | int | float | bool
+T = TypeVar("T")
 
 
 class Noun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -20,6 +21,18 @@ class Noun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     def to_json(self) -> bytes:
         """Canonical JSON: sorted keys, no white space, so that equal records are equal bytes."""
         return msgspec.json.encode(self, order="sorted")
+
+
+class Unreadable(ValueError):
+    """Bytes that are not the JSON of a noun; the text says where they go wrong."""
+
+
+def read_json(data: bytes, kind: type[T]) -> T:
+    """A record from its JSON; raises Unreadable, whatever is in the bytes."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        raise Unreadable(str(error)) from None
 
 
 class File(Noun, frozen=True, kw_only=True):

@@ -1,0 +1,174 @@
+"""A first edgekit.toml from a look at a model's folder and a data file."""
+
+import csv
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edgekit.edge.rows import read_rows
+from edgekit.edge.tasks import Row
+from edgekit.errors import InputError
+from edgekit.files import write_durably
+from edgekit.quantize.source import ARCHITECTURES, config_labels, read_config, read_source
+
+MOST_CALIBRATION = 512  # rows; a fifth of the data where there are fewer
+TEMPLATE = """\
+# What edgekit builds, from what, for what, and under which limits. Paths are relative to this file.
+# Build it with: edgekit build {name}
+
+# Among the variants that keep every limit: "latency" (p50 at batch 1) or "throughput" (samples a second).
+objective = "latency"
+
+[model]
+name = {model}
+version = "0.1.0"
+source = {source}
+task = {task}
+# max_length = 128            # tokens; longer texts are cut. Default: what the model can take.
+
+[data]
+calibration = {calibration}   # {calibration_rows} rows: quantizing looks at these
+evaluation = {evaluation}     # {evaluation_rows} rows: accuracy is measured on these, and no recipe sees them
+input = {input}
+label = {label}
+# calibration_samples = 256   # of the calibration rows, every label in its share
+# release_rows = [1, 2]       # evaluation rows that may travel in bundles as golden samples. Default: none, made inputs
+
+[target]
+device = "this"               # or a name from: edgekit targets
+# recipes = ["onnx-fp32"]     # from: edgekit recipes. Default: what suits the device
+
+[limits]
+max_accuracy_drop = 0.01      # absolute; compared with the upper bound of the measured drop
+# confidence = 0.95           # of that bound
+# p99_ms = 50                 # one input at a time
+# memory_mb = 1000            # the process's own peak
+"""
+
+
+def write_first_spec(model: Path, data: Path, calibration: Path | None, out: Path) -> Path:
+    """Write `out`, and the two halves of `data` beside it if there is no calibration file; raises InputError."""
+    if out.exists():
+        raise InputError(f"{out}: exists already; remove it or choose another name with --out")
+    task, labels = _look_at_model(model)
+    rows = list(read_rows(data))
+    if not rows:
+        raise InputError(f"{data}: holds no rows")
+    label = _label_column(data, rows, labels)
+    columns = _input_columns(model, rows, label, task)
+    evaluation, evaluation_rows = data, len(rows)
+    if calibration is None:
+        calibration, evaluation, evaluation_rows = _split(data, rows, columns, label, out.parent, task)
+    calibration_rows = sum(1 for _ in read_rows(calibration))
+    text = TEMPLATE.format(
+        name=out.name,
+        model=json.dumps(_name(model)),
+        source=json.dumps(_relative(model, out.parent)),
+        task=json.dumps(task),
+        calibration=json.dumps(_relative(calibration, out.parent)),
+        calibration_rows=calibration_rows,
+        evaluation=json.dumps(_relative(evaluation, out.parent)),
+        evaluation_rows=evaluation_rows,
+        input=json.dumps(columns[0] if len(columns) == 1 else columns),
+        label=json.dumps(label),
+    )
+    write_durably(out, text.encode())
+    return out
+
+
+def _look_at_model(model: Path) -> tuple[str, list[str]]:
+    """The task and the labels."""
+    if not model.is_dir():
+        raise InputError(
+            f"{model}: no such folder; MODEL is a Hugging Face folder, or one with model.onnx and task.json"
+        )
+    if (model / "config.json").is_file():
+        names = read_config(model).get("architectures") or ["a model without architectures"]
+        task = next((name for name, ending in ARCHITECTURES.items() if str(names[0]).endswith(ending)), None)
+        if task is None:
+            raise InputError(
+                f"{model / 'config.json'}: {names[0]} is not supported; supported: {', '.join(ARCHITECTURES.values())}"
+            )
+        labels = config_labels(model)
+    elif (model / "task.json").is_file():
+        described = json.loads((model / "task.json").read_text("utf-8"))
+        task, labels = str(described.get("task")), [str(label) for label in described.get("labels", [])]
+    else:
+        raise InputError(
+            f"{model}: neither config.json (Hugging Face) nor task.json (beside a model.onnx) in it"
+        )
+    read_source(model, task)
+    return task, labels
+
+
+def _label_column(data: Path, rows: Sequence[Row], labels: Sequence[str]) -> str:
+    known = set(labels) | {str(index) for index in range(len(labels))}
+    for name in ("label", *rows[0]):
+        if name in rows[0] and all(str(row.get(name)).strip() in known for row in rows):
+            return name
+    raise InputError(
+        f"{data}: no column holds only labels of the model, such as {labels[0]!r}; columns: {', '.join(rows[0])}"
+    )
+
+
+def _input_columns(model: Path, rows: Sequence[Row], label: str, task: str) -> list[str]:
+    others = [name for name in rows[0] if name != label]
+    if task == "tabular-classification":
+        return list(json.loads((model / "task.json").read_text("utf-8"))["features"])
+    if not others:
+        raise InputError(f"the data has no column beside {label!r}")
+    return [max(others, key=lambda name: sum(len(str(row[name])) for row in rows[:200]))]
+
+
+def _split(
+    data: Path, rows: Sequence[Row], columns: Sequence[str], label: str, folder: Path, task: str
+) -> tuple[Path, Path, int]:
+    """Two files beside the spec, no input in both, every label in its share."""
+    count = min(MOST_CALIBRATION, len(rows) // 5)
+    if count == 0:
+        raise InputError(
+            f"{data}: {len(rows)} rows are too few to split; give a second file with --calibration"
+        )
+    order = np.random.default_rng(0).permutation(len(rows))
+    chosen: set[int] = set()
+    for name in sorted({str(row[label]) for row in rows}):
+        members = [index for index in order if str(rows[index][label]) == name]
+        chosen.update(members[: round(len(members) * count / len(rows))])
+    taken = {tuple(str(rows[index][name]) for name in columns) for index in chosen}
+    halves: tuple[list[Row], list[Row]] = ([], [])
+    for index, row in enumerate(rows):
+        # A text that comes twice goes to calibration with its twin.
+        is_taken = index in chosen or tuple(str(row[name]) for name in columns) in taken
+        halves[0 if is_taken else 1].append(_anchored(row, columns, data.parent, task))
+    paths = (folder / "calibration.csv", folder / "evaluation.csv")
+    for path, half in zip(paths, halves, strict=True):
+        if path.exists():
+            raise InputError(
+                f"{path}: exists already, and {data} would be split into it; use --calibration or another --out"
+            )
+        text = io.StringIO()
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows(half)
+        write_durably(path, text.getvalue().encode())
+    return (*paths, len(halves[1]))
+
+
+def _anchored(row: Row, columns: Sequence[str], folder: Path, task: str) -> Row:
+    """Paths of pictures are relative to the file that names them: in another folder they must be absolute."""
+    if task != "image-classification":
+        return row
+    return {**row, columns[0]: str((folder / str(row[columns[0]])).resolve())}
+
+
+def _relative(path: Path, folder: Path) -> str:
+    path, folder = path.resolve(), folder.resolve()
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)
+
+
+def _name(model: Path) -> str:
+    letters = [char if char.isascii() and char.isalnum() else "-" for char in model.resolve().name.lower()]
+    return "".join(letters).strip("-")[:60] or "model"

@@ -1,0 +1,26 @@
+"""`edgekit init`."""
+
+from pathlib import Path
+
+import click
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option(
+    "--calibration", type=click.Path(path_type=Path), help="A second file; without it DATA is split in two."
+)
+@click.option("--out", type=click.Path(path_type=Path), default="edgekit.toml", show_default=True)
+def init(model: Path, data: Path, calibration: Path | None, out: Path) -> None:
+    """Look at a model's folder and a labelled data file (CSV or JSONL), and write a commented edgekit.toml.
+
+    \b
+    Example:
+      edgekit init my-model/ tickets.csv
+      edgekit init my-model/ test.csv --calibration train-sample.csv
+    """
+    from edgekit.quantize.init import write_first_spec
+
+    path = write_first_spec(model, data, calibration, out)
+    click.echo(f"{path}: written; read it, set your limits, then: edgekit build {path}")

@@ -1,0 +1,132 @@
+"""What the tests share: a small real model, one real build of it, a bundle, an appliance. Each is made once."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SPEC = """
+[model]
+name = "tiny"
+version = "{version}"
+source = "model"
+task = "text-classification"
+
+[data]
+calibration = "calibration.csv"
+evaluation = "evaluation.csv"
+
+[limits]
+max_accuracy_drop = 0.05
+"""
+
+
+@dataclass(frozen=True)
+class Ran:
+    """A finished command."""
+
+    code: int
+    out: str
+    err: str
+
+    @property
+    def json(self) -> Any:  # noqa: ANN401
+        """Standard output as JSON."""
+        return json.loads(self.out)
+
+
+def edgekit(*arguments: object, cwd: Path | None = None, code: int | None = 0, stdin: str = "") -> Ran:
+    """Run the command line as a user does, and check its exit code (None: any) and that no traceback is shown."""
+    done = subprocess.run(
+        [sys.executable, "-m", "edgekit", *map(str, arguments)],
+        cwd=cwd,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    assert code is None or done.returncode == code, (
+        f"exit code {done.returncode}\n{done.stdout}\n{done.stderr}"
+    )
+    return Ran(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _quiet() -> None:
+    """Nothing under test may depend on the colours and the width of the terminal that runs the tests."""
+    os.environ |= {"NO_COLOR": "1", "COLUMNS": "200"}
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with model/, calibration.csv, evaluation.csv and edgekit.toml. Read only: copy it to change it."""
+    folder = tmp_path_factory.mktemp("tiny")
+    subprocess.run(
+        [sys.executable, str(ROOT / "tests" / "tiny_bert.py"), str(folder)], check=True, capture_output=True
+    )
+    (folder / "edgekit.toml").write_text(SPEC.format(version="1.0.0"))
+    return folder
+
+
+@pytest.fixture
+def project(tiny: Path, tmp_path: Path) -> Path:
+    """A copy of `tiny` that a test may spoil."""
+    return Path(shutil.copytree(tiny, tmp_path / "project"))
+
+
+@dataclass(frozen=True)
+class Built:
+    """A finished build."""
+
+    folder: Path
+    result: dict[str, Any]
+
+    def variant(self, name: str) -> dict[str, Any]:
+        """One variant of the JSON that the build printed."""
+        return next(item for item in self.result["variants"] if item["name"] == name)
+
+
+@pytest.fixture(scope="session")
+def built(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+    """The tiny model through every recipe."""
+    out = tmp_path_factory.mktemp("built") / "build"
+    ran = edgekit("build", tiny / "edgekit.toml", "--quick", "--json", "--out", out)
+    return Built(out, ran.json)
+
+
+@pytest.fixture(scope="session")
+def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with release.key, release.pub, other.key and other.pub."""
+    folder = tmp_path_factory.mktemp("keys")
+    for name in ("release", "other"):
+        edgekit("keygen", folder / name, "--no-passphrase")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def bundle(built: Built, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A signed bundle (a folder) of the ONNX int8 variant."""
+    out = tmp_path_factory.mktemp("bundle") / "bundle"
+    pack(built, keys, out, "onnx-int8-dynamic")
+    return out
+
+
+def pack(built: Built, keys: Path, out: Path, variant: str) -> None:
+    """Pack one variant of a build."""
+    edgekit("bundle", "pack", built.folder, "--key", keys / "release.key", "--variant", variant, "--out", out)
+
+
+@pytest.fixture
+def appliance(bundle: Path, keys: Path, tmp_path: Path) -> Path:
+    """An appliance folder that the bundle was deployed into."""
+    folder = tmp_path / "appliance"
+    edgekit("deploy", bundle, folder, "--trust", keys / "release.pub")
+    return folder

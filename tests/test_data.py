@@ -1,0 +1,89 @@
+"""Data files: what is wrong with them is named by file and row."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.edge.rows import read_rows
+from edgekit.errors import InputError
+from edgekit.profiles.data import Dataset
+from tests.conftest import edgekit
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        (
+            "evaluation.csv",
+            "text,label\nnoise,rust\n",
+            "evaluation.csv: row 1: the model has no label 'rust'",
+        ),
+        ("evaluation.csv", "text,label\n", "evaluation.csv: holds no rows"),
+        ("evaluation.csv", "", "evaluation.csv: holds no rows"),
+        ("evaluation.csv", "words,label\nnoise,belt_slip\n", None),
+        (
+            "evaluation.csv",
+            "text,class\nnoise,belt_slip\n",
+            "has no column 'label' (data.label); columns: text, class",
+        ),
+        ("evaluation.csv", "text,label\nnoise,belt_slip\nnoise\n", "row 2 has not 2 fields"),
+        ("evaluation.csv", b"text,label\nno\xffise,belt_slip\n", "not UTF-8"),
+        (
+            "calibration.csv",
+            "text,label\nnoise,rust\n",
+            "calibration.csv: row 1: the model has no label 'rust'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_data_is_named(
+    project: Path, name: str, content: str | bytes, expected: str | None
+) -> None:
+    data = content if isinstance(content, bytes) else content.encode()
+    (project / name).write_bytes(data)
+    if expected is None:  # another name for the only other column is understood, but not in one file only
+        assert "has no column 'words'" in edgekit("build", project / "edgekit.toml", code=2).err
+        return
+    ran = edgekit("build", project / "edgekit.toml", code=2)
+    assert expected in ran.err
+    assert not (project / "build" / "build.json").exists()
+
+
+def test_calibration_and_evaluation_must_not_share_a_row(project: Path) -> None:
+    shared = (project / "evaluation.csv").read_text().splitlines()[5]
+    with (project / "calibration.csv").open("a") as file:
+        file.write(shared + "\n")
+    ran = edgekit("build", project / "edgekit.toml", code=2)
+    assert "calibration.csv: row 65 is also row 5 of" in ran.err
+
+
+def test_a_row_that_differs_in_white_space_only_is_left_out(project: Path) -> None:
+    text, label = (project / "evaluation.csv").read_text().splitlines()[5].split(",")
+    with (project / "calibration.csv").open("a") as file:
+        file.write(f'"{text.upper()}  ",{label}\n')
+    spec = project / "edgekit.toml"
+    spec.write_text(spec.read_text() + '[target]\nrecipes = ["onnx-fp32"]\n')
+    ran = edgekit("build", spec, "--quick")
+    assert "row 65 is in" in ran.err
+    assert "left out of calibration" in ran.err
+
+
+def test_a_sample_keeps_every_labels_share(tmp_path: Path) -> None:
+    labels = np.repeat([0, 1, 2], [800, 150, 50])
+    data = Dataset(path=tmp_path, sha256="", inputs=list(range(1000)), labels=labels)
+    sample = data.sample(100)
+    assert len(sample) == 100
+    assert np.bincount(labels[sample]).tolist() == pytest.approx([80, 15, 5], abs=1)
+    assert sample == data.sample(100)
+    assert data.sample(5000) == data.inputs
+
+
+def test_jsonl(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "n": 1}\n\n{"text": "b"}\n')
+    assert list(read_rows(path)) == [{"text": "a", "n": 1}, {"text": "b"}]
+    path.write_text('{"text": "a"}\n[1]\n')
+    with pytest.raises(InputError, match="row 2 is not a JSON object"):
+        list(read_rows(path))
+    with pytest.raises(InputError, match="unknown kind of file"):
+        list(read_rows(tmp_path / "a.parquet"))

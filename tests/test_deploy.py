@@ -1,0 +1,251 @@
+"""Deploying: what is not right never serves, and what served goes on serving."""
+
+import fcntl
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from edgekit.edge.builds import read_build
+from edgekit.edge.bundle.keys import load_signer
+from edgekit.edge.bundle.pack import pack as pack_variants
+from edgekit.edge.store import Store
+from edgekit.files import describe_folder
+from edgekit.nouns import Artifact, Variant
+from tests.conftest import Built, edgekit, pack
+
+
+@pytest.fixture
+def second(built: Built, keys: Path, tmp_path: Path) -> Path:
+    """A bundle of another variant."""
+    pack(built, keys, tmp_path / "second.tar", "onnx-fp32")
+    return tmp_path / "second.tar"
+
+
+def serving(appliance: Path) -> str:
+    """The variant that status shows."""
+    shown = edgekit("status", appliance, "--json").json
+    return str(shown["models"][0]["current"]["variant"])
+
+
+def test_deploy_status_rollback(appliance: Path, second: Path) -> None:
+    assert serving(appliance) == "onnx-int8-dynamic"
+    assert "no previous version" in edgekit("rollback", appliance, code=2).err
+    assert "before: 1.0.0" in edgekit("deploy", second, appliance).out
+    assert serving(appliance) == "onnx-fp32"
+    edgekit("rollback", appliance)
+    assert serving(appliance) == "onnx-int8-dynamic"
+    edgekit("rollback", appliance)
+    assert serving(appliance) == "onnx-fp32"
+
+
+def test_a_slot_is_hard_links_into_the_store(appliance: Path) -> None:
+    store = Store(appliance)
+    pointer = store.pointer("tiny")
+    assert pointer is not None
+    folder = store.slot_folder("tiny", pointer.current)
+    assert {path.name for path in folder.iterdir()} == {
+        "model.onnx",
+        "tokenizer.json",
+        "task.json",
+        "golden.json",
+        "slot.json",
+    }
+    inodes = {path.stat().st_ino for path in (appliance / "blobs" / "sha256").iterdir()}
+    assert {path.stat().st_ino for path in folder.iterdir()} == inodes
+
+
+def test_deploying_the_same_again_changes_nothing(appliance: Path, bundle: Path) -> None:
+    before = (appliance / "models" / "tiny.json").read_bytes()
+    edgekit("deploy", bundle, appliance)
+    assert (appliance / "models" / "tiny.json").read_bytes() == before
+
+
+def test_what_no_pointer_names_is_collected(
+    built: Built, appliance: Path, second: Path, keys: Path, tmp_path: Path
+) -> None:
+    edgekit("deploy", second, appliance)
+    pack(built, keys, tmp_path / "third", "onnx-int8-static")
+    edgekit("deploy", tmp_path / "third", appliance)
+    assert len(list((appliance / "slots" / "tiny").iterdir())) == 2
+    links = [path.stat().st_nlink for path in (appliance / "blobs" / "sha256").iterdir()]
+    assert min(links) >= 2
+    edgekit("rollback", appliance)
+    assert serving(appliance) == "onnx-fp32"
+
+
+def test_a_stranger_is_refused(built: Built, appliance: Path, keys: Path, tmp_path: Path) -> None:
+    out = tmp_path / "strange"
+    arguments = ("--key", keys / "other.key", "--variant", "onnx-fp32", "--out", out)
+    edgekit("bundle", "pack", built.folder, *arguments)
+    assert "not signed by a trusted key" in edgekit("deploy", out, appliance, code=5).err
+    assert (
+        "trusts other keys already"
+        in edgekit("deploy", out, appliance, "--trust", keys / "other.pub", code=2).err
+    )
+    assert serving(appliance) == "onnx-int8-dynamic"
+
+
+def test_the_first_deploy_needs_a_key(bundle: Path, tmp_path: Path) -> None:
+    assert "--trust KEY.pub" in edgekit("deploy", bundle, tmp_path / "new", code=2).err
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "letter.txt").write_text("mine")
+    assert "not an appliance folder" in edgekit("deploy", bundle, tmp_path / "full", code=2).err
+    assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter.txt"]
+
+
+def test_a_tampered_bundle_leaves_the_store_as_it_was(appliance: Path, second: Path, tmp_path: Path) -> None:
+    data = bytearray(second.read_bytes())
+    data[len(data) // 2] ^= 1
+    second.write_bytes(data)
+    before = snapshot(appliance)
+    edgekit("deploy", second, appliance, code=5)
+    assert snapshot(appliance) == before
+
+
+def snapshot(folder: Path) -> dict[str, bytes]:
+    """Every file but the lock's text."""
+    files = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
+    return {str(path): path.read_bytes() for path in files}
+
+
+def sabotage(built: Built, keys: Path, tmp_path: Path, name: str, spoil: Callable[[Path], object]) -> Path:
+    """A properly signed bundle whose model is bad: `spoil` gets the folder of the variant's files."""
+    folder = Path(shutil.copytree(built.folder, tmp_path / "spoiled"))
+    build = read_build(folder)
+    variant = next(item for item in build.variants if item.name == name)
+    assert isinstance(variant.artifact, Artifact)
+    files = folder / "cache" / "artifacts" / variant.artifact.key
+    spoil(files)
+    artifact = msgspec.structs.replace(variant.artifact, files=describe_folder(files))
+    bad: Variant = msgspec.structs.replace(variant, artifact=artifact)
+    pack_variants(build, [bad], folder, load_signer(keys / "release.key", None), tmp_path / "bad")
+    return tmp_path / "bad"
+
+
+def permute_labels(files: Path) -> None:
+    """The labels are right and the weights answer for others: the rows of the classifier are rolled by one."""
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(files / "model.onnx")
+    for item in model.graph.initializer:
+        array = numpy_helper.to_array(item)
+        if 4 in array.shape and array.ndim in (1, 2) and "embeddings" not in item.name:
+            axis = array.shape.index(4)
+            item.CopyFrom(numpy_helper.from_array(np.roll(array, 1, axis=axis).copy(), item.name))
+    onnx.save(model, files / "model.onnx")
+
+
+def fill_with_nan(files: Path) -> None:
+    import numpy as np
+    import onnx
+    from onnx import numpy_helper
+
+    model = onnx.load(files / "model.onnx")
+    for item in model.graph.initializer:
+        if item.name == "classifier.bias":
+            item.CopyFrom(numpy_helper.from_array(np.full(4, np.nan, dtype=np.float32), item.name))
+    onnx.save(model, files / "model.onnx")
+
+
+def other_tokenizer(files: Path) -> None:
+    tokenizer = json.loads((files / "tokenizer.json").read_text())
+    vocab = tokenizer["model"]["vocab"]
+    words = [word for word in vocab if not word.startswith("[")]
+    tokenizer["model"]["vocab"] |= dict(
+        zip(words, [vocab[word] for word in words[1:] + words[:1]], strict=True)
+    )
+    (files / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "expected"),
+    [
+        (lambda files: (files / "model.onnx").write_bytes(b"not a model"), "does not run here"),
+        (permute_labels, "answers the golden samples wrongly"),
+        (fill_with_nan, "answers the golden samples wrongly"),
+        (other_tokenizer, "answers the golden samples wrongly"),
+        (lambda files: (files / "task.json").unlink(), "task.json"),
+    ],
+)
+def test_a_bad_model_is_caught_before_it_serves(
+    built: Built, keys: Path, appliance: Path, tmp_path: Path, spoil: Callable[[Path], object], expected: str
+) -> None:
+    bad = sabotage(built, keys, tmp_path, "onnx-fp32", spoil)
+    before = snapshot(appliance)
+    ran = edgekit("deploy", bad, appliance, code=6)
+    assert expected in ran.err
+    assert snapshot(appliance) == before
+
+
+def test_a_bundle_for_another_architecture_does_not_fit(
+    built: Built, keys: Path, appliance: Path, tmp_path: Path
+) -> None:
+    build = msgspec.structs.replace(read_build(built.folder), architecture="arm64")
+    variant = next(item for item in build.variants if item.name == "onnx-fp32")
+    pack_variants(build, [variant], built.folder, load_signer(keys / "release.key", None), tmp_path / "arm")
+    assert "is for arm64, and this is amd64" in edgekit("deploy", tmp_path / "arm", appliance, code=6).err
+
+
+def test_one_lock_guards_the_store(appliance: Path, second: Path) -> None:
+    with (appliance / "lock").open("r+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        for arguments in (("deploy", second, appliance), ("rollback", appliance)):
+            assert "is at work here" in edgekit(*arguments, code=7).err
+    edgekit("deploy", second, appliance)
+
+
+def test_three_deploys_at_once_have_one_result(
+    built: Built, keys: Path, appliance: Path, second: Path, tmp_path: Path
+) -> None:
+    pack(built, keys, tmp_path / "third", "onnx-int8-static")
+    bundles = [second, tmp_path / "third", second]
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "edgekit", "deploy", str(item), str(appliance)], stderr=subprocess.DEVNULL
+        )
+        for item in bundles
+    ]
+    codes = [process.wait() for process in running]
+    assert set(codes) <= {0, 7}
+    assert codes.count(0) >= 1
+    assert serving(appliance) in {"onnx-fp32", "onnx-int8-static"}
+
+
+def test_a_rotten_slot_is_noticed_when_it_is_loaded(appliance: Path) -> None:
+    slot = next((appliance / "slots" / "tiny").iterdir())
+    model = slot / "model.onnx"
+    model.chmod(0o644)
+    data = bytearray(model.read_bytes())
+    data[1000] ^= 1
+    model.write_bytes(data)
+    assert "changed since it was deployed" in edgekit("predict", appliance, "bearing noise", code=5).err
+    slot_json = slot / "slot.json"
+    slot_json.chmod(0o644)
+    slot_json.write_text(slot_json.read_text().replace('"batch_size":', '"batch_size": '))
+    assert "slot.json: changed" in edgekit("predict", appliance, "bearing noise", code=5).err
+
+
+def test_predict(appliance: Path) -> None:
+    ran = edgekit("predict", appliance, "bearing noise grinding", "--json")
+    assert ran.json["labels"][0]["label"] == "bearing_wear"
+    assert (
+        edgekit("predict", appliance, "-", "--top-k", "1", stdin="coolant puddle\n").out.split()[1]
+        == "coolant_leak"
+    )
+    assert "holds no model 'other'" in edgekit("predict", appliance, "x", "--model", "other", code=2).err
+
+
+@pytest.mark.parametrize("name", ["openvino-int8", "gguf-q4_k_m"])
+def test_every_engine_is_deployed_and_answers(built: Built, keys: Path, tmp_path: Path, name: str) -> None:
+    pack(built, keys, tmp_path / "bundle", name)
+    edgekit("deploy", tmp_path / "bundle", tmp_path / "appliance", "--trust", keys / "release.pub")
+    ran = edgekit("predict", tmp_path / "appliance", "belt slip squeal", "--json")
+    assert ran.json["labels"][0]["label"] == "belt_slip"

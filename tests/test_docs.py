@@ -1,0 +1,68 @@
+"""The commands of the documentation work, as they stand there."""
+
+import csv
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from edgekit.cli import VERBS
+from tests.conftest import ROOT
+
+PAGE = ROOT / "docs" / "your-own-model.md"
+COMMAND = re.compile(r"^\$ (edgekit .*)$", re.MULTILINE)
+LIMITS = re.compile(r"^\[limits\]\n(?:[a-z_0-9]+ = .*\n)+", re.MULTILINE)
+
+
+def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
+    """Every command in a console block, in order, in one folder that holds only a model and a data file."""
+    shutil.copytree(tiny / "model", tmp_path / "my-model")
+    with (tmp_path / "tickets.csv").open("w", newline="") as file:
+        for name in ("calibration.csv", "evaluation.csv"):
+            rows = list(csv.reader((tiny / name).open(newline="")))
+            csv.writer(file).writerows(rows if name == "calibration.csv" else rows[1:])
+    page = PAGE.read_text()
+    commands = COMMAND.findall(page)
+    assert len(commands) >= 12
+    limits = LIMITS.search(page)
+    assert limits
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
+    for command in commands:
+        done = subprocess.run(
+            shlex.split(command), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+        if command.startswith("edgekit init"):
+            spec = tmp_path / "edgekit.toml"
+            text = LIMITS.sub(limits.group(), spec.read_text())
+            spec.write_text(
+                text.replace(
+                    'device = "this"', 'device = "this"\nrecipes = ["onnx-fp32", "onnx-int8-dynamic"]'
+                )
+            )
+    with (tmp_path / "answers.csv").open(newline="") as file:
+        answers = list(csv.DictReader(file))
+    assert sum(row["predicted_label"] == row["label"] for row in answers) > 0.9 * len(answers)
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("docs/**/*.md")) + [ROOT / "README.md"], ids=lambda page: page.name
+)
+def test_every_command_on_a_page_exists(page: Path) -> None:
+    for line in page.read_text().splitlines():
+        match = re.match(r"(?:\$ )?edgekit ([a-z]+)\b", line)
+        if match:
+            assert match.group(1) in VERBS, line
+
+
+@pytest.mark.parametrize(
+    "page", sorted(ROOT.glob("docs/**/*.md")) + [ROOT / "README.md"], ids=lambda page: page.name
+)
+def test_every_link_leads_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
+        assert (page.parent / target).exists(), target

@@ -1,0 +1,109 @@
+"""The tree is whole: every package is in the wheel, imports point one way, the command line starts light."""
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from edgekit.cli import VERBS
+from edgekit.edge.tasks import TASKS
+from edgekit.quantize.recipes import RECIPES
+from edgekit.targets import all_targets
+from tests.conftest import ROOT, edgekit
+
+HEAVY = (
+    "numpy",
+    "onnxruntime",
+    "openvino",
+    "llama_cpp",
+    "torch",
+    "transformers",
+    "tornado",
+    "tokenizers",
+    "rich",
+)
+
+
+def test_every_package_is_declared() -> None:
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    found = {
+        ".".join((name, *init.parent.relative_to(ROOT / folder).parts))
+        for name, folder in config["package-dir"].items()
+        for init in (ROOT / folder).rglob("__init__.py")
+    }
+    assert found == set(config["packages"])
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, click.testing, edgekit.cli as c;"
+        "r = click.testing.CliRunner().invoke(c.cli, ['--help']); assert r.exit_code == 0, r.output;"
+        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help_with_an_example(verb: str) -> None:
+    ran = edgekit(verb, "--help")
+    assert "Example:" in ran.out
+
+
+def test_a_planted_import_breaks_the_contract(tmp_path: Path) -> None:
+    lint = [
+        str(Path(sys.executable).with_name("lint-imports")),
+        "--config",
+        str(ROOT / "pyproject.toml"),
+        "--no-cache",
+    ]
+    package = tmp_path / "edgekit"
+    package.mkdir()
+    for name in ("edge", "profiles", "quantize", "targets"):
+        (package / name).symlink_to(ROOT / name)
+    for path in (ROOT / "src" / "edgekit").iterdir():
+        (package / path.name).symlink_to(path)
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
+    sound = subprocess.run(lint, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert sound.returncode == 0, sound.stdout
+    (package / "edge").unlink()
+    (package / "edge").mkdir()
+    for path in (ROOT / "edge").iterdir():
+        (package / "edge" / path.name).symlink_to(path)
+    (package / "edge" / "planted.py").write_text("import edgekit.quantize.source\n")
+    planted = subprocess.run(lint, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert planted.returncode != 0
+    assert "edgekit.edge.planted" in planted.stdout
+
+
+def test_targets_name_recipes_that_their_engines_run() -> None:
+    for target in all_targets().values():
+        assert set(target.recipes) == set(TASKS)
+        for task, names in target.recipes.items():
+            for name in names:
+                recipe = RECIPES[name]
+                assert task in recipe.tasks
+                assert recipe.engine in target.engines
+                assert recipe.precision != "bf16" or "avx512_bf16" in target.isa
+
+
+def test_recipes_are_named_by_format_and_precision() -> None:
+    for name, recipe in RECIPES.items():
+        assert name.startswith(f"{recipe.format}-{recipe.precision}")
+
+
+def test_nothing_names_this_checkout() -> None:
+    """No path of the machine that a file was written on."""
+    files = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout.split()
+    for name in files:
+        text = (ROOT / name).read_text(errors="ignore")
+        assert (
+            not re.search(r"/(work|root|home)/[a-z]", text.replace("/home/user", ""))
+            or name == "tests/test_layout.py"
+        ), name
