@@ -15,6 +15,7 @@ from edgekit.cli import VERBS
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "your-own-model.md"
+PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 COMMAND = re.compile(r"^\$ (edgekit .*)$", re.MULTILINE)
 LIMITS = re.compile(r"^\[limits\]\n(?:[a-z_0-9]+ = .*\n)+", re.MULTILINE)
 
@@ -50,9 +51,7 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
     assert sum(row["predicted_label"] == row["label"] for row in answers) > 0.9 * len(answers)
 
 
-@pytest.mark.parametrize(
-    "page", sorted(ROOT.glob("docs/**/*.md")) + [ROOT / "README.md"], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_command_on_a_page_exists(page: Path) -> None:
     for line in page.read_text().splitlines():
         match = re.match(r"(?:\$ )?edgekit ([a-z]+)\b", line)
@@ -60,9 +59,7 @@ def test_every_command_on_a_page_exists(page: Path) -> None:
             assert match.group(1) in VERBS, line
 
 
-@pytest.mark.parametrize(
-    "page", sorted(ROOT.glob("docs/**/*.md")) + [ROOT / "README.md"], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target

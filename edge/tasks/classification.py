@@ -21,7 +21,7 @@ class Classifier:
         """The named output; log-probabilities where the graph ends in probabilities."""
         values = np.asarray(outputs[self._output], dtype=np.float32)
         if self._output == "probabilities":
-            return np.log(np.clip(values, 1e-30, None))
+            return np.log(np.clip(values, 1e-7, None))
         return values
 
     def decode(self, logits: np.ndarray) -> list[Prediction]:

@@ -29,8 +29,8 @@ class Config(Noun, frozen=True, kw_only=True):
     height: Side
     width: Side
     channels: Literal[1, 3] = 3
-    mean: list[float] = [0.0]
-    std: list[float] = [1.0]
+    mean: tuple[float, ...] = (0.0,)
+    std: tuple[float, ...] = (1.0,)
     resample: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
     input: str = "pixel_values"
     output: str = "logits"

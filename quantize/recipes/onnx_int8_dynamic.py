@@ -3,12 +3,15 @@
 import tempfile
 from pathlib import Path
 
+import onnx
 from onnxruntime.quantization import QuantType, quantize_dynamic
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
 from edgekit.quantize.recipes import Ingredients
 
 MATRIX_PRODUCTS = ["MatMul", "Gemm"]
+# What shape inference can't type (results of scikit-learn's operators) is float.
+EXTRA_OPTIONS = {"DefaultTensorType": onnx.TensorProto.FLOAT}
 
 
 def make(ingredients: Ingredients) -> None:
@@ -23,6 +26,7 @@ def make(ingredients: Ingredients) -> None:
             per_channel=True,
             reduce_range=needs_reduced_range(ingredients.isa),
             weight_type=QuantType.QInt8,
+            extra_options=EXTRA_OPTIONS,
         )
 
 

@@ -15,7 +15,7 @@ from onnxruntime.quantization import (
 
 from edgekit.edge.tasks import Tensors
 from edgekit.quantize.recipes import Ingredients, tensors_for
-from edgekit.quantize.recipes.onnx_int8_dynamic import MATRIX_PRODUCTS, needs_reduced_range, preprocess
+from edgekit.quantize.recipes.onnx_int8_dynamic import EXTRA_OPTIONS, MATRIX_PRODUCTS, needs_reduced_range, preprocess
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
@@ -52,4 +52,5 @@ def make(ingredients: Ingredients) -> None:
             activation_type=QuantType.QUInt8,
             weight_type=QuantType.QInt8,
             calibrate_method=CalibrationMethod.MinMax,
+            extra_options=EXTRA_OPTIONS,
         )
