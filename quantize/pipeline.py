@@ -5,9 +5,11 @@ digest of everything that went into it. So a second build re-uses all, a killed 
 crashes is a failed variant.
 """
 
+import errno
 import hashlib
 import importlib.metadata
 import importlib.util
+import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
@@ -36,6 +38,7 @@ from edgekit.targets import Target, find_target
 from edgekit.targets.detect import Machine, closest_target, detect_machine
 
 BATCH_SIZES = (8, 32)
+LEAST_FREE = 1 << 20  # bytes; with less, a step that failed is taken to have failed for want of space
 BUILD_PACKAGES = (
     "torch",
     "transformers",
@@ -370,6 +373,8 @@ def _recorded(shop: Workshop, key: str) -> Iterator[None]:
     try:
         yield
     except EdgekitError as error:
+        if shutil.disk_usage(shop.cache).free < LEAST_FREE:  # libraries word a full disk in many ways
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(shop.cache)) from error
         # Killed from outside (out of memory, or by hand): the next run may be luckier.
         if getattr(error, "signal", None) not in ("SIGKILL", "SIGTERM", "SIGINT"):
             make_folder(path.parent)

@@ -112,6 +112,25 @@ def test_a_killed_build_goes_on(project: Path) -> None:
     assert not list((project / "build" / "cache").glob("*/.*"))
 
 
+def test_a_full_disk_stops_the_build_and_the_next_one_goes_on(project: Path) -> None:
+    spec, out = project / "edgekit.toml", project / "small"
+    spec.write_text(spec.read_text() + '[target]\nrecipes = ["onnx-fp32", "onnx-int8-dynamic"]\n')
+    out.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(out)]
+    if subprocess.run(mount, check=False, capture_output=True).returncode:
+        pytest.skip("needs the right to mount")
+    try:
+        ran = edgekit("build", spec, "--quick", "--out", out, code=1)
+        assert "No space left on device" in ran.err.splitlines()[-1]
+        assert not (out / "build.json").exists()
+        kept = {path: path.stat().st_mtime_ns for path in (out / "cache").glob("*/*.json")}
+        subprocess.run(["mount", "-o", "remount,size=64m", str(out)], check=True)
+        assert edgekit("build", spec, "--quick", "--json", "--out", out).json["chosen"]
+        assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
+    finally:
+        subprocess.run(["umount", str(out)], check=True)
+
+
 def test_two_builds_do_not_meet(project: Path) -> None:
     import fcntl
 

@@ -15,7 +15,12 @@ from onnxruntime.quantization import (
 
 from edgekit.edge.tasks import Tensors
 from edgekit.quantize.recipes import Ingredients, tensors_for
-from edgekit.quantize.recipes.onnx_int8_dynamic import EXTRA_OPTIONS, MATRIX_PRODUCTS, needs_reduced_range, preprocess
+from edgekit.quantize.recipes.onnx_int8_dynamic import (
+    EXTRA_OPTIONS,
+    MATRIX_PRODUCTS,
+    needs_reduced_range,
+    preprocess,
+)
 
 
 class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
