@@ -24,7 +24,6 @@ from edgekit.errors import InputError
 from edgekit.files import fast_digest, lock, sync_folder, write_durably
 from edgekit.nouns import Noun, Unreadable, read_json
 
-CHECKPOINT_SECONDS = 2.0
 RESULTS = ("predicted_label", "predicted_score", "error")
 
 
@@ -63,11 +62,12 @@ def run_batch(
     columns: Sequence[str] | None,
     *,
     restart: bool,
+    checkpoint_seconds: float,
     tell: Callable[[int], None],
 ) -> Done:
     """Predict every row of `source` into `target`; `tell` gets the number of rows that are done.
 
-    slot: the digest that names the model. Raises InputError, Busy.
+    slot: the digest that names the model. checkpoint_seconds: how much work a crash may cost. Raises InputError, Busy.
     """
     names = _check(model, source, target, columns)
     bound = Bound(
@@ -80,11 +80,11 @@ def run_batch(
         with part.open("r+b" if part.exists() else "w+b") as file:
             file.truncate(start.bytes)
             file.seek(start.bytes)
-            done = _write_rows(model, source, bound, start, file, journal_path, tell)
+            done = _write_rows(model, source, start, Output(file, journal_path, checkpoint_seconds), tell)
         part.replace(target)
         journal_path.unlink()
         sync_folder(target.resolve().parent)
-        _beside(target, "lock").unlink()
+        _beside(target, "lock").unlink()  # held until here; `lock` notices when its file is gone
     return Done(done.rows, done.errors, start.rows)
 
 
@@ -130,50 +130,59 @@ def _resume(journal_path: Path, part: Path, bound: Bound, *, restart: bool) -> J
     return journal
 
 
+class Output:
+    """The file in the making, and the journal that follows what of it is durable."""
+
+    def __init__(self, file: BinaryIO, journal_path: Path, checkpoint_seconds: float) -> None:
+        self.file = file
+        self._journal_path = journal_path
+        self._pause = checkpoint_seconds
+        self._saved = time.monotonic()
+
+    def is_due(self) -> bool:
+        """Whether it is time to save."""
+        return time.monotonic() - self._saved >= self._pause
+
+    def save(self, bound: Bound, rows: int, errors: int) -> Journal:
+        """Make everything so far durable, then say so in the journal."""
+        journal = Journal(bound=bound, rows=rows, bytes=self.file.tell(), errors=errors)
+        self.file.flush()
+        os.fsync(self.file.fileno())
+        write_durably(self._journal_path, journal.to_json())
+        self._saved = time.monotonic()
+        return journal
+
+
 def _write_rows(
-    model: Model,
-    source: Path,
-    bound: Bound,
-    start: Journal,
-    file: BinaryIO,
-    journal_path: Path,
-    tell: Callable[[int], None],
+    model: Model, source: Path, start: Journal, output: Output, tell: Callable[[int], None]
 ) -> Journal:
-    """Append the rows that are missing; the journal follows what is durable."""
+    """Append the rows that are missing."""
+    bound, rows, errors = start.bound, start.rows, start.errors
+    names = [*next(iter(read_rows(source))), *RESULTS]
     writer = WRITERS[bound.kind]
-    rows, errors, saved = start.rows, start.errors, time.monotonic()
     if rows == 0:
-        file.write(writer.head(list(next(iter(read_rows(source)))) + list(RESULTS)))
+        output.file.write(writer.head(names))
     todo = islice(read_rows(source), start.rows, None)
-    for chunk, results in _predicted(model, source, bound, todo):
+    for chunk, results in _predicted(model, source, bound, names, todo):
         for row, result in zip(chunk, results, strict=True):
-            file.write(writer.line({**row, **result}))
+            output.file.write(writer.line({**row, **result}, names))
             errors += bool(result["error"])
         rows += len(chunk)
         tell(rows)
-        if time.monotonic() - saved > CHECKPOINT_SECONDS:
-            _save(file, journal_path, Journal(bound=bound, rows=rows, bytes=file.tell(), errors=errors))
-            saved = time.monotonic()
-    end = Journal(bound=bound, rows=rows, bytes=file.tell(), errors=errors)
-    _save(file, journal_path, end)
-    return end
-
-
-def _save(file: BinaryIO, journal_path: Path, journal: Journal) -> None:
-    file.flush()
-    os.fsync(file.fileno())
-    write_durably(journal_path, journal.to_json())
+        if output.is_due():
+            output.save(bound, rows, errors)
+    return output.save(bound, rows, errors)
 
 
 def _predicted(
-    model: Model, source: Path, bound: Bound, todo: Iterator[Row]
+    model: Model, source: Path, bound: Bound, names: Sequence[str], todo: Iterator[Row]
 ) -> Iterator[tuple[list[Row], list[dict[str, object]]]]:
     """Chunks of rows with the columns that the output adds to each."""
     waiting: deque[tuple[list[Row], list[InputError | None]]] = deque()
 
     def batches() -> Iterator[list[Any]]:
         while chunk := list(islice(todo, bound.batch_size)):
-            inputs = [_input(model, row, bound.columns, source.parent) for row in chunk]
+            inputs = [_input(model, row, bound.columns, names, source.parent) for row in chunk]
             waiting.append((chunk, [item if isinstance(item, InputError) else None for item in inputs]))
             yield [item for item in inputs if not isinstance(item, InputError)]
 
@@ -183,7 +192,14 @@ def _predicted(
         yield chunk, [_result(model, error or next(coming)) for error in errors]
 
 
-def _input(model: Model, row: Row, columns: Sequence[str], folder: Path) -> Any:  # noqa: ANN401
+def _input(model: Model, row: Row, columns: Sequence[str], names: Sequence[str], folder: Path) -> Any:  # noqa: ANN401
+    """The input that a row holds, or an InputError that says what is wrong with the row."""
+    unknown = [name for name in row if name not in names[: -len(RESULTS)]]
+    missing = [name for name in columns if name not in row]
+    if unknown or missing:
+        return InputError(
+            "has a key that the first row lacks" if unknown else f"lacks the key {missing[0]!r}"
+        )
     try:
         return model.task.read(row, columns, folder)
     except InputError as error:
@@ -200,26 +216,30 @@ def _result(model: Model, answer: np.ndarray | InputError) -> dict[str, object]:
 class CsvWriter:
     """RFC 4180."""
 
-    def head(self, names: list[str]) -> bytes:
+    def head(self, names: Sequence[str]) -> bytes:
+        """The header."""
         return self._text(names)
 
-    def line(self, row: Row) -> bytes:
-        return self._text(list(row.values()))
+    def line(self, row: Row, names: Sequence[str]) -> bytes:
+        """One row, every value under its own name."""
+        return self._text([row.get(name, "") for name in names])
 
     def _text(self, values: Sequence[object]) -> bytes:
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerow(values)
-        return text.getvalue().encode()
+        return text.getvalue().encode(errors="replace")
 
 
 class JsonlWriter:
-    """One JSON object a line."""
+    """One JSON object a line, with the names that its row had."""
 
-    def head(self, names: list[str]) -> bytes:
+    def head(self, names: Sequence[str]) -> bytes:
+        """None."""
         return b""
 
-    def line(self, row: Row) -> bytes:
-        return json.dumps(row, ensure_ascii=False).encode() + b"\n"
+    def line(self, row: Row, names: Sequence[str]) -> bytes:
+        """One row."""
+        return json.dumps(row, ensure_ascii=False).encode(errors="replace") + b"\n"
 
 
 WRITERS: dict[str, CsvWriter | JsonlWriter] = {".csv": CsvWriter(), ".jsonl": JsonlWriter()}

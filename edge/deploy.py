@@ -13,10 +13,11 @@ from edgekit.edge.bundle.verify import Verified, VerifiedVariant, read_blob, ver
 from edgekit.edge.engines import engine_version
 from edgekit.edge.store import Pointer, SlotRef, Store
 from edgekit.errors import EdgekitError, InputError, Misfit
-from edgekit.files import new_folder, sync_folder
+from edgekit.files import describe_file, new_folder, sync_folder
 from edgekit.job import run_job
 from edgekit.targets.detect import detect_machine
 
+GOLDEN_SECONDS = 300.0  # for a model to load and answer its golden samples
 SPARE_BYTES = 16 << 20  # left free on the disk beside what a deploy needs
 
 Tell = Callable[[str, float], None]  # the stage, and the share of it that is done
@@ -42,15 +43,12 @@ def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
         tell("checking the signature", 0)
         verified = verify(layout, [new_key] if new_key else keys)
         variant = pick_variant(verified)
-        _copy_blobs(layout, store, variant, tell)
-        folder = _make_slot(store, variant)
         try:
+            folder = _fill_slot(layout, store, variant, tell)
             tell("checking the golden samples", 0)
-            check_golden(folder)
-        except EdgekitError:
-            if not _in_use(store, variant):
-                shutil.rmtree(folder)
-                store.collect()
+            check_golden(folder, variant.layers["slot.json"].digest)
+        except BaseException:
+            store.collect()  # what no pointer names, so also what we have just copied
             raise
         if trust and not keys:
             store.trust(trust)
@@ -89,6 +87,8 @@ def _misfit(variant: VerifiedVariant) -> str | None:
     slot, machine = variant.slot, detect_machine()
     if slot.architecture != machine.architecture:
         return f"is for {slot.architecture}, and this is {machine.architecture}"
+    if not set(slot.isa) <= set(machine.isa):
+        return f"needs a CPU with {', '.join(sorted(set(slot.isa) - set(machine.isa)))}"
     if engine_version(slot.engine) is None:
         return f"needs the engine {slot.engine}, which is not installed (edgekit doctor says how)"
     if machine.memory_bytes < 2 * sum(file.size for file in slot.files):
@@ -96,11 +96,14 @@ def _misfit(variant: VerifiedVariant) -> str | None:
     return None
 
 
-def _copy_blobs(layout: Layout, store: Store, variant: VerifiedVariant, tell: Tell) -> None:
-    """Copy what the store lacks, each blob checked while it is copied and named only when it is whole and durable."""
-    missing = [item for item in variant.layers.values() if not store.blob(item.digest).exists()]
-    total = sum(item.size for item in missing)
-    free = shutil.disk_usage(store.root).free
+def _fill_slot(layout: Layout, store: Store, variant: VerifiedVariant, tell: Tell) -> Path:
+    """Copy what the store lacks, and lay it out under its real names; returns the slot's folder."""
+    tell("looking for what is there already", 0)
+    missing = [item for item in variant.layers.values() if not _is_sound(store.blob(item.digest), item)]
+    total, free = sum(item.size for item in missing), shutil.disk_usage(store.root).free
+    if total + SPARE_BYTES > free:
+        store.collect()
+        free = shutil.disk_usage(store.root).free
     if total + SPARE_BYTES > free:
         raise InputError(
             f"{store.root}: the bundle needs {total + SPARE_BYTES} bytes, and the disk has {free} free"
@@ -111,6 +114,14 @@ def _copy_blobs(layout: Layout, store: Store, variant: VerifiedVariant, tell: Te
         _copy_blob(layout, store, item)
         copied += item.size
     sync_folder(store.root / "blobs" / "sha256")
+    return _make_slot(store, variant)
+
+
+def _is_sound(path: Path, item: Descriptor) -> bool:
+    """Whether a blob is there and still what its name says: a rotten one is copied again."""
+    return (
+        path.is_file() and path.stat().st_size == item.size and describe_file(path, "").sha256 == item.digest
+    )
 
 
 def _copy_blob(layout: Layout, store: Store, item: Descriptor) -> None:
@@ -134,15 +145,29 @@ def _make_slot(store: Store, variant: VerifiedVariant) -> Path:
         with new_folder(folder) as work:
             for name, item in variant.layers.items():
                 (work / name).hardlink_to(store.blob(item.digest))
+        return folder
+    for name, item in variant.layers.items():  # deployed before, and perhaps serving: mend what has rotted
+        blob, path = store.blob(item.digest), folder / name
+        if not path.exists() or not path.samefile(blob):
+            fresh = folder / f".{name}"
+            fresh.unlink(missing_ok=True)
+            fresh.hardlink_to(blob)
+            fresh.replace(path)
+    sync_folder(folder)
     return folder
 
 
-def check_golden(folder: Path) -> None:
+def check_golden(folder: Path, slot_sha256: str) -> None:
     """Let the slot answer its golden samples in a process of its own; raises Misfit if it answers wrongly."""
     with tempfile.TemporaryDirectory(prefix="edgekit-golden-") as scratch:
         log = Path(scratch) / "log"
         try:
-            result = run_job("edgekit.edge.golden:golden_job", {"folder": str(folder.resolve())}, log)
+            result = run_job(
+                "edgekit.edge.golden:golden_job",
+                {"folder": str(folder.resolve()), "slot_sha256": slot_sha256},
+                log,
+                seconds=GOLDEN_SECONDS,
+            )
         except EdgekitError as error:
             message = str(error).split("; its output is in ")[0]
             raise Misfit(f"the model does not run here: {message}") from None
@@ -152,12 +177,6 @@ def check_golden(folder: Path) -> None:
             f"the model answers the golden samples wrongly here: logits are off by {difference:.3g}, "
             f"and {tolerance:.3g} is healthy"
         )
-
-
-def _in_use(store: Store, variant: VerifiedVariant) -> bool:
-    pointer = store.pointer(variant.slot.model)
-    refs = (pointer.current, pointer.previous) if pointer else ()
-    return any(ref is not None and ref.manifest == variant.descriptor.digest for ref in refs)
 
 
 def _switch(store: Store, variant: VerifiedVariant) -> Pointer:

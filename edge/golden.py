@@ -21,10 +21,10 @@ def read_golden(folder: Path) -> Golden:
 
 
 def golden_job(request: dict[str, str], progress: Progress) -> object:
-    """`{"folder": ...}` of a slot; returns the difference and what is tolerated."""
+    """`folder` and `slot_sha256` of a slot; returns the difference and what is tolerated."""
     folder = Path(request["folder"])
     progress("loading", 0)
-    difference = golden_difference(open_slot(folder), read_golden(folder))
+    difference = golden_difference(open_slot(folder, request["slot_sha256"]), read_golden(folder))
     # JSON has no NaN: a model that answers it is as wrong as can be.
     shown = difference if np.isfinite(difference) else 1e308
     return {"difference": shown, "tolerance": read_slot(folder).golden_tolerance}

@@ -72,16 +72,18 @@ class Model:
     def _attempt(self, inputs: Sequence[Any]) -> list[np.ndarray | InputError]:
         try:
             return list(self._call(inputs))
-        except InputError:
-            errors = [self._encoding_error(value) for value in inputs]
+        except Exception:  # noqa: BLE001 - an engine may raise anything over one input: find which
+            errors = [self._error_of(value) for value in inputs]
         rows = iter(self._call([value for value, error in zip(inputs, errors, strict=True) if error is None]))
         return [next(rows) if error is None else error for error in errors]
 
-    def _encoding_error(self, value: Any) -> InputError | None:  # noqa: ANN401
+    def _error_of(self, value: Any) -> InputError | None:  # noqa: ANN401
         try:
-            self.task.encode([value])
+            self._call([value])
         except InputError as error:
             return error
+        except Exception as error:  # noqa: BLE001 - its text could quote the input
+            return InputError(f"the engine failed on this input ({type(error).__name__})")
         return None
 
 

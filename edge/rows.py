@@ -34,6 +34,10 @@ def _reader(path: Path) -> Callable[[TextIO, Path], Iterator[Row]]:
 def _csv_rows(file: TextIO, path: Path) -> Iterator[Row]:
     csv.field_size_limit(MAX_LINE)
     rows = csv.DictReader(file, strict=True)
+    names = rows.fieldnames or []
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise InputError(f"{path}: has two columns named {twice[0]!r}")
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise InputError(
@@ -50,7 +54,7 @@ def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
         number += 1
         try:
             row: Any = json.loads(line)
-        except (json.JSONDecodeError, RecursionError):
+        except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits
             row = None
         if not isinstance(row, dict):
             raise InputError(f"{path}: row {number} is not a JSON object")

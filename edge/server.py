@@ -16,7 +16,7 @@ from tornado.netutil import bind_sockets
 
 from edgekit import __version__
 from edgekit.edge.store import Store
-from edgekit.edge.supervisor import Supervisor, Unavailable
+from edgekit.edge.supervisor import Supervisor, Unavailable, Worker
 from edgekit.edge.tasks import Prediction
 from edgekit.edge.tasks.classification import rank
 from edgekit.edge.wire import Hello, Problem
@@ -54,6 +54,14 @@ class ClassifyRequest(msgspec.Struct, frozen=True):
     top_k: int = 1
 
 
+class ModelError(tornado.web.HTTPError):
+    """What the worker says of an input; a feature's name in it may be in any script, which a status line can't hold."""
+
+    def __init__(self, code: int, text: str) -> None:
+        super().__init__(code)
+        self.text = text
+
+
 class Handler(tornado.web.RequestHandler):
     """What all answers share."""
 
@@ -73,7 +81,8 @@ class Handler(tornado.web.RequestHandler):
             raise tornado.web.HTTPError(403, reason="Host must be this machine")
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ANN401
-        self.finish(json.dumps({"error": self._reason}))
+        error = kwargs.get("exc_info", (None, None))[1]
+        self.finish(json.dumps({"error": error.text if isinstance(error, ModelError) else self._reason}))
 
     def log_exception(self, *args: Any) -> None:  # noqa: ANN401
         """Tornado would print the request."""
@@ -96,17 +105,18 @@ class Handler(tornado.web.RequestHandler):
                 400, reason="the body is not the JSON object that this call takes"
             ) from None
 
-    async def predictions(self, inputs: list[Any]) -> list[Prediction]:
+    async def predictions(self, inputs: list[Any]) -> tuple[Worker, list[Prediction]]:
+        """The predictions, and the worker whose they are: a deploy may switch workers meanwhile."""
         if not 0 < len(inputs) <= MAX_INPUTS:
             raise tornado.web.HTTPError(400, reason=f"a request takes 1 to {MAX_INPUTS} inputs")
         try:
-            answer = await self.supervisor.ask(inputs)
+            worker, answer = await self.supervisor.ask(inputs)
         except Unavailable:
             self.set_header("Retry-After", "1")
             raise tornado.web.HTTPError(503, reason="no worker can answer now; try again") from None
         if isinstance(answer, Problem):
-            raise tornado.web.HTTPError(422 if answer.is_input else 500, reason=answer.message)
-        return answer.predictions
+            raise ModelError(422 if answer.is_input else 500, answer.message)
+        return worker, answer.predictions
 
 
 class Live(Handler):
@@ -164,8 +174,8 @@ class Infer(Handler):
         request: InferRequest = self.body(InferRequest)
         if len(request.inputs) != 1:
             raise tornado.web.HTTPError(400, reason="the model takes one input tensor")
-        predictions = await self.predictions(rows_of(request.inputs[0]))
-        count, labels = len(predictions), len(self.hello().labels)
+        worker, predictions = await self.predictions(rows_of(request.inputs[0]))
+        count, labels = len(predictions), len(worker.labels)
         tensors: list[dict[str, Any]] = [
             {
                 "name": "label",
@@ -187,11 +197,10 @@ class Infer(Handler):
             },
         ]
         asked = {output.get("name") for output in request.outputs}
-        worker = self.supervisor.worker
         self.finish(
             {
                 "model_name": name,
-                "model_version": worker.slot.version if worker else "",
+                "model_version": worker.slot.version,
                 **({"id": request.id} if request.id is not None else {}),
                 "outputs": [tensor for tensor in tensors if not asked or tensor["name"] in asked],
             }
@@ -204,11 +213,10 @@ class Classify(Handler):
     async def post(self) -> None:
         request: ClassifyRequest = self.body(ClassifyRequest)
         is_list = isinstance(request.inputs, list) and not _is_number_row(request.inputs)
-        found = await self.predictions(request.inputs if is_list else [request.inputs])
-        labels = self.hello().labels
-        if not 1 <= request.top_k <= len(labels):
-            raise tornado.web.HTTPError(400, reason=f"top_k must be from 1 to {len(labels)}")
-        ranked = [rank(item, labels, request.top_k) for item in found]
+        if request.top_k < 1:
+            raise tornado.web.HTTPError(400, reason="top_k must be at least 1")
+        worker, found = await self.predictions(request.inputs if is_list else [request.inputs])
+        ranked = [rank(item, worker.labels, request.top_k) for item in found]
         self.finish(json.dumps(ranked if is_list else ranked[0]))
 
 

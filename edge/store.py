@@ -54,16 +54,27 @@ class Store:
     @contextmanager
     def changing(self, what: str) -> Iterator[None]:
         """Hold the store's lock; makes the store if the folder is new or empty."""
-        if self.root.exists() and not (self.root / "schema").exists() and any(self.root.iterdir()):
+        if self._is_foreign():
             raise InputError(f"{self.root}: not an appliance folder, and not empty; name a new one")
         make_folder(self.root)
         with lock(self.root / "lock", what):
             for name in ("trust", "blobs/sha256", "slots", "models"):
                 make_folder(self.root / name)
+            for path in (self.root / "blobs" / "sha256").glob(".*"):
+                path.unlink()  # a copy that was cut off
             if not (self.root / "schema").exists():
                 write_durably(self.root / "schema", SCHEMA.encode())
             self.check()
             yield
+
+    def _is_foreign(self) -> bool:
+        """Whether the folder holds something, and not a store, nor the beginnings of one that was cut off."""
+        if not self.root.exists() or (self.root / "schema").exists():
+            return False
+        ours = ("lock", "trust", "blobs", "slots", "models")
+        return any(
+            path.name not in ours and not path.name.startswith(".schema.") for path in self.root.iterdir()
+        )
 
     def check(self) -> None:
         """Raise InputError unless this is a store that this version understands."""
@@ -84,7 +95,8 @@ class Store:
 
     def trust(self, key: Path) -> None:
         """Copy a public key into trust/."""
-        write_durably(self.root / "trust" / key.name, key.read_bytes())
+        identity = load_public_key(key).keyid
+        write_durably(self.root / "trust" / f"{identity[:16]}.pub", key.read_bytes())
 
     def models(self) -> list[str]:
         """The names of all models that were ever activated."""

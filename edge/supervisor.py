@@ -8,10 +8,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgekit.edge.store import SlotRef, Store
 from edgekit.edge.wire import HEADER, Answer, Ask, Hello, Problem, body_size, pack_frame, unpack_frame
 from edgekit.errors import EdgekitError
 
+REQUEST_SECONDS = 60.0  # for one answer; a worker that takes longer is taken to hang
 START_SECONDS = 120.0  # to load a model and warm it up
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds between starts of a worker that keeps dying
 POLL_SECONDS = 1.0  # how often the pointer is looked at
@@ -46,7 +49,7 @@ class Worker:
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-m", "edgekit.edge.worker", str(self._folder), self.slot.slot_sha256, str(theirs.fileno()),
+                sys.executable, "-P", "-m", "edgekit.edge.worker", str(self._folder), self.slot.slot_sha256, str(theirs.fileno()),
                 pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL,
             )  # fmt: skip
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
@@ -71,14 +74,17 @@ class Worker:
         try:
             self._writer.write(pack_frame(Ask(id=identity, inputs=inputs)))
             await self._writer.drain()
-            return await future
+            return await asyncio.wait_for(future, REQUEST_SECONDS)
         except ConnectionError:
             raise WorkerDied from None
+        except TimeoutError:
+            self.kill()
+            raise Unavailable("the model hangs on this request") from None
         finally:
             self._waiting.pop(identity, None)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        with contextlib.suppress(asyncio.IncompleteReadError, ConnectionError):
+        try:
             while True:
                 frame = await _next_frame(reader)
                 if (
@@ -87,10 +93,20 @@ class Worker:
                     and not future.done()
                 ):
                     future.set_result(frame)
-        self.died.set()
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(WorkerDied())
+        except (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.DecodeError):
+            pass  # it is gone, or talks nonsense, which is the same
+        finally:
+            self.kill()
+            self.died.set()
+            for future in self._waiting.values():
+                if not future.done():
+                    future.set_exception(WorkerDied())
+
+    def kill(self) -> None:
+        """End the process at once."""
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.kill()
 
     async def stop(self) -> None:
         """Close the line, which ends the worker; kill it if it does not go."""
@@ -104,6 +120,11 @@ class Worker:
                 await self._process.wait()
         if self._reading is not None:
             await self._reading
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels that its probabilities are of."""
+        return self.hello.labels if self.hello else []
 
     @property
     def in_flight(self) -> int:
@@ -124,6 +145,9 @@ class Supervisor:
         self._store = store
         self._worker: Worker | None = None
         self._keeper: asyncio.Task[None] | None = None
+        self._retiring: set[asyncio.Task[None]] = set()
+        self._waiting = 0
+        self._one_by_one = asyncio.Lock()
 
     @property
     def worker(self) -> Worker | None:
@@ -144,16 +168,28 @@ class Supervisor:
                 await self._keeper
         if self._worker is not None:
             await self._worker.stop()
+        await asyncio.gather(*self._retiring)
 
-    async def ask(self, inputs: list[Any]) -> Answer | Problem:
-        """An answer from the current worker; once more from the next one if it dies over the request."""
-        for _ in range(2):
-            worker = await self._healthy()
-            if worker.in_flight >= MAX_WAITING:
-                raise Unavailable("too many requests are waiting")
+    async def ask(self, inputs: list[Any]) -> tuple[Worker, Answer | Problem]:
+        """An answer, and the worker that gave it.
+
+        A request that is in flight when the worker dies is asked once more, alone, so that one that kills takes no
+        other along twice. Raises Unavailable.
+        """
+        if self._waiting >= MAX_WAITING:
+            raise Unavailable("too many requests are waiting")
+        self._waiting += 1
+        try:
             with contextlib.suppress(WorkerDied):
-                return await worker.ask(inputs)
-        raise Unavailable("the worker died twice over this request")
+                worker = await self._healthy()
+                return worker, await worker.ask(inputs)
+            async with self._one_by_one:
+                worker = await self._healthy()
+                return worker, await worker.ask(inputs)
+        except WorkerDied:
+            raise Unavailable("the worker died twice over this request") from None
+        finally:
+            self._waiting -= 1
 
     async def _healthy(self) -> Worker:
         """The worker, waited for while another one starts; raises Unavailable."""
@@ -179,26 +215,30 @@ class Supervisor:
             old = self._worker
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(old.died.wait() if old else asyncio.sleep(pause), POLL_SECONDS)
-            wanted = self._wanted()
-            is_healthy = old is not None and not old.died.is_set()
-            if is_healthy and old is not None and wanted in (old.slot, refused):
-                pause = FIRST_PAUSE
-                continue
-            if not is_healthy:
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+            wanted: SlotRef | None = None
             try:
+                wanted = self._wanted()
+                if self.worker is not None and wanted in (self.worker.slot, refused):
+                    pause = FIRST_PAUSE
+                    continue
                 self._worker = await self._started(wanted)
                 refused = None
-            except EdgekitError as error:
-                refused = wanted
+            except (EdgekitError, OSError) as error:  # no memory for a process, a pointer that can't be read
                 print(f"edgekit: {error}", file=sys.stderr)
+                refused = wanted
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, LONGEST_PAUSE)
                 continue
             if old is not None:
-                await _retire(old)
+                task = asyncio.create_task(_retire(old))
+                self._retiring.add(task)
+                task.add_done_callback(self._retiring.discard)
 
 
 async def _retire(worker: Worker) -> None:
-    while worker.in_flight and not worker.died.is_set():
-        await asyncio.sleep(0.05)
+    """Let a worker finish what it has, for a while, and end it."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(REQUEST_SECONDS):
+            while worker.in_flight and not worker.died.is_set():
+                await asyncio.sleep(0.05)
     await worker.stop()

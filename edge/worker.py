@@ -3,7 +3,6 @@
 `python -m edgekit.edge.worker SLOT SLOT_SHA256 FD`. It ends when the front closes its end.
 """
 
-import resource
 import socket
 import sys
 import threading
@@ -15,8 +14,8 @@ from edgekit.edge.golden import read_golden
 from edgekit.edge.model import Model, open_slot, read_slot
 from edgekit.edge.wire import HEADER, Answer, Ask, Frame, Hello, Problem, body_size, pack_frame, unpack_frame
 from edgekit.errors import EdgekitError, InputError
-from edgekit.job import die_with_parent
 from edgekit.offline import stay_offline
+from edgekit.process import die_with_parent, write_no_core
 
 
 class Line:
@@ -75,7 +74,7 @@ def main() -> None:
     folder, slot_sha256, handle = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     die_with_parent()
     stay_offline()
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))  # a core file would hold payload
+    write_no_core()
     try:
         with socket.socket(fileno=handle) as connection:
             work(Line(connection), folder, slot_sha256)

@@ -27,7 +27,8 @@ class Dataset:
 
     def without(self, indices: Sequence[int]) -> "Dataset":
         """All but these."""
-        keep = [index for index in range(len(self)) if index not in set(indices)]
+        left_out = set(indices)
+        keep = [index for index in range(len(self)) if index not in left_out]
         return replace(self, inputs=[self.inputs[index] for index in keep], labels=self.labels[keep])
 
     def sample(self, count: int, seed: int = 0) -> list[Any]:

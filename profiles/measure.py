@@ -17,6 +17,7 @@ from edgekit.profiles.gate import pair
 from edgekit.profiles.latency import (
     ENOUGH_FOR_P99,
     NORMAL,
+    NORMAL_WITH_P99,
     QUICK,
     QUICK_WITH_P99,
     Effort,
@@ -46,9 +47,9 @@ class MeasureRequest(Noun, frozen=True, kw_only=True):
 
 def effort_of(asked: MeasureRequest) -> Effort:
     """How long to measure."""
-    if not asked.quick:
-        return NORMAL
-    return QUICK_WITH_P99 if asked.needs_p99 else QUICK
+    if asked.needs_p99:
+        return QUICK_WITH_P99 if asked.quick else NORMAL_WITH_P99
+    return QUICK if asked.quick else NORMAL
 
 
 def sweep_job(request: object, progress: Progress) -> object:
@@ -59,7 +60,9 @@ def sweep_job(request: object, progress: Progress) -> object:
     speeds = []
     for index, setting in enumerate(asked.settings):
         progress("finding the best setting", index / len(asked.settings))
-        speeds.append(offline(open_model(Path(asked.folder), asked.engine, setting), data.inputs, seconds))
+        speeds.append(
+            offline(open_model(Path(asked.folder), asked.engine, setting), _shuffled(data), seconds)
+        )
     return msgspec.to_builtins(asked.settings[int(np.argmax(speeds))])
 
 
@@ -71,11 +74,11 @@ def measure_job(request: object, progress: Progress) -> object:
     before = time.perf_counter()
     model = open_model(Path(asked.folder), asked.engine, asked.settings[0])
     load_ms = (time.perf_counter() - before) * 1e3
-    shuffled = [data.inputs[index] for index in np.random.default_rng(0).permutation(len(data))]
+    shuffled = _shuffled(data)
     progress("measuring latency", 0.1)
     times = single_stream(model, shuffled, effort)
     progress("measuring throughput", 0.4)
-    speed = offline(model, data.inputs, effort.seconds)
+    speed = offline(model, shuffled, effort.seconds)
     logits = _all_logits(model, data, progress)
     evidence = _accuracy(asked, model, data, logits)
     return msgspec.to_builtins(
@@ -96,6 +99,11 @@ def measure_job(request: object, progress: Progress) -> object:
             **evidence,
         )
     )
+
+
+def _shuffled(data: Dataset) -> list[Any]:
+    """The inputs in one random order for all variants: a file may be sorted by label or by length."""
+    return [data.inputs[index] for index in np.random.default_rng(0).permutation(len(data))]
 
 
 def _data(asked: MeasureRequest) -> Dataset:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from edgekit.edge.rows import read_rows
-from edgekit.edge.tasks import Row
+from edgekit.edge.tasks import Row, Task, load_task
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.quantize.source import ARCHITECTURES, config_labels, read_config, read_source
@@ -94,8 +94,8 @@ def _look_at_model(model: Path) -> tuple[str, list[str]]:
             )
         labels = config_labels(model)
     elif (model / "task.json").is_file():
-        described = json.loads((model / "task.json").read_text("utf-8"))
-        task, labels = str(described.get("task")), [str(label) for label in described.get("labels", [])]
+        described: Task = load_task(model)
+        task, labels = described.name, list(described.labels)
     else:
         raise InputError(
             f"{model}: neither config.json (Hugging Face) nor task.json (beside a model.onnx) in it"
@@ -117,7 +117,10 @@ def _label_column(data: Path, rows: Sequence[Row], labels: Sequence[str]) -> str
 def _input_columns(model: Path, rows: Sequence[Row], label: str, task: str) -> list[str]:
     others = [name for name in rows[0] if name != label]
     if task == "tabular-classification":
-        return list(json.loads((model / "task.json").read_text("utf-8"))["features"])
+        features: list[str] = load_task(model).columns(others, label)
+        if not features:
+            raise InputError(f"the data lacks a feature that {model / 'task.json'} names")
+        return features
     if not others:
         raise InputError(f"the data has no column beside {label!r}")
     return [max(others, key=lambda name: sum(len(str(row[name])) for row in rows[:200]))]
@@ -144,13 +147,16 @@ def _split(
         is_taken = index in chosen or tuple(str(row[name]) for name in columns) in taken
         halves[0 if is_taken else 1].append(_anchored(row, columns, data.parent, task))
     paths = (folder / "calibration.csv", folder / "evaluation.csv")
-    for path, half in zip(paths, halves, strict=True):
+    for path in paths:
         if path.exists():
             raise InputError(
                 f"{path}: exists already, and {data} would be split into it; use --calibration or another --out"
             )
+    if not all(halves):
+        raise InputError(f"{data}: too few distinct rows to split; give a second file with --calibration")
+    for path, half in zip(paths, halves, strict=True):
         text = io.StringIO()
-        writer = csv.DictWriter(text, list(rows[0]))
+        writer = csv.DictWriter(text, list(rows[0]), extrasaction="ignore")
         writer.writeheader()
         writer.writerows(half)
         write_durably(path, text.getvalue().encode())

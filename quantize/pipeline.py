@@ -8,20 +8,24 @@ crashes is a failed variant.
 import errno
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import platform
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+import edgekit.edge
+import edgekit.profiles
+import edgekit.quantize
+import edgekit.targets
 from edgekit import __version__
-from edgekit.edge.engines import ENGINES, engine_version, load_engine
+from edgekit.edge.engines import ENGINES, engine_version, settings
 from edgekit.edge.tasks import find_task, load_task
 from edgekit.errors import EdgekitError, InputError, JobFailed, MissingPackage
 from edgekit.files import describe_folder, digest_bytes, lock, make_folder, new_folder, write_durably
@@ -38,7 +42,7 @@ from edgekit.targets import Target, find_target
 from edgekit.targets.detect import Machine, closest_target, detect_machine
 
 BATCH_SIZES = (8, 32)
-LEAST_FREE = 1 << 20  # bytes; with less, a step that failed is taken to have failed for want of space
+LEAST_FREE = 16 << 20  # bytes; with less, a step that failed is taken to have failed for want of space
 BUILD_PACKAGES = (
     "torch",
     "transformers",
@@ -49,6 +53,9 @@ BUILD_PACKAGES = (
     "openvino",
     "gguf",
     "llama-cpp-python",
+    "tokenizers",
+    "numpy",
+    "Pillow",
 )
 
 # what is worked on, the stage, the share of that stage; called often
@@ -124,6 +131,7 @@ def build(spec_path: Path, out: Path, *, quick: bool, watch: Watch, warn: Callab
             task=spec.model.task,
             target=target.name,
             architecture=machine.architecture,
+            isa=shop.isa,
             objective=spec.objective,
             limits={
                 key: value for key, value in msgspec.to_builtins(spec.limits).items() if value is not None
@@ -250,7 +258,11 @@ def _why_skip(bench: Bench, recipe: Recipe) -> str | None:
         return f"this CPU has no {missing[0]}"
     if engine_version(recipe.engine) is None:
         return str(MissingPackage.of(f"the engine {recipe.engine}", ENGINES[recipe.engine].extra))
+    if recipe.base is None and bench.shop.source.kind == "onnx":
+        return None  # taken as it is
     package = missing_package(recipe)
+    if package is None and recipe.base:
+        package = missing_package(find_recipe(recipe.base, "base"))
     return str(package) if package else None
 
 
@@ -264,7 +276,6 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
         bench.task_folder.name,
         recipe,
         base.key if base else None,
-        _code_of(recipe.module),
         shop.isa,
         [bench.calibration.sha256, data.calibration_samples, bench.excluded] if recipe.calibrated else None,
         shop.versions,
@@ -316,7 +327,7 @@ def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
         quick=shop.quick,
         needs_p99=shop.spec.limits.p99_ms is not None,
         size_bytes=artifact.size_bytes,
-        calibration_sha256=bench.calibration.sha256,
+        calibration_sha256=bench.calibration.sha256 if recipe.calibrated else "",
         machine=shop.machine.description,
         versions={
             "edgekit": __version__,
@@ -325,7 +336,11 @@ def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
         },
     )
     key = _key(
-        "evidence", request, _code_of("edgekit.profiles.measure"), _code_of("edgekit.profiles.latency")
+        "evidence",
+        artifact.key,
+        bench.reference.name,
+        # Where the files lie says nothing about what is measured.
+        msgspec.structs.replace(request, folder="", evaluation="", reference=""),
     )
     record = shop.cache / "evidence" / f"{key}.json"
     kept: Evidence | None = _kept(record, Evidence)
@@ -342,8 +357,7 @@ def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
     """What the sweep chooses from: for latency the whole machine works on one input."""
     cores = shop.machine.cores
     streams = [1] if shop.spec.objective == "latency" or cores == 1 else [1, cores]
-    settings = load_engine(recipe.engine).settings(cores, streams, BATCH_SIZES)
-    return [msgspec.structs.replace(setting, precision=recipe.computes) for setting in settings]
+    return settings(cores, streams, BATCH_SIZES, recipe.computes)
 
 
 def _measure(shop: Workshop, recipe: Recipe, request: MeasureRequest) -> Evidence:
@@ -355,9 +369,9 @@ def _measure(shop: Workshop, recipe: Recipe, request: MeasureRequest) -> Evidenc
             shop.run("edgekit.profiles.measure:measure_job", chosen, recipe.name), Evidence
         )
     except JobFailed as error:
-        engine = load_engine(recipe.engine)
-        retries = [other for setting in request.settings for other in engine.retries(setting)]
-        if error.signal is None or not retries:
+        options = ENGINES[recipe.engine].retry_options
+        retries = [msgspec.structs.replace(setting, options=options) for setting in request.settings]
+        if error.signal is None or not options or retries == list(request.settings):
             raise
         shop.watch(recipe.name, f"crashed with {error.signal}, trying another setting", 0)
         return _measure(shop, recipe, msgspec.structs.replace(request, settings=retries))
@@ -376,7 +390,8 @@ def _recorded(shop: Workshop, key: str) -> Iterator[None]:
         if shutil.disk_usage(shop.cache).free < LEAST_FREE:  # libraries word a full disk in many ways
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(shop.cache)) from error
         # Killed from outside (out of memory, or by hand): the next run may be luckier.
-        if getattr(error, "signal", None) not in ("SIGKILL", "SIGTERM", "SIGINT"):
+        fleeting = getattr(error, "signal", None) in ("SIGKILL", "SIGTERM", "SIGINT", "SIGABRT")
+        if not fleeting and not isinstance(error, MissingPackage):
             make_folder(path.parent)
             write_durably(path, Failure(message=str(error)).to_json())
         raise
@@ -391,15 +406,19 @@ def _kept(path: Path, kind: Any) -> Any:  # noqa: ANN401 - the kind's own type
 
 
 def _key(*parts: object) -> str:
-    return digest_bytes(msgspec.json.encode(parts, order="sorted")).removeprefix("sha256:")[:24]
+    """A digest of everything that a step depends on, our own code among it."""
+    text = msgspec.json.encode([_code_digest(), *parts], order="sorted")
+    return digest_bytes(text).removeprefix("sha256:")[:24]
 
 
-def _code_of(module: str) -> str:
-    """A digest of a module's source: an artifact is made anew when its recipe changes."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or spec.origin is None:
-        return ""
-    return hashlib.sha256(Path(spec.origin).read_bytes()).hexdigest()
+@cache
+def _code_digest() -> str:
+    """Of every module of edgekit: whatever changes in it, results are made anew rather than wrongly re-used."""
+    digest = hashlib.sha256()
+    for package in (edgekit, edgekit.edge, edgekit.profiles, edgekit.quantize, edgekit.targets):
+        for path in sorted(Path(package.__path__[0]).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _build_versions() -> dict[str, str]:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import BinaryIO, NamedTuple, Protocol
 
 from edgekit.errors import InputError, Refused
-from edgekit.files import make_folder, new_folder
+from edgekit.files import make_folder, new_folder, sync_folder
 
 OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 BLOBS = "blobs/sha256/"
@@ -177,6 +177,7 @@ def write_layout(where: Path, small: Mapping[str, bytes], large: Mapping[str, Pa
     made = where.with_name(f"{where.name}.making")
     (made / "bundle").rename(where)
     made.rmdir()
+    sync_folder(where.resolve().parent)
 
 
 def _copy(name: str, small: Mapping[str, bytes], large: Mapping[str, Path], target: BinaryIO) -> None:

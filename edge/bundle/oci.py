@@ -6,7 +6,7 @@ import msgspec
 
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
-from edgekit.nouns import Unreadable, read_json
+from edgekit.nouns import Evidence, Unreadable, read_json
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -87,6 +87,13 @@ class Release(Record, frozen=True, kw_only=True):
     index: Digest
 
 
+class Statement(Record, frozen=True, kw_only=True):
+    """What an evidence signature says: this was measured of that variant."""
+
+    subject: Digest  # of the variant's manifest
+    evidence: Evidence
+
+
 def describe(data: bytes, media_type: str, **more: Any) -> Descriptor:  # noqa: ANN401
     """The descriptor of some bytes."""
     return Descriptor(media_type=media_type, digest=digest_bytes(data), size=len(data), **more)
@@ -108,3 +115,15 @@ def parse(data: bytes, kind: type[T], what: str) -> T:
 def top_index(manifests: list[Descriptor]) -> bytes:
     """index.json: the release first, then its signature, then the evidence."""
     return Index(schema_version=2, media_type=INDEX, manifests=manifests).to_json()
+
+
+def referrer(subject: Descriptor, artifact_type: str, layer: Descriptor) -> Manifest:
+    """The manifest that hangs one envelope on a subject."""
+    return Manifest(
+        schema_version=2,
+        media_type=MANIFEST,
+        artifact_type=artifact_type,
+        config=describe(b"{}", EMPTY),
+        layers=[layer],
+        subject=Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size),
+    )

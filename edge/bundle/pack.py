@@ -37,6 +37,8 @@ class Contents:
 
     def add_file(self, path: Path, file: File, kind: str) -> Descriptor:
         """A file of the model as a raw layer."""
+        if describe_file(path, file.path) != file:
+            raise InputError(f"{path}: changed since it was built; run edgekit build again")
         self.large[blob_name(file.sha256)] = path
         return Descriptor(
             media_type=oci.LAYER.format(kind=kind),
@@ -47,17 +49,9 @@ class Contents:
 
     def attach(self, subject: Descriptor, artifact_type: str, envelope: bytes) -> Descriptor:
         """A DSSE envelope as an OCI referrer of `subject`."""
-        config = self.add(b"{}", oci.EMPTY)
+        self.add(b"{}", oci.EMPTY)
         layer = self.add(envelope, oci.DSSE)
-        bare = Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size)
-        manifest = Manifest(
-            schema_version=2,
-            media_type=oci.MANIFEST,
-            artifact_type=artifact_type,
-            config=config,
-            layers=[layer],
-            subject=bare,
-        )
+        manifest = oci.referrer(subject, artifact_type, layer)
         return self.add(manifest.to_json(), oci.MANIFEST, artifact_type=artifact_type)
 
 
@@ -92,8 +86,10 @@ def pack(build: Build, variants: Sequence[Variant], folder: Path, signer: Crypto
             raise InputError(f"{variant.name}: was not measured ({variant.reason}), so it can't be packed")
         manifest = _add_variant(contents, build, variant.artifact, variant.evidence, folder)
         manifests.append(manifest)
-        evidence = seal(variant.evidence.to_json(), oci.EVIDENCE, signer)
-        referrers.append(contents.attach(manifest, oci.EVIDENCE, evidence))
+        statement = oci.Statement(subject=manifest.digest, evidence=variant.evidence)
+        referrers.append(
+            contents.attach(manifest, oci.EVIDENCE, seal(statement.to_json(), oci.EVIDENCE, signer))
+        )
     release = Index(
         schema_version=2,
         media_type=oci.INDEX,
@@ -107,8 +103,8 @@ def pack(build: Build, variants: Sequence[Variant], folder: Path, signer: Crypto
     index = contents.add(
         release.to_json(), oci.INDEX, artifact_type=oci.MODEL, annotations={oci.REF_NAME: build.version}
     )
-    statement = oci.Release(model=build.model, version=build.version, index=index.digest)
-    signature = contents.attach(index, oci.RELEASE, seal(statement.to_json(), oci.RELEASE, signer))
+    said = oci.Release(model=build.model, version=build.version, index=index.digest)
+    signature = contents.attach(index, oci.RELEASE, seal(said.to_json(), oci.RELEASE, signer))
     contents.small["index.json"] = oci.top_index([index, signature, *referrers])
     contents.small["oci-layout"] = OCI_LAYOUT
     write_layout(out, contents.small, contents.large)
@@ -130,6 +126,7 @@ def _add_variant(
         engine=artifact.engine,
         engine_version=evidence.versions[artifact.engine],
         architecture=architecture,
+        isa=_needed_isa(build, artifact),
         setting=evidence.setting,
         golden_tolerance=_tolerance(golden, evidence),
         files=(*artifact.files, golden_file),
@@ -155,6 +152,14 @@ def _add_variant(
         platform=Platform(os="linux", architecture=architecture),
         annotations={oci.VARIANT: artifact.name},
     )
+
+
+def _needed_isa(build: Build, artifact: Artifact) -> tuple[str, ...]:
+    """bf16 has to be there; int8 products must not overflow where the recipe did not reduce the weights' range."""
+    if artifact.precision == "bf16":
+        return ("bf16",)
+    vnni = tuple(name for name in build.isa if name in ("avx512_vnni", "avx_vnni"))
+    return vnni[:1] if artifact.format == "onnx" and artifact.precision == "int8" else ()
 
 
 def _kind(name: str) -> str:

@@ -14,12 +14,21 @@ from securesystemslib.signer import Key
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import unseal
 from edgekit.edge.bundle.layout import OCI_LAYOUT, Layout, blob_name, read_small
-from edgekit.edge.bundle.oci import Descriptor, Index, Manifest, Release, parse, top_index
+from edgekit.edge.bundle.oci import (
+    Descriptor,
+    Index,
+    Manifest,
+    Release,
+    Statement,
+    parse,
+    referrer,
+    top_index,
+)
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
 from edgekit.nouns import Evidence, Slot, Unreadable, read_json
 
-T = TypeVar("T", Slot, Evidence)
+T = TypeVar("T", Slot, Statement)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +80,10 @@ def verify(layout: Layout, keys: Sequence[Key]) -> Verified:
         if item.artifact_type == oci.EVIDENCE:
             envelope, subject, more = _attached(layout, item)
             payload, _ = unseal(envelope, oci.EVIDENCE, keys, f"{where}: evidence")
-            evidence[subject] = _decode(payload, Evidence, f"{where}: evidence")
+            statement = _decode(payload, Statement, f"{where}: evidence")
+            if statement.subject != subject or subject in evidence:
+                raise Refused(f"{where}: evidence hangs on another variant than it is about")
+            evidence[subject] = statement.evidence
             blobs |= more
     variants = []
     for item in index.manifests:
@@ -109,11 +121,17 @@ def _check_rest(layout: Layout, top: Index, release: Release, index: Descriptor,
 def _attached(layout: Layout, item: Descriptor) -> tuple[bytes, str, set[str]]:
     """The envelope of a referrer, the digest of its subject, and the blobs that make it up."""
     manifest = parse(_blob(layout, item), Manifest, f"{layout.where}: {item.artifact_type}")
-    if manifest.subject is None or len(manifest.layers) != 1:
+    if manifest.subject is None or len(manifest.layers) != 1 or item.artifact_type is None:
         raise Refused(f"{layout.where}: a referrer needs one subject and one layer")
+    if manifest != referrer(manifest.subject, item.artifact_type, _bare(manifest.layers[0])):
+        raise Refused(f"{layout.where}: a referrer says something that edgekit does not")
     _blob(layout, manifest.config)
     blobs = {item.digest, manifest.config.digest, manifest.layers[0].digest}
     return _blob(layout, manifest.layers[0]), manifest.subject.digest, blobs
+
+
+def _bare(item: Descriptor) -> Descriptor:
+    return Descriptor(media_type=oci.DSSE, digest=item.digest, size=item.size)
 
 
 def _variant(layout: Layout, item: Descriptor, evidence: Evidence | None) -> VerifiedVariant:

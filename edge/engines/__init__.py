@@ -12,7 +12,7 @@ from typing import NamedTuple, Protocol, cast
 
 from edgekit.edge.tasks import Tensors
 from edgekit.errors import MissingPackage
-from edgekit.nouns import Setting
+from edgekit.nouns import Option, Setting
 from edgekit.offline import stay_offline
 
 
@@ -29,33 +29,35 @@ class Engine(Protocol):
     def load(self, folder: Path, setting: Setting) -> Session:
         """Load the model in `folder`; raises what the engine raises."""
 
-    def settings(self, cores: int, streams: Sequence[int], batch_sizes: Sequence[int]) -> list[Setting]:
-        """The settings worth measuring on a machine with so many cores."""
-
-    def retries(self, setting: Setting) -> list[Setting]:
-        """What to try when the engine crashed with this setting."""
-
 
 class Entry(NamedTuple):
-    """Where an engine is found and what installs it."""
+    """Where an engine is found, what installs it, and what to try with it after a crash."""
 
     module: str
     package: str  # as it is imported
     distribution: str  # as pip names it
     extra: str  # of edgekit
+    retry_options: dict[str, Option] = {}
 
 
 ENGINES = {
     "onnxruntime": Entry("edgekit.edge.engines.onnxruntime", "onnxruntime", "onnxruntime", "onnx"),
     "openvino": Entry("edgekit.edge.engines.openvino", "openvino", "openvino", "openvino"),
-    "llama.cpp": Entry("edgekit.edge.engines.llamacpp", "llama_cpp", "llama-cpp-python", "gguf"),
+    "llama.cpp": Entry(
+        "edgekit.edge.engines.llamacpp",
+        "llama_cpp",
+        "llama-cpp-python",
+        "gguf",
+        # Its AMX kernels crash on some machines; with weights that are not repacked the same model runs.
+        retry_options={"extra_bufts": False},
+    ),
 }
 
 
 def engine_version(name: str) -> str | None:
-    """The installed version of an engine, or None; the engine itself is not imported."""
-    entry = ENGINES[name]
-    if importlib.util.find_spec(entry.package) is None:
+    """The installed version of an engine, or None, also for one that we don't know; it is not imported."""
+    entry = ENGINES.get(name)
+    if entry is None or importlib.util.find_spec(entry.package) is None:
         return None
     try:
         return importlib.metadata.version(entry.distribution)
@@ -78,7 +80,7 @@ def load_engine(name: str) -> Engine:
     return cast(Engine, importlib.import_module(ENGINES[name].module))
 
 
-def thread_settings(
+def settings(
     cores: int, streams: Sequence[int], batch_sizes: Sequence[int], precision: str = "as-stored"
 ) -> list[Setting]:
     """Every batch size with every number of streams, the cores shared out among the streams."""

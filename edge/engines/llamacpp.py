@@ -12,7 +12,7 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 
-from edgekit.edge.engines import Session, thread_settings
+from edgekit.edge.engines import Session
 from edgekit.edge.tasks import Tensors
 from edgekit.nouns import Setting
 
@@ -95,23 +95,3 @@ def load(folder: Path, setting: Setting) -> Session:
     """model.gguf; the option `extra_bufts` lets llama.cpp repack weights for this CPU (AMX and the like)."""
     llama_cpp.llama_backend_init()
     return LlamaSession(folder / "model.gguf", setting)
-
-
-def settings(cores: int, streams: Sequence[int], batch_sizes: Sequence[int]) -> list[Setting]:
-    """Threads, streams and batch sizes."""
-    return thread_settings(cores, streams, batch_sizes)
-
-
-def retries(setting: Setting) -> list[Setting]:
-    """llama.cpp's AMX kernels crash on some machines; without repacked weights the same model runs."""
-    if setting.options.get("extra_bufts") is False:
-        return []
-    return [
-        Setting(
-            precision=setting.precision,
-            threads=setting.threads,
-            streams=setting.streams,
-            batch_size=setting.batch_size,
-            options={**setting.options, "extra_bufts": False},
-        )
-    ]

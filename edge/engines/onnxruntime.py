@@ -1,11 +1,10 @@
 """ONNX Runtime, on its CPU execution provider."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime as ort
 
-from edgekit.edge.engines import Session, thread_settings
+from edgekit.edge.engines import Session
 from edgekit.edge.tasks import Tensors
 from edgekit.nouns import Setting
 
@@ -39,13 +38,3 @@ def load(folder: Path, setting: Setting) -> Session:
     options.add_session_config_entry("session.intra_op.allow_spinning", "1" if setting.streams == 1 else "0")
     path = folder / "model.onnx"
     return OrtSession(ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"]))
-
-
-def settings(cores: int, streams: Sequence[int], batch_sizes: Sequence[int]) -> list[Setting]:
-    """Threads, streams and batch sizes."""
-    return thread_settings(cores, streams, batch_sizes)
-
-
-def retries(setting: Setting) -> list[Setting]:
-    """No other setting is known to help."""
-    return []

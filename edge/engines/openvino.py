@@ -1,12 +1,11 @@
 """OpenVINO, on its CPU device."""
 
 import threading
-from collections.abc import Sequence
 from pathlib import Path
 
 import openvino as ov
 
-from edgekit.edge.engines import Session, thread_settings
+from edgekit.edge.engines import Session
 from edgekit.edge.tasks import Tensors
 from edgekit.nouns import Setting
 
@@ -42,18 +41,3 @@ def load(folder: Path, setting: Setting) -> Session:
     if setting.precision in PRECISIONS:
         config["INFERENCE_PRECISION_HINT"] = PRECISIONS[setting.precision]
     return OpenVinoSession(ov.Core().compile_model(str(folder / "model.xml"), "CPU", config))
-
-
-def settings(cores: int, streams: Sequence[int], batch_sizes: Sequence[int]) -> list[Setting]:
-    """Threads, streams and batch sizes."""
-    return thread_settings(cores, streams, batch_sizes)
-
-
-def retries(setting: Setting) -> list[Setting]:
-    """No other setting is known to help."""
-    return []
-
-
-def has_bf16() -> bool:
-    """Whether this CPU computes in bf16 (AMX, or AVX-512 with BF16)."""
-    return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")

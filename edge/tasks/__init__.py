@@ -72,6 +72,13 @@ class Task(Protocol):
         """The index of a label as a file writes it (its name, or its number if no name matches); None if unknown."""
 
 
+def one_column(columns: Sequence[str]) -> str:
+    """The one input column; raises InputError if there are several."""
+    if len(columns) != 1:
+        raise InputError(f"this task reads one input column, not {len(columns)}")
+    return columns[0]
+
+
 def find_task(name: str, where: str) -> Any:  # noqa: ANN401 - a module
     """The module of a task; raises InputError that names the known ones. `where` is the file and key."""
     if name not in TASKS:

@@ -3,7 +3,6 @@
 import base64
 import binascii
 import io
-import warnings
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -11,12 +10,13 @@ from typing import Annotated, Any, Literal
 import msgspec
 import numpy as np
 
-from edgekit.edge.tasks import Row, Tensors
+from edgekit.edge.tasks import Row, Tensors, one_column
 from edgekit.edge.tasks.classification import Classifier
 from edgekit.errors import InputError, MissingPackage
 from edgekit.nouns import Noun
 
 MAX_BYTES = 32 << 20  # of one encoded picture
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # others of Pillow's start programs, or are rarely tested
 MAX_PIXELS = 64_000_000  # of one decoded picture: a small file can hold a huge one
 Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
@@ -63,10 +63,13 @@ class ImageClassification(Classifier):
 
     def read(self, row: Row, columns: Sequence[str], folder: Path) -> bytes:
         """The column holds a path, relative to the file that names it."""
-        path = folder / str(row[columns[0]])
-        if not path.is_file():
-            raise InputError(f"{path}: no such picture")
-        return _bounded(path.read_bytes())
+        path = folder / str(row[one_column(columns)])
+        try:
+            if path.stat().st_size > MAX_BYTES:
+                raise InputError(f"{path}: a picture must have at most {MAX_BYTES} bytes")
+            return path.read_bytes()
+        except (OSError, ValueError):
+            raise InputError(f"{path}: no such picture") from None
 
     def argument(self, text: str) -> bytes:
         """The path of a picture."""
@@ -86,13 +89,13 @@ class ImageClassification(Classifier):
         image_module = _pillow()
         config = self._config
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", image_module.DecompressionBombWarning)
-                image = image_module.open(io.BytesIO(data))
-                if image.width * image.height > MAX_PIXELS:
-                    raise InputError(f"a picture must have at most {MAX_PIXELS} pixels")
-                image = image.convert("L" if config.channels == 1 else "RGB")
-        except (OSError, SyntaxError, ValueError, Warning):
+            image = image_module.open(io.BytesIO(data), formats=FORMATS)
+            if image.width * image.height > MAX_PIXELS:
+                raise InputError(f"a picture must have at most {MAX_PIXELS} pixels")
+            if image.mode.startswith(("I", "F")):
+                raise InputError("a picture of more than 8 bits a channel must be scaled to 8 bits first")
+            image = image.convert("L" if config.channels == 1 else "RGB")
+        except (OSError, SyntaxError, ValueError):
             raise InputError("an input is not a picture that can be read") from None
         if image.size != (config.width, config.height):
             image = image.resize(
@@ -127,6 +130,7 @@ def _pillow() -> Any:  # noqa: ANN401 - a module
         from PIL import Image
     except ImportError:
         raise MissingPackage.of("Pillow", "vision") from None
+    Image.MAX_IMAGE_PIXELS = None  # we have a bound of our own, and no warning that depends on threads
     return Image
 
 

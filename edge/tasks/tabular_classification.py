@@ -53,14 +53,18 @@ class TabularClassification(Classifier):
         return value
 
     def read(self, row: Row, columns: Sequence[str], folder: Path) -> list[float]:
-        """The named columns, which must be the model's features."""
-        return [_number(row[name], name) for name in columns]
+        """The model's features, in its own order whatever the order of the columns."""
+        if set(columns) != set(self._config.features):
+            raise InputError(
+                f"the input columns must be the model's features: {', '.join(self._config.features)}"
+            )
+        return [_number(row[name], name) for name in self._config.features]
 
     def argument(self, text: str) -> list[float]:
         """A JSON array of numbers, or an object by feature name."""
         try:
             return self.parse(json.loads(text))
-        except json.JSONDecodeError:
+        except (ValueError, RecursionError):
             raise InputError("VALUE must be a JSON array of numbers, or an object by feature name") from None
 
     def columns(self, names: Sequence[str], label: str) -> list[str]:
@@ -82,7 +86,7 @@ class TabularClassification(Classifier):
 def _number(value: object, name: str) -> float:
     try:
         number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         number = math.nan
     if not math.isfinite(number) or isinstance(value, bool):
         raise InputError(f"the feature {name!r} must be a finite number")

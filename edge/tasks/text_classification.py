@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgekit.edge.tasks import Row, Tensors
+from edgekit.edge.tasks import Row, Tensors, one_column
 from edgekit.edge.tasks.classification import Classifier
 from edgekit.errors import InputError
 from edgekit.nouns import Noun
@@ -52,6 +52,8 @@ class TextClassification(Classifier):
             raise InputError("an input must be a text")
         if len(value) > MAX_CHARACTERS:
             raise InputError(f"an input must be a text of at most {MAX_CHARACTERS} characters")
+        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+            raise InputError("an input must be valid Unicode, without lone surrogates")
         return value
 
     def wire(self, value: str) -> object:
@@ -59,7 +61,8 @@ class TextClassification(Classifier):
         return value
 
     def read(self, row: Row, columns: Sequence[str], folder: Path) -> str:
-        """The text in the first named column."""
+        """The text in the named column."""
+        one_column(columns)
         return self.parse(row[columns[0]])
 
     def argument(self, text: str) -> str:

@@ -8,6 +8,7 @@ from edgekit.console import json_option, leave, print_json, progress_bar
 from edgekit.edge.rows import read_rows
 from edgekit.edge.store import Store
 from edgekit.edge.verbs.deploy import MODEL
+from edgekit.process import write_no_core
 
 
 @click.command()
@@ -19,6 +20,13 @@ from edgekit.edge.verbs.deploy import MODEL
     "--input", "columns", multiple=True, help="Input column; may be repeated.  [default: the task's own]"
 )
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted run had done.")
+@click.option(
+    "--checkpoint",
+    type=click.FloatRange(0),
+    default=2.0,
+    show_default=True,
+    help="Seconds of work that a crash may cost.",
+)
 @json_option
 def batch(
     source: Path,
@@ -27,6 +35,7 @@ def batch(
     model: str | None,
     columns: tuple[str, ...],
     restart: bool,
+    checkpoint: float,
     as_json: bool,
 ) -> None:
     """Run every row of SOURCE (CSV or JSONL) through the model into TARGET.
@@ -42,6 +51,7 @@ def batch(
     from edgekit.edge.model import open_slot
     from edgekit.errors import InputError
 
+    write_no_core()
     store = Store(appliance)
     pointer = store.only_model(model)
     if not source.is_file():
@@ -52,7 +62,7 @@ def batch(
         line = progress.add_task("predicting", total=total)
         done = run_batch(
             opened, pointer.current.manifest, source, target, columns or None,
-            restart=restart, tell=lambda rows: progress.update(line, completed=rows),
+            restart=restart, checkpoint_seconds=checkpoint, tell=lambda rows: progress.update(line, completed=rows),
         )  # fmt: skip
     if as_json:
         print_json(

@@ -3,11 +3,11 @@
 from pathlib import Path
 
 import click
-import msgspec
 
 from edgekit.console import human_bytes, json_option, print_json
 from edgekit.edge.bundle.keys import load_public_key, load_signer, needs_passphrase
 from edgekit.edge.bundle.layout import open_layout, read_small
+from edgekit.edge.bundle.oci import Index, parse
 from edgekit.edge.bundle.pack import pack_build
 from edgekit.edge.bundle.verify import Verified, check_blobs, verify
 from edgekit.edge.verbs.keygen import read_passphrase
@@ -98,7 +98,7 @@ def inspect(bundle: Path, key: Path | None, as_json: bool) -> None:
     """
     layout = open_layout(bundle)
     if key is None:
-        top = msgspec.json.decode(read_small(layout, "index.json"))
+        top = parse(read_small(layout, "index.json"), Index, f"{bundle}: index.json")
         size = sum(layout.sizes().values())
         if as_json:
             print_json({"verified": False, "index": top, "size_bytes": size})

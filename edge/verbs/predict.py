@@ -8,6 +8,7 @@ import click
 from edgekit.console import json_option, print_json
 from edgekit.edge.store import Store
 from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
+from edgekit.process import write_no_core
 
 
 @click.command()
@@ -28,6 +29,7 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
     from edgekit.edge.model import open_slot
     from edgekit.edge.tasks.classification import rank
 
+    write_no_core()
     store = Store(appliance)
     pointer = store.only_model(model)
     if value == "-":

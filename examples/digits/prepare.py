@@ -82,7 +82,7 @@ def write_picture(out: Path, index: int, pixels: np.ndarray) -> str:
     return name
 
 
-def write_csv(path: Path, names: Sequence[str], labels: Sequence[int]) -> None:
+def write_csv(path: Path, names: Sequence[str], labels: np.ndarray) -> None:
     """One row for each picture."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)

@@ -115,7 +115,7 @@ def train(tickets: Sequence[Ticket], labels: Sequence[str], folder: Path) -> Non
 
 def bucketed(lengths: Sequence[int]) -> Iterator[list[int]]:
     """The batches of all epochs, in random order, each of texts that are about equally long: little is padded."""
-    shuffler = random.Random(SEED)  # noqa: S311 - nothing secret
+    shuffler = random.Random(SEED)
     for _ in range(EPOCHS):
         order = sorted(range(len(lengths)), key=lambda index: lengths[index] + 4 * shuffler.random())
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]

@@ -102,7 +102,7 @@ class Author:
 
     def __init__(self, faults: Sequence[Fault], seed: int) -> None:
         self._faults = faults
-        self._random = random.Random(seed)  # noqa: S311 - nothing secret
+        self._random = random.Random(seed)
 
     def ticket(self) -> Ticket:
         """The next ticket."""

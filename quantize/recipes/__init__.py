@@ -50,7 +50,7 @@ def _gguf(name: str, precision: str, base: str | None, file_type: str) -> Recipe
     return Recipe(
         name=name, format="gguf", precision=precision, method="k-quants" if "_k" in precision else "none",
         engine="llama.cpp", module=module, base=base, tasks=("text-classification",),
-        needs=("llama_cpp",) if base else ("gguf", "safetensors"), options={"file_type": file_type},
+        needs=("llama_cpp",) if base else ("gguf", "safetensors", "torch"), options={"file_type": file_type},
     )  # fmt: skip
 
 
@@ -66,7 +66,7 @@ RECIPES = {
     for recipe in (
         Recipe(
             name="onnx-fp32", format="onnx", precision="fp32", method="none", engine="onnxruntime",
-            module="edgekit.quantize.recipes.onnx_fp32", needs=("onnx", "optimum"),
+            module="edgekit.quantize.recipes.onnx_fp32", needs=("onnx", "optimum", "torch", "transformers"),
         ),
         Recipe(
             name="onnx-int8-dynamic", format="onnx", precision="int8", method="dynamic", engine="onnxruntime",

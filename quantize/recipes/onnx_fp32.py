@@ -21,7 +21,7 @@ def make(ingredients: Ingredients) -> None:
     model = AutoModelForSequenceClassification.from_pretrained(
         source, dtype=torch.float32, local_files_only=True, use_safetensors=True, attn_implementation="eager"
     )
-    with tempfile.TemporaryDirectory(dir=ingredients.out.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".", dir=ingredients.out.parent) as folder:
         onnx_export_from_model(
             model,
             Path(folder),

@@ -16,7 +16,7 @@ EXTRA_OPTIONS = {"DefaultTensorType": onnx.TensorProto.FLOAT}
 
 def make(ingredients: Ingredients) -> None:
     """Write model.onnx. The engine fuses the attention after it; only the matrix products are quantized."""
-    with tempfile.TemporaryDirectory(dir=ingredients.out.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".", dir=ingredients.out.parent) as folder:
         prepared = Path(folder) / "prepared.onnx"
         preprocess(ingredients.from_base("model.onnx"), prepared)
         quantize_dynamic(

@@ -43,7 +43,7 @@ def make(ingredients: Ingredients) -> None:
     """Write model.onnx: matrix products and convolutions in int8, the rest as it was."""
     model = ingredients.from_base("model.onnx")
     names = [item.name for item in onnx.load(model, load_external_data=False).graph.input]
-    with tempfile.TemporaryDirectory(dir=ingredients.out.parent) as folder:
+    with tempfile.TemporaryDirectory(prefix=".", dir=ingredients.out.parent) as folder:
         prepared = Path(folder) / "prepared.onnx"
         preprocess(model, prepared)
         quantize_static(

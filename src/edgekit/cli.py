@@ -1,6 +1,7 @@
 """The command line: verbs are named by string and imported when called, so `--help` loads nothing heavy."""
 
 import importlib
+import os
 from typing import NoReturn
 
 import click
@@ -66,6 +67,15 @@ class Verbs(click.Group):
             raise click.exceptions.Exit(error.exit_code) from error
         except OSError as error:
             raise click.ClickException(_describe(error)) from error
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except Exception as error:
+            if "EDGEKIT_TRACEBACK" in os.environ:
+                raise
+            name = type(error).__name__
+            raise click.ClickException(
+                f"a mistake in edgekit ({name}); EDGEKIT_TRACEBACK=1 shows where, please report it"
+            ) from error
 
 
 def _describe(error: OSError) -> str:

@@ -129,6 +129,8 @@ def lock(path: Path, what: str) -> Iterator[None]:
             raise Busy(
                 f"{path.parent}: {holder} is at work here; wait for it to end and run this again"
             ) from None
+        if not path.exists() or path.stat().st_ino != os.fstat(handle).st_ino:
+            raise Busy(f"{path.parent}: another process has just ended its work here; run this again")
         os.ftruncate(handle, 0)
         os.write(handle, f"{what} (process {os.getpid()})".encode())
         yield

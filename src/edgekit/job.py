@@ -2,11 +2,10 @@
 
 `run_job("package.module:function", request)` starts a fresh interpreter, gives it the request as JSON, and returns
 what the function returns. Progress and the result come back on a pipe of their own; whatever libraries print goes
-to the log file. Paths in a request are absolute: a job runs in a scratch folder. Paths in a request are absolute: the job runs in a scratch folder of its own.
+to the log file. Paths in a request are absolute: a job runs in a scratch folder.
 """
 
 import contextlib
-import ctypes
 import errno
 import importlib
 import json
@@ -15,29 +14,40 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from edgekit import errors
-from edgekit.errors import EdgekitError, JobFailed
+from edgekit.errors import EdgekitError, JobFailed, MissingPackage
 from edgekit.offline import stay_offline
+from edgekit.process import die_with_parent, write_no_core
 
 Progress = Callable[[str, float], None]  # what is being done, and the share that is done (0 to 1)
 
 
-def run_job(function: str, request: Mapping[str, object], log: Path, progress: Progress | None = None) -> Any:  # noqa: ANN401
+LONGEST_SECONDS = 4 * 3600.0  # a job that takes longer is taken to hang
+
+
+def run_job(
+    function: str,
+    request: Mapping[str, object],
+    log: Path,
+    progress: Progress | None = None,
+    seconds: float = LONGEST_SECONDS,
+) -> Any:  # noqa: ANN401
     """Call `function(request, progress)` in a fresh process and return its result (anything that JSON holds).
 
     Raises the EdgekitError that the function raised; OSError ENOSPC for a full disk; JobFailed, with the signal's
-    name, for everything else. Ctrl-C here ends the job as well.
+    name, for everything else, a job that takes longer than `seconds` among it. Ctrl-C here ends the job as well.
     """
     reading, writing = os.pipe()
     # Libraries drop temporary files where they stand: in a folder that goes away with the job.
     with log.open("ab") as output, tempfile.TemporaryDirectory(prefix="edgekit-job-") as scratch:
         process = subprocess.Popen(
-            [sys.executable, "-m", "edgekit.job", function, str(writing)],
+            [sys.executable, "-P", "-m", "edgekit.job", function, str(writing)],
             stdin=subprocess.PIPE,
             stdout=output,
             stderr=output,
@@ -46,6 +56,10 @@ def run_job(function: str, request: Mapping[str, object], log: Path, progress: P
             start_new_session=True,
         )
         os.close(writing)
+        late = threading.Event()
+        watchdog = threading.Timer(seconds, _stop_late, (process, late))
+        watchdog.daemon = True
+        watchdog.start()
         try:
             assert process.stdin  # noqa: S101 - we asked for a pipe
             with contextlib.suppress(BrokenPipeError), process.stdin:
@@ -53,11 +67,24 @@ def run_job(function: str, request: Mapping[str, object], log: Path, progress: P
             ending = _listen(reading, progress)
             code = process.wait()
         finally:
-            if process.poll() is None:
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                process.wait()
+            watchdog.cancel()
+            _kill(process)
+    if late.is_set():
+        raise JobFailed(f"took longer than {seconds:.0f} s and was stopped; its output is in {log}")
     return _conclude(ending, code, log)
+
+
+def _stop_late(process: "subprocess.Popen[bytes]", late: threading.Event) -> None:
+    late.set()
+    _kill(process)
+
+
+def _kill(process: "subprocess.Popen[bytes]") -> None:
+    """End the job and whatever it started, unless it has ended."""
+    if process.poll() is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _listen(reading: int, progress: Progress | None) -> dict[str, Any]:
@@ -65,6 +92,8 @@ def _listen(reading: int, progress: Progress | None) -> dict[str, Any]:
     ending: dict[str, Any] = {}
     with os.fdopen(reading, "rb") as messages:
         for line in messages:
+            if not line.endswith(b"\n"):
+                break  # killed in the middle of a word
             message = json.loads(line)
             if "share" not in message:
                 ending = message
@@ -86,16 +115,11 @@ def _conclude(ending: dict[str, Any], code: int, log: Path) -> Any:  # noqa: ANN
     raise JobFailed(f"{ending.get('message', f'ended with exit code {code}')}; its output is in {log}")
 
 
-def die_with_parent() -> None:
-    """Ask the kernel to kill this process when its parent dies, so that a killed build leaves nothing running."""
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # 1 is PR_SET_PDEATHSIG
-
-
 def main() -> None:
     """The child: `python -m edgekit.job module:function FD`, the request on standard input."""
     function, handle = sys.argv[1], int(sys.argv[2])
     die_with_parent()
+    write_no_core()
     stay_offline()
     with os.fdopen(handle, "w") as pipe:
 
@@ -110,6 +134,9 @@ def main() -> None:
             tell({"result": work(request, lambda what, share: tell({"what": what, "share": share}))})
         except EdgekitError as error:
             tell({"kind": type(error).__name__, "message": str(error)})
+        except ModuleNotFoundError as error:
+            missing = MissingPackage.of(str(error.name), "build")
+            tell({"kind": "MissingPackage", "message": str(missing)})
         except Exception as error:  # noqa: BLE001 - the boundary: a library may raise anything
             traceback.print_exc()
             if isinstance(error, OSError) and error.errno == errno.ENOSPC:

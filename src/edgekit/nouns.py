@@ -171,6 +171,7 @@ class Build(Noun, frozen=True, kw_only=True):
     task: str
     target: str
     architecture: str
+    isa: tuple[str, ...]  # CPU features that the recipes counted on
     objective: str
     limits: dict[str, float]
     reference: str
@@ -190,6 +191,7 @@ class Slot(Noun, frozen=True, kw_only=True):
     engine: str
     engine_version: str  # that it was measured with
     architecture: str  # as OCI names it: amd64, arm64
+    isa: tuple[str, ...]  # CPU features that the device must have
     setting: Setting
     golden_tolerance: float  # largest logit difference from the reference that a healthy device may show
     files: tuple[File, ...]

@@ -98,8 +98,12 @@ def _anchor(spec: Spec, path: Path) -> Spec:
         ("data.calibration", spec.data.calibration, "file"),
         ("data.evaluation", spec.data.evaluation, "file"),
     ):
-        place = (path.parent / Path(value).expanduser()).resolve()
-        if not (place.is_dir() if kind == "folder" else place.is_file()):
+        try:
+            place = (path.parent / Path(value).expanduser()).resolve()
+            is_there = place.is_dir() if kind == "folder" else place.is_file()
+        except (RuntimeError, ValueError):  # no such user's home; a NUL
+            is_there = False
+        if not is_there:
             raise InputError(
                 f"{path}: {key} = {value!r}: no such {kind}; paths are relative to {path.parent.resolve()}"
             )
