@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -109,7 +110,8 @@ def test_a_killed_build_goes_on(project: Path) -> None:
     ran = edgekit("build", spec, "--quick", "--json")
     assert ran.json["chosen"]
     assert all(path.stat().st_mtime_ns == before for path, before in artifacts.items())
-    assert not list((project / "build" / "cache").glob("*/.*"))
+    keys = {path.name.removesuffix(".json") for path in (project / "build" / "cache" / "artifacts").iterdir()}
+    assert all(re.fullmatch("[0-9a-f]{24}", key) for key in keys), keys
 
 
 def test_a_full_disk_stops_the_build_and_the_next_one_goes_on(project: Path) -> None:

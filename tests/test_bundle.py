@@ -1,5 +1,6 @@
 """Bundles: what is signed is what is packed, and nothing else is accepted."""
 
+import hashlib
 import json
 import os
 import random
@@ -204,6 +205,42 @@ def test_signatures_of_one_release_do_not_fit_another(
     (mixed / "index.json").write_text(json.dumps(top, sort_keys=True, separators=(",", ":")))
     with pytest.raises(Refused):
         accept(mixed, keys / "release.pub")
+
+
+def test_evidence_of_one_variant_does_not_fit_another(built: Built, keys: Path, tmp_path: Path) -> None:
+    """Both envelopes are signed; each says of which variant it is."""
+    for name in ("onnx-fp32", "onnx-int8-dynamic"):
+        pack(built, keys, tmp_path / name, name)
+    mine, other = tmp_path / "onnx-int8-dynamic", tmp_path / "onnx-fp32"
+    top, theirs = (json.loads((folder / "index.json").read_text()) for folder in (mine, other))
+
+    def blob(folder: Path, digest: str) -> Path:
+        return folder / "blobs" / digest.replace(":", "/")
+
+    manifest = json.loads(blob(mine, top["manifests"][2]["digest"]).read_text())
+    manifest["layers"] = json.loads(blob(other, theirs["manifests"][2]["digest"]).read_text())["layers"]
+    data = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
+    for digest in (
+        top["manifests"][2]["digest"],
+        json.loads(blob(mine, top["manifests"][2]["digest"]).read_text())["layers"][0]["digest"],
+    ):
+        blob(mine, digest).unlink()
+    shutil.copy(blob(other, manifest["layers"][0]["digest"]), blob(mine, manifest["layers"][0]["digest"]))
+    digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
+    blob(mine, digest).write_bytes(data)
+    top["manifests"][2] |= {"digest": digest, "size": len(data)}
+    (mine / "index.json").write_text(json.dumps(top, sort_keys=True, separators=(",", ":")))
+    with pytest.raises(Refused, match="evidence hangs on another variant"):
+        accept(mine, keys / "release.pub")
+
+
+def test_a_file_that_changed_since_the_build_is_not_packed(built: Built, keys: Path, tmp_path: Path) -> None:
+    folder = Path(shutil.copytree(built.folder, tmp_path / "build"))
+    for path in (folder / "cache" / "artifacts").glob("*/model.onnx"):
+        path.write_bytes(path.read_bytes() + b"x")
+    arguments = ("--key", keys / "release.key", "--variant", "onnx-fp32", "--out", tmp_path / "b")
+    assert "changed since it was built" in edgekit("bundle", "pack", folder, *arguments, code=2).err
+    assert not (tmp_path / "b").exists()
 
 
 def test_no_engine_is_loaded_for_the_verdict(bundle: Path, keys: Path) -> None:

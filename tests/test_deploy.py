@@ -17,6 +17,7 @@ from edgekit.edge.bundle.pack import pack as pack_variants
 from edgekit.edge.store import Store
 from edgekit.files import describe_folder
 from edgekit.nouns import Artifact, Variant
+from edgekit.targets.detect import detect_machine
 from tests.conftest import Built, edgekit, pack
 
 
@@ -231,6 +232,52 @@ def test_a_rotten_slot_is_noticed_when_it_is_loaded(appliance: Path) -> None:
     slot_json.chmod(0o644)
     slot_json.write_text(slot_json.read_text().replace('"batch_size":', '"batch_size": '))
     assert "slot.json: changed" in edgekit("predict", appliance, "bearing noise", code=5).err
+
+
+def rot(path: Path) -> None:
+    """Flip a bit of a file in the store."""
+    path.chmod(0o644)
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+
+
+def test_a_rotten_store_is_mended_by_deploying_again(appliance: Path, bundle: Path, second: Path) -> None:
+    slot = next((appliance / "slots" / "tiny").iterdir())
+    rot(slot / "tokenizer.json")  # a blob that the second bundle shares
+    rot(slot / "model.onnx")
+    edgekit("predict", appliance, "bearing noise", code=5)
+    edgekit("deploy", second, appliance)
+    edgekit("predict", appliance, "bearing noise")
+    edgekit("deploy", bundle, appliance)
+    assert serving(appliance) == "onnx-int8-dynamic"
+    edgekit("predict", appliance, "bearing noise")
+
+
+def test_a_first_deploy_that_was_cut_off_needs_no_repair(bundle: Path, keys: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "appliance"
+    (folder / "blobs" / "sha256").mkdir(parents=True)
+    (folder / "lock").touch()
+    (folder / "blobs" / "sha256" / ".copying.x").write_bytes(b"half")
+    edgekit("deploy", bundle, folder, "--trust", keys / "release.pub")
+    assert not list((folder / "blobs" / "sha256").glob(".*"))
+
+
+def test_a_key_may_have_any_name(bundle: Path, second: Path, keys: Path, tmp_path: Path) -> None:
+    shutil.copy(keys / "release.pub", tmp_path / "site.pem")
+    edgekit("deploy", bundle, tmp_path / "appliance", "--trust", tmp_path / "site.pem")
+    edgekit("deploy", second, tmp_path / "appliance")
+
+
+def test_a_device_without_the_needed_cpu_features(
+    built: Built, keys: Path, appliance: Path, tmp_path: Path
+) -> None:
+    build = msgspec.structs.replace(read_build(built.folder), isa=("avx_vnni", "avx512_vnni"))
+    variant = next(item for item in build.variants if item.name == "onnx-int8-dynamic")
+    pack_variants(build, [variant], built.folder, load_signer(keys / "release.key", None), tmp_path / "vnni")
+    if "avx_vnni" in detect_machine().isa:
+        pytest.skip("this CPU has it")
+    assert "needs a CPU with avx_vnni" in edgekit("deploy", tmp_path / "vnni", appliance, code=6).err
 
 
 def test_predict(appliance: Path) -> None:

@@ -139,7 +139,8 @@ class Author:
 
     def _signs(self, fault: Fault) -> str:
         vague = [self._happens(VAGUE) for _ in range(1 + self._happens(MORE_SIGNS))]
-        signs = self._random.sample(fault.signs, vague.count(False)) + self._random.sample(fault.vague, vague.count(True))
+        signs = self._random.sample(fault.signs, vague.count(False))
+        signs += self._random.sample(fault.vague, vague.count(True))
         return ", ".join(self._fill([sign]) for sign in signs)
 
     def _guess(self, fault: Fault) -> list[str]:
