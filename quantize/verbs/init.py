@@ -4,6 +4,8 @@ from pathlib import Path
 
 import click
 
+from edgekit.console import json_option, print_json
+
 
 @click.command()
 @click.argument("model", type=click.Path(path_type=Path))
@@ -12,7 +14,8 @@ import click
     "--calibration", type=click.Path(path_type=Path), help="A second file; without it DATA is split in two."
 )
 @click.option("--out", type=click.Path(path_type=Path), default="edgekit.toml", show_default=True)
-def init(model: Path, data: Path, calibration: Path | None, out: Path) -> None:
+@json_option
+def init(model: Path, data: Path, calibration: Path | None, out: Path, as_json: bool) -> None:
     """Look at a model's folder and a labelled data file (CSV or JSONL), and write a commented edgekit.toml.
 
     \b
@@ -23,4 +26,7 @@ def init(model: Path, data: Path, calibration: Path | None, out: Path) -> None:
     from edgekit.quantize.init import write_first_spec
 
     path = write_first_spec(model, data, calibration, out)
+    if as_json:
+        print_json({"spec": str(path)})
+        return
     click.echo(f"{path}: written; read it, set your limits, then: edgekit build {path}")
