@@ -95,7 +95,8 @@ def main() -> None:
     say(f"6. A batch of {BATCH_ROWS} tickets")
     write_batch()
     run("batch", "tickets.csv", "answers.csv", "--appliance", "appliance")
-    print("".join(islice((DEMO / "answers.csv").open(), 4)), end="")
+    with (DEMO / "answers.csv").open() as answers:
+        print("".join(islice(answers, 4)), end="")
     say("7. Report: every variant, and which one was chosen and why")
     run("report", "build")
     print(f"\n{time.monotonic() - started:.0f} seconds; everything is in {DEMO.name}/")

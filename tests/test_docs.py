@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edgekit.cli import VERBS
+from edgekit.edge.rows import read_rows
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "your-own-model.md"
@@ -25,8 +26,8 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
     shutil.copytree(tiny / "model", tmp_path / "my-model")
     with (tmp_path / "tickets.csv").open("w", newline="") as file:
         for name in ("calibration.csv", "evaluation.csv"):
-            rows = list(csv.reader((tiny / name).open(newline="")))
-            csv.writer(file).writerows(rows if name == "calibration.csv" else rows[1:])
+            rows = [(row["text"], row["label"]) for row in read_rows(tiny / name)]
+            csv.writer(file).writerows(rows if name == "evaluation.csv" else [("text", "label"), *rows])
     page = PAGE.read_text()
     commands = COMMAND.findall(page)
     assert len(commands) >= 12
