@@ -99,11 +99,10 @@ def _misfit(variant: VerifiedVariant) -> str | None:
 def _fill_slot(layout: Layout, store: Store, variant: VerifiedVariant, tell: Tell) -> Path:
     """Copy what the store lacks, and lay it out under its real names; returns the slot's folder."""
     tell("looking for what is there already", 0)
-    missing = [item for item in variant.layers.values() if not _is_sound(store.blob(item.digest), item)]
-    total, free = sum(item.size for item in missing), shutil.disk_usage(store.root).free
+    missing, total, free = _still_missing(store, variant)
     if total + SPARE_BYTES > free:
-        store.collect()
-        free = shutil.disk_usage(store.root).free
+        store.collect()  # which may take blobs that no slot links to, so look again
+        missing, total, free = _still_missing(store, variant)
     if total + SPARE_BYTES > free:
         raise InputError(
             f"{store.root}: the bundle needs {total + SPARE_BYTES} bytes, and the disk has {free} free"
@@ -115,6 +114,12 @@ def _fill_slot(layout: Layout, store: Store, variant: VerifiedVariant, tell: Tel
         copied += item.size
     sync_folder(store.root / "blobs" / "sha256")
     return _make_slot(store, variant)
+
+
+def _still_missing(store: Store, variant: VerifiedVariant) -> tuple[list[Descriptor], int, int]:
+    """The layers to copy, their bytes, and the bytes that the disk has free."""
+    missing = [item for item in variant.layers.values() if not _is_sound(store.blob(item.digest), item)]
+    return missing, sum(item.size for item in missing), shutil.disk_usage(store.root).free
 
 
 def _is_sound(path: Path, item: Descriptor) -> bool:

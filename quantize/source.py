@@ -12,7 +12,6 @@ from typing import Any, Literal
 
 import msgspec
 
-from edgekit.edge.tasks import find_task
 from edgekit.errors import InputError
 from edgekit.files import describe_folder, digest_bytes
 from edgekit.nouns import File, Noun
@@ -43,7 +42,6 @@ class Source(Noun, frozen=True, kw_only=True):
 
 def read_source(folder: Path, task: str) -> Source:
     """Check a source's files as far as no heavy library is needed; raises InputError."""
-    find_task(task, "model.task")
     _refuse_code(folder)
     if (folder / "config.json").is_file():
         architecture = _check_config(folder, task)
