@@ -24,7 +24,7 @@ from edgekit.errors import InputError
 from edgekit.files import fast_digest, lock, sync_folder, write_durably
 from edgekit.nouns import Noun, Unreadable, read_json
 
-RESULTS = ("predicted_label", "predicted_score", "error")
+ERROR = "error"  # the column that says why a row has no prediction
 
 
 class Bound(Noun, frozen=True, kw_only=True):
@@ -109,7 +109,7 @@ def _check(model: Model, source: Path, target: Path, columns: Sequence[str] | No
         raise InputError(
             f"{source}: which column is the input? Name it with --input; columns: {', '.join(names)}"
         )
-    taken = [name for name in RESULTS if name in names]
+    taken = [name for name in (*model.task.results, ERROR) if name in names]
     if taken:
         raise InputError(f"{source}: has a column {taken[0]!r} already, which the output adds; rename it")
     return chosen
@@ -158,7 +158,7 @@ def _write_rows(
 ) -> Journal:
     """Append the rows that are missing."""
     bound, rows, errors = start.bound, start.rows, start.errors
-    names = [*next(iter(read_rows(source))), *RESULTS]
+    names = [*next(iter(read_rows(source))), *model.task.results, ERROR]
     writer = WRITERS[bound.kind]
     if rows == 0:
         output.file.write(writer.head(names))
@@ -166,7 +166,7 @@ def _write_rows(
     for chunk, results in _predicted(model, source, bound, names, todo):
         for row, result in zip(chunk, results, strict=True):
             output.file.write(writer.line({**row, **result}, names))
-            errors += bool(result["error"])
+            errors += bool(result[ERROR])
         rows += len(chunk)
         tell(rows)
         if output.is_due():
@@ -178,23 +178,26 @@ def _predicted(
     model: Model, source: Path, bound: Bound, names: Sequence[str], todo: Iterator[Row]
 ) -> Iterator[tuple[list[Row], list[dict[str, object]]]]:
     """Chunks of rows with the columns that the output adds to each."""
-    waiting: deque[tuple[list[Row], list[InputError | None]]] = deque()
+    waiting: deque[tuple[list[Row], list[Any]]] = deque()
 
     def batches() -> Iterator[list[Any]]:
         while chunk := list(islice(todo, bound.batch_size)):
             inputs = [_input(model, row, bound.columns, names, source.parent) for row in chunk]
-            waiting.append((chunk, [item if isinstance(item, InputError) else None for item in inputs]))
+            waiting.append((chunk, inputs))
             yield [item for item in inputs if not isinstance(item, InputError)]
 
     for answers in model.attempts_of_batches(batches()):
-        chunk, errors = waiting.popleft()
+        chunk, inputs = waiting.popleft()
         coming = iter(answers)
-        yield chunk, [_result(model, error or next(coming)) for error in errors]
+        yield (
+            chunk,
+            [_result(model, item, item if isinstance(item, InputError) else next(coming)) for item in inputs],
+        )
 
 
 def _input(model: Model, row: Row, columns: Sequence[str], names: Sequence[str], folder: Path) -> Any:  # noqa: ANN401
     """The input that a row holds, or an InputError that says what is wrong with the row."""
-    unknown = [name for name in row if name not in names[: -len(RESULTS)]]
+    unknown = [name for name in row if name not in names[: -len(model.task.results) - 1]]
     missing = [name for name in columns if name not in row]
     if unknown or missing:
         return InputError(
@@ -206,11 +209,12 @@ def _input(model: Model, row: Row, columns: Sequence[str], names: Sequence[str],
         return error
 
 
-def _result(model: Model, answer: np.ndarray | InputError) -> dict[str, object]:
+def _result(model: Model, value: Any, answer: np.ndarray | InputError) -> dict[str, object]:  # noqa: ANN401
+    names = model.task.results
     if isinstance(answer, InputError):
-        return dict(zip(RESULTS, ("", "", str(answer)), strict=True))
-    prediction = model.task.decode(answer[np.newaxis])[0]
-    return dict(zip(RESULTS, (prediction.label, round(prediction.score, 6), ""), strict=True))
+        return {**dict.fromkeys(names, ""), ERROR: str(answer)}
+    row = model.task.decode([value], [answer])[0].row()
+    return {**dict(zip(names, row, strict=True)), ERROR: ""}
 
 
 class CsvWriter:

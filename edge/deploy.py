@@ -179,7 +179,7 @@ def check_golden(folder: Path, slot_sha256: str) -> None:
     difference, tolerance = result["difference"], result["tolerance"]
     if not difference <= tolerance:
         raise Misfit(
-            f"the model answers the golden samples wrongly here: logits are off by {difference:.3g}, "
+            f"the model answers the golden samples wrongly here: its answers are off by {difference:.3g}, "
             f"and {tolerance:.3g} is healthy"
         )
 

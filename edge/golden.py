@@ -10,9 +10,12 @@ from edgekit.nouns import Golden, read_json
 
 
 def golden_difference(model: Model, golden: Golden) -> float:
-    """The largest difference between the model's logits and the reference's; NaN if the model answers NaN."""
-    answers = model.logits([model.task.parse(value) for value in golden.inputs])
-    return float(np.max(np.abs(answers - np.array(golden.logits, dtype=np.float32))))
+    """The largest difference between the model's answers and the reference's; NaN if the model answers NaN."""
+    answers = model.answers([model.task.parse(value) for value in golden.inputs])
+    expected = [np.array(answer, dtype=np.float32) for answer in golden.answers]
+    if [answer.shape for answer in answers] != [answer.shape for answer in expected]:
+        return float("inf")
+    return float(max(np.max(np.abs(said - right)) for said, right in zip(answers, expected, strict=True)))
 
 
 def read_golden(folder: Path) -> Golden:

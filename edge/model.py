@@ -11,7 +11,8 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edgekit.edge.engines import Session, load_engine
-from edgekit.edge.tasks import Prediction, Task, load_task
+from edgekit.edge.tasks import Task, load_task
+from edgekit.edge.tasks.predictions import Prediction
 from edgekit.errors import InputError, Refused
 from edgekit.files import digest_bytes, fast_digest
 from edgekit.nouns import Setting, Slot, Unreadable, read_json
@@ -20,7 +21,7 @@ T = TypeVar("T")
 
 
 class Model:
-    """Inputs in, logits or predictions out."""
+    """Inputs in, answers or predictions out. An answer is one float32 array for each input (see Task)."""
 
     def __init__(self, task: Task, session: Session, setting: Setting) -> None:
         self.task = task
@@ -29,18 +30,18 @@ class Model:
         self._lock = threading.Lock()
         self._pool: ThreadPoolExecutor | None = None
 
-    def logits(self, inputs: Sequence[Any]) -> np.ndarray:
-        """Float32 [inputs, labels]: one engine call for at most `setting.batch_size` inputs at a time."""
+    def answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+        """One engine call for at most `setting.batch_size` inputs at a time."""
         size = self.setting.batch_size
         parts = [inputs[start : start + size] for start in range(0, len(inputs), size)]
-        return np.concatenate([self._call(part) for part in parts])
+        return [answer for part in parts for answer in self._call(part)]
 
     def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
         """One prediction for each input."""
-        return self.task.decode(self.logits(inputs)) if inputs else []
+        return self.task.decode(inputs, self.answers(inputs))
 
-    def logits_of_batches(self, batches: Iterable[Sequence[Any]]) -> Iterator[np.ndarray]:
-        """The logits of each batch, in order, with `setting.streams` engine calls side by side."""
+    def answers_of_batches(self, batches: Iterable[Sequence[Any]]) -> Iterator[list[np.ndarray]]:
+        """The answers to each batch, in order, with `setting.streams` engine calls side by side."""
         return self._side_by_side(self._call, batches)
 
     def attempts_of_batches(
@@ -64,10 +65,11 @@ class Model:
             yield waiting.popleft().result()
             waiting.extend(self._pool.submit(call, batch) for batch in islice(coming, 1))
 
-    def _call(self, inputs: Sequence[Any]) -> np.ndarray:
+    def _call(self, inputs: Sequence[Any]) -> list[np.ndarray]:
         if not inputs:
-            return np.empty((0, len(self.task.labels)), dtype=np.float32)
-        return self.task.logits(self._session.run(self.task.encode(inputs)))
+            return []
+        feeds = self.task.encode(inputs)
+        return self.task.answers(self._session.run(feeds), feeds)
 
     def _attempt(self, inputs: Sequence[Any]) -> list[np.ndarray | InputError]:
         try:

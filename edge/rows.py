@@ -1,8 +1,9 @@
-"""Rows of a CSV or JSONL file, one at a time, numbered from 1 as people count them."""
+"""Rows of a CSV, JSONL or CoNLL file, one at a time, numbered from 1 as people count them."""
 
 import csv
 import json
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -25,7 +26,7 @@ def read_rows(path: Path) -> Iterator[Row]:
 
 
 def _reader(path: Path) -> Callable[[TextIO, Path], Iterator[Row]]:
-    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows}
+    readers = {".csv": _csv_rows, ".jsonl": _jsonl_rows, ".conll": _conll_rows}
     if path.suffix.lower() not in readers:
         raise InputError(f"{path}: unknown kind of file; known: {', '.join(readers)}")
     return readers[path.suffix.lower()]
@@ -59,3 +60,19 @@ def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
         if not isinstance(row, dict):
             raise InputError(f"{path}: row {number} is not a JSON object")
         yield row
+
+
+def _conll_rows(file: TextIO, path: Path) -> Iterator[Row]:
+    """Sentences: a word a line, its first column the word and its last the label; a blank line ends a sentence."""
+    words: list[str] = []
+    labels: list[str] = []
+    for number, line in enumerate(chain(file, ["\n"]), 1):
+        parts = line.split()
+        if parts and parts[0] != "-DOCSTART-":
+            if len(parts) < 2:
+                raise InputError(f"{path}: line {number} has one column; a word and its label are needed")
+            words.append(parts[0])
+            labels.append(parts[-1])
+        elif words:
+            yield {"tokens": words, "label": labels}
+            words, labels = [], []

@@ -1,6 +1,6 @@
 """The front: HTTP on loopback. It checks shapes, hands inputs on unread, and never touches a model.
 
-KServe v2 (https://kserve.github.io/website, "Open Inference Protocol") and a plain POST /v1/classify. Error bodies come
+KServe v2 (https://kserve.github.io/website, "Open Inference Protocol") and a plain POST /v1/predict. Error bodies come
 from a closed list of messages and never repeat the request.
 """
 
@@ -17,8 +17,7 @@ from tornado.netutil import bind_sockets
 from edgekit import __version__
 from edgekit.edge.store import Store
 from edgekit.edge.supervisor import Supervisor, Unavailable, Worker
-from edgekit.edge.tasks import Prediction
-from edgekit.edge.tasks.classification import rank
+from edgekit.edge.tasks.predictions import Prediction, as_tensors
 from edgekit.edge.wire import Hello, Problem
 from edgekit.errors import InputError
 
@@ -47,8 +46,8 @@ class InferRequest(msgspec.Struct, frozen=True):
     outputs: list[dict[str, Any]] = []
 
 
-class ClassifyRequest(msgspec.Struct, frozen=True):
-    """POST /v1/classify: one input or several."""
+class PredictRequest(msgspec.Struct, frozen=True):
+    """POST /v1/predict: one input or several."""
 
     inputs: Any
     top_k: int = 1
@@ -156,11 +155,7 @@ class ModelMetadata(Handler):
                 "versions": [worker.slot.version] if worker else [],
                 "platform": f"edgekit_{hello.engine}",
                 "inputs": [{"name": "inputs", "datatype": datatype, "shape": shape}],
-                "outputs": [
-                    {"name": "label", "datatype": "BYTES", "shape": [-1]},
-                    {"name": "score", "datatype": "FP32", "shape": [-1]},
-                    {"name": "probabilities", "datatype": "FP32", "shape": [-1, len(hello.labels)]},
-                ],
+                "outputs": hello.outputs,
                 "parameters": {"task": hello.task, "labels": hello.labels, "variant": hello.variant},
             }
         )
@@ -175,27 +170,7 @@ class Infer(Handler):
         if len(request.inputs) != 1:
             raise tornado.web.HTTPError(400, reason="the model takes one input tensor")
         worker, predictions = await self.predictions(rows_of(request.inputs[0]))
-        count, labels = len(predictions), len(worker.labels)
-        tensors: list[dict[str, Any]] = [
-            {
-                "name": "label",
-                "datatype": "BYTES",
-                "shape": [count],
-                "data": [item.label for item in predictions],
-            },
-            {
-                "name": "score",
-                "datatype": "FP32",
-                "shape": [count],
-                "data": [item.score for item in predictions],
-            },
-            {
-                "name": "probabilities",
-                "datatype": "FP32",
-                "shape": [count, labels],
-                "data": [share for item in predictions for share in item.probabilities],
-            },
-        ]
+        tensors = as_tensors(predictions)
         asked = {output.get("name") for output in request.outputs}
         self.finish(
             {
@@ -207,17 +182,17 @@ class Infer(Handler):
         )
 
 
-class Classify(Handler):
-    """POST /v1/classify: `{"inputs": "text"}` or `{"inputs": ["text", ...], "top_k": 3}`."""
+class Predict(Handler):
+    """POST /v1/predict, also /v1/classify: `{"inputs": "text"}` or `{"inputs": ["text", ...], "top_k": 3}`."""
 
     async def post(self) -> None:
-        request: ClassifyRequest = self.body(ClassifyRequest)
+        request: PredictRequest = self.body(PredictRequest)
         is_list = isinstance(request.inputs, list) and not _is_number_row(request.inputs)
         if request.top_k < 1:
             raise tornado.web.HTTPError(400, reason="top_k must be at least 1")
         worker, found = await self.predictions(request.inputs if is_list else [request.inputs])
-        ranked = [rank(item, worker.labels, request.top_k) for item in found]
-        self.finish(json.dumps(ranked if is_list else ranked[0]))
+        shown = [item.shown(worker.labels, request.top_k) for item in found]
+        self.finish(json.dumps(shown if is_list else shown[0]))
 
 
 def _is_number_row(value: list[Any]) -> bool:
@@ -256,7 +231,7 @@ def make_app(supervisor: Supervisor) -> tornado.web.Application:
         (rf"/v2/models/{name}/ready", Ready),
         (rf"/v2/models/{name}/infer", Infer),
         (rf"/v2/models/{name}/?", ModelMetadata),
-        (r"/v1/classify", Classify),
+        (r"/v1/(?:predict|classify)", Predict),
     ]
     return tornado.web.Application(
         [(path, handler, {"supervisor": supervisor}) for path, handler in routes],

@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from edgekit.edge.tasks import Prediction
+from edgekit.edge.tasks.predictions import Prediction
 
 MAX_FRAME = 256 << 20
 HEADER = 4
@@ -16,6 +16,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     task: str
     labels: list[str]
     tensor: tuple[str, list[int]]
+    outputs: list[dict[str, Any]]  # name, datatype and shape of each output tensor
     engine: str
     variant: str
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from edgekit.edge.golden import read_golden
 from edgekit.edge.model import Model, open_slot, read_slot
+from edgekit.edge.tasks.predictions import output_shapes
 from edgekit.edge.wire import HEADER, Answer, Ask, Frame, Hello, Problem, body_size, pack_frame, unpack_frame
 from edgekit.errors import EdgekitError, InputError
 from edgekit.offline import stay_offline
@@ -54,12 +55,13 @@ def work(line: Line, folder: Path, slot_sha256: str) -> None:
     """Load, warm up, say hello, and answer until the line ends."""
     slot = read_slot(folder)
     model = open_slot(folder, slot_sha256)
-    model.predict([model.task.parse(value) for value in read_golden(folder).inputs])
+    answered = model.predict([model.task.parse(value) for value in read_golden(folder).inputs])
     line.send(
         Hello(
             task=model.task.name,
             labels=list(model.task.labels),
             tensor=model.task.tensor,
+            outputs=output_shapes(answered),
             engine=slot.engine,
             variant=slot.variant,
         )

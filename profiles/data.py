@@ -1,7 +1,7 @@
 """Dataset: a labelled file, read whole and checked before anything is built from it."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -9,77 +9,108 @@ from typing import Any
 import numpy as np
 
 from edgekit.edge.rows import read_rows
-from edgekit.edge.tasks import Row, Task
+from edgekit.edge.tasks import Row, Task, Truth
 from edgekit.errors import InputError
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
-    """Inputs as the task reads them, with the index of each one's label. Row numbers start at 1."""
+    """Inputs as the task reads them, with what is right for each row. Row numbers start at 1.
+
+    inputs: `width` of them for each row, one row's beside each other: two where the rows are pairs of texts.
+    """
 
     path: Path
     sha256: str
     inputs: list[Any]
-    labels: np.ndarray  # int64 [samples]
+    truths: list[Truth]
+    width: int = 1
 
     def __len__(self) -> int:
-        return len(self.inputs)
+        """The number of rows."""
+        return len(self.truths)
+
+    def rows(self) -> list[list[Any]]:
+        """The inputs of each row."""
+        return [self.inputs[start : start + self.width] for start in range(0, len(self.inputs), self.width)]
+
+    def take(self, indices: Sequence[int]) -> "Dataset":
+        """These rows."""
+        rows = self.rows()
+        return replace(
+            self,
+            inputs=[value for index in indices for value in rows[index]],
+            truths=[self.truths[index] for index in indices],
+        )
 
     def without(self, indices: Sequence[int]) -> "Dataset":
-        """All but these."""
+        """All rows but these."""
         left_out = set(indices)
-        keep = [index for index in range(len(self)) if index not in left_out]
-        return replace(self, inputs=[self.inputs[index] for index in keep], labels=self.labels[keep])
+        return self.take([index for index in range(len(self)) if index not in left_out])
 
-    def sample(self, count: int, seed: int = 0) -> list[Any]:
-        """`count` inputs, drawn so that every label keeps its share; all of them where there are fewer."""
+    def split(self, count: int, seed: int = 0) -> tuple["Dataset", "Dataset"]:
+        """`count` rows, drawn so that every label keeps its share (all where there are fewer), and the rest."""
         if count >= len(self):
-            return list(self.inputs)
+            return self, self.take([])
         random = np.random.default_rng(seed)
+        strata = _strata(self.truths)
         order = random.permutation(len(self))
-        # Rank within its own label, scaled to 0..1: the smallest ranks are a stratified sample.
+        # Rank within its own stratum, scaled to 0..1: the smallest ranks are a stratified sample.
         shares = np.empty(len(self))
-        for label in np.unique(self.labels):
-            members = order[self.labels[order] == label]
+        for stratum in range(max(strata) + 1):
+            members = order[np.array(strata)[order] == stratum]
             shares[members] = (np.arange(len(members)) + random.random()) / len(members)
-        return [self.inputs[index] for index in sorted(np.argsort(shares, kind="stable")[:count])]
+        ranked = np.argsort(shares, kind="stable")
+        return self.take(sorted(ranked[:count])), self.take(sorted(ranked[count:]))
+
+    def digest(self) -> str:
+        """Of the inputs, in their order: what an artifact that was calibrated on them records."""
+        digest = hashlib.sha256()
+        for value in self.inputs:
+            data = value if isinstance(value, bytes) else repr(_exact(value)).encode(errors="surrogatepass")
+            digest.update(len(data).to_bytes(8, "big") + data)
+        return f"sha256:{digest.hexdigest()}"
+
+
+def _strata(truths: Sequence[Truth]) -> list[int]:
+    """A number for each row: equal ones have the same label, or the same set of labels."""
+    keys = [tuple(sorted(set(truth))) if isinstance(truth, tuple) else truth for truth in truths]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return [numbers[key] for key in keys]
 
 
 def read_dataset(path: Path, task: Task, columns: Sequence[str], label: str) -> Dataset:
-    """Read a CSV or JSONL file; raises InputError that names the file, and the row or the column."""
+    """Read a CSV, JSONL or CoNLL file; raises InputError that names the file, and the row or the column."""
     inputs: list[Any] = []
-    labels: list[int] = []
+    truths: list[Truth] = []
+    width = len(columns) if task.reads_pairs else 1
     for number, row in enumerate(read_rows(path), 1):
-        missing = [name for name in columns if name not in row]
-        if missing:
-            raise InputError(
-                f"{path}: row {number} has no column {missing[0]!r} (data.input); it has: {', '.join(row)}"
-            )
-        labels.append(_label(path, number, row, label, task))
+        for name, key in (*((name, "data.input") for name in columns), (label, "data.label")):
+            if name not in row:
+                known = ", ".join(row)
+                raise InputError(f"{path}: row {number} has no column {name!r} ({key}); columns: {known}")
         try:
-            inputs.append(task.read(row, columns, path.parent))
+            found = list(_inputs(row, task, columns, path.parent))
+            truths.append(task.truth(row[label], found[0]))
         except InputError as error:
             raise InputError(f"{path}: row {number}: {error}") from None
-    if not inputs:
+        inputs.extend(found)
+    if not truths:
         raise InputError(f"{path}: holds no rows; it needs at least one labelled sample")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Dataset(
-        path=path, sha256=f"sha256:{digest}", inputs=inputs, labels=np.array(labels, dtype=np.int64)
-    )
+    return Dataset(path=path, sha256=f"sha256:{digest}", inputs=inputs, truths=truths, width=width)
 
 
-def _label(path: Path, number: int, row: Row, label: str, task: Task) -> int:
-    if label not in row:
+def _inputs(row: Row, task: Task, columns: Sequence[str], folder: Path) -> Iterator[Any]:
+    if not task.reads_pairs:
+        yield task.read(row, columns, folder)
+        return
+    if len(columns) != 2:
         raise InputError(
-            f"{path}: row {number} has no column {label!r} (data.label); columns: {', '.join(row)}"
+            f"{task.name} is measured on pairs: data.input must name two columns, not {len(columns)}"
         )
-    index = task.label_index(row[label])
-    if index is None:
-        known = ", ".join(task.labels[:5]) + (", ..." if len(task.labels) > 5 else "")
-        raise InputError(
-            f"{path}: row {number}: the model has no label {str(row[label])[:60]!r}; it has: {known}"
-        )
-    return index
+    for name in columns:
+        yield task.read(row, [name], folder)
 
 
 def input_columns(path: Path, task: Task, columns: str | Sequence[str] | None, label: str) -> list[str]:
@@ -96,23 +127,26 @@ def input_columns(path: Path, task: Task, columns: str | Sequence[str] | None, l
 def check_disjoint(calibration: Dataset, evaluation: Dataset) -> list[int]:
     """Evaluation data must reach no recipe.
 
-    Raises InputError that names the rows if the two files share one. Returns the indices of calibration inputs that
-    differ from an evaluation input in white space or case only: the caller leaves them out.
+    Raises InputError that names the rows if the two files share an input. Returns the indices of calibration rows
+    that hold an evaluation input but for white space or case: the caller leaves them out.
     """
-    seen = {_exact(value): number for number, value in enumerate(evaluation.inputs, 1)}
-    for number, value in enumerate(calibration.inputs, 1):
+    seen = {_exact(value): index // evaluation.width + 1 for index, value in enumerate(evaluation.inputs)}
+    for index, value in enumerate(calibration.inputs):
         if twin := seen.get(_exact(value)):
             raise InputError(
-                f"{calibration.path}: row {number} is also row {twin} of {evaluation.path}; "
-                "calibration and evaluation must not share a row"
+                f"{calibration.path}: row {index // calibration.width + 1} is also row {twin} of {evaluation.path}; "
+                "calibration and evaluation must not share an input"
             )
     near = {_loose(value) for value in evaluation.inputs}
-    return [index for index, value in enumerate(calibration.inputs) if _loose(value) in near]
+    return [
+        index for index, row in enumerate(calibration.rows()) if any(_loose(value) in near for value in row)
+    ]
 
 
-def _exact(value: object) -> object:
+def _exact(value: object) -> Any:  # noqa: ANN401 - something that can be a key
     return tuple(value) if isinstance(value, list) else value
 
 
 def _loose(value: object) -> object:
-    return " ".join(value.split()).casefold() if isinstance(value, str) else _exact(value)
+    text = value if isinstance(value, str) else getattr(value, "text", None)
+    return " ".join(text.split()).casefold() if isinstance(text, str) else _exact(value)

@@ -73,8 +73,8 @@ def offline(model: Model, inputs: Sequence[Any], seconds: float) -> float:
             yield [inputs[(place + offset) % len(inputs)] for offset in range(size)]
             place += size
 
-    for _ in model.logits_of_batches(batches(time.perf_counter() + seconds / 4)):
+    for _ in model.answers_of_batches(batches(time.perf_counter() + seconds / 4)):
         pass
     started = time.perf_counter()
-    done = sum(len(part) for part in model.logits_of_batches(batches(started + seconds)))
+    done = sum(len(part) for part in model.answers_of_batches(batches(started + seconds)))
     return done / (time.perf_counter() - started)

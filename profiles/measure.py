@@ -9,11 +9,12 @@ import numpy as np
 
 from edgekit.edge.golden import golden_difference, read_golden
 from edgekit.edge.model import Model, open_model
-from edgekit.edge.tasks import load_task
+from edgekit.edge.tasks import Task, load_task
 from edgekit.job import Progress
 from edgekit.nouns import Evidence, Noun, Setting
+from edgekit.profiles.answers import label_order, read_answers
 from edgekit.profiles.data import Dataset, read_dataset
-from edgekit.profiles.gate import pair
+from edgekit.profiles.gate import CONFIDENCES, share_lower_bound, spread, upper_bound
 from edgekit.profiles.latency import (
     ENOUGH_FOR_P99,
     NORMAL,
@@ -24,12 +25,15 @@ from edgekit.profiles.latency import (
     offline,
     single_stream,
 )
+from edgekit.profiles.metrics import METRICS, Assessment, Metric, agreement
+from edgekit.profiles.reliability import reliability
 
 
 class MeasureRequest(Noun, frozen=True, kw_only=True):
     """What both jobs are asked. The sweep chooses among `settings`; measuring takes the first."""
 
     folder: str
+    task_folder: str  # the reference's own: what is right is read with its labels, not with the variant's
     engine: str
     settings: list[Setting]
     evaluation: str
@@ -79,8 +83,8 @@ def measure_job(request: object, progress: Progress) -> object:
     times = single_stream(model, shuffled, effort)
     progress("measuring throughput", 0.4)
     speed = offline(model, shuffled, effort.seconds)
-    logits = _all_logits(model, data, progress)
-    evidence = _accuracy(asked, model, data, logits)
+    task = load_task(Path(asked.task_folder))
+    found = gate_figures(model, task, data, Path(asked.reference), progress)
     return msgspec.to_builtins(
         Evidence(
             quick=asked.quick,
@@ -96,54 +100,81 @@ def measure_job(request: object, progress: Progress) -> object:
             calibration_sha256=asked.calibration_sha256,
             machine=asked.machine,
             versions=asked.versions,
-            **evidence,
+            golden_difference=golden_difference(model, read_golden(Path(asked.reference))),
+            **found,
         )
     )
 
 
 def _shuffled(data: Dataset) -> list[Any]:
     """The inputs in one random order for all variants: a file may be sorted by label or by length."""
-    return [data.inputs[index] for index in np.random.default_rng(0).permutation(len(data))]
+    return [data.inputs[index] for index in np.random.default_rng(0).permutation(len(data.inputs))]
 
 
 def _data(asked: MeasureRequest) -> Dataset:
-    return read_dataset(Path(asked.evaluation), load_task(Path(asked.folder)), asked.columns, asked.label)
+    return read_dataset(
+        Path(asked.evaluation), load_task(Path(asked.task_folder)), asked.columns, asked.label
+    )
 
 
-def _all_logits(model: Model, data: Dataset, progress: Progress) -> np.ndarray:
-    """The whole evaluation set in the batches that will serve: int8 results depend on their batch mates."""
-    size = model.setting.batch_size
-    batches = [data.inputs[start : start + size] for start in range(0, len(data), size)]
-    parts = []
-    for index, part in enumerate(model.logits_of_batches(batches)):
-        progress("measuring accuracy", 0.5 + 0.5 * index / len(batches))
-        parts.append(part)
-    return np.concatenate(parts)
+def gate_figures(
+    model: Model, task: Task, data: Dataset, reference: Path, progress: Progress
+) -> dict[str, Any]:
+    """What Evidence says about the answers, from the whole evaluation set.
 
-
-def _accuracy(asked: MeasureRequest, model: Model, data: Dataset, logits: np.ndarray) -> dict[str, Any]:
-    broken = np.flatnonzero(~np.isfinite(logits).all(axis=1))
-    if len(broken):
-        raise ArithmeticError(
-            f"answers with NaN or infinity, first for row {broken[0] + 1} of the evaluation file"
-        )
-    reference = np.load(Path(asked.reference) / "logits.npy")
-    golden = read_golden(Path(asked.reference))
-    said, truth = logits.argmax(axis=1), data.labels
-    expected = reference.argmax(axis=1)
+    task: the reference's. reference: folder with its answers. Raises ArithmeticError over a NaN, InputError where the
+    model's labels are not the reference's.
+    """
+    expected, metric = read_answers(reference / "answers.npz"), METRICS[task.metric]
+    right = metric.assess(task, expected, data.truths)
+    sizes = sorted({1, model.setting.batch_size})
+    answers = {size: _all_answers(model, task, data, size, progress) for size in sizes}
+    found = {size: metric.assess(task, answers[size], data.truths) for size in sizes}
+    compared = {size: metric.compare(right, found[size]) for size in sizes}
+    worst = max(sizes, key=lambda size: upper_bound(compared[size], 0.95))
+    said, variant = np.concatenate([np.ravel(a) for a in answers[worst]]), found[worst]
+    wanted = np.concatenate([np.ravel(a) for a in expected])
     return {
-        "metric": model.task.metric,
-        "metric_value": float(np.mean(said == truth)),
-        "reference_value": float(np.mean(expected == truth)),
-        "paired": pair(expected, said, truth),
-        "agreement": float(np.mean(said == expected)),
-        "max_logit_difference": float(np.max(np.abs(logits - reference))),
-        "class_recall": {
-            model.task.labels[index]: float(np.mean(said[truth == index] == index))
-            for index in np.unique(truth)
-        },
-        "golden_difference": golden_difference(model, golden),
+        "metric": task.metric,
+        "metric_value": variant.value,
+        "metric_bounds": _metric_bounds(metric, variant),
+        "reference_value": right.value,
+        "comparison": compared[worst],
+        "judged_batch_size": worst,
+        "agreement": agreement(task, right, variant),
+        "batch_agreement": agreement(task, found[sizes[0]], found[sizes[-1]]),
+        "answer_error": float(np.sqrt(np.mean(np.square(said - wanted))) / max(float(np.std(wanted)), 1e-12)),
+        "max_answer_difference": float(np.max(np.abs(said - wanted))),
+        "classes": variant.classes,
+        "reliability": reliability(task, answers[worst], data.truths),
     }
+
+
+def _metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, float], ...]:
+    """The lowest value of the metric that is not ruled out, at each confidence."""
+    if variant.rows.ndim == 1:
+        hits, total = int(variant.rows.sum()), len(variant.rows)
+        return tuple((level, share_lower_bound(hits, total, level)) for level in CONFIDENCES)
+    return tuple((level, variant.value - lost) for level, lost in spread(metric.value, variant.rows))
+
+
+def _all_answers(model: Model, task: Task, data: Dataset, size: int, progress: Progress) -> list[np.ndarray]:
+    """Of the whole evaluation set, in batches of `size`, `setting.streams` of them side by side."""
+    order = label_order(model.task.labels, task.labels)
+    what = "one at a time" if size == 1 else f"in batches of {size}"
+    batches = [data.inputs[start : start + size] for start in range(0, len(data.inputs), size)]
+    answers: list[np.ndarray] = []
+    for index, part in enumerate(model.answers_of_batches(batches)):
+        if index % 32 == 0:
+            progress(f"measuring accuracy {what}", index / len(batches))
+        for answer in part:
+            if not np.isfinite(answer).all():
+                row = len(answers) // data.width + 1
+                raise ArithmeticError(
+                    f"answers with NaN or infinity {what}, first for row {row} of the evaluation file"
+                )
+            answers.append(answer if order is None else answer[..., order])
+    return answers
 
 
 def peak_memory() -> int:

@@ -12,7 +12,7 @@ from edgekit.edge.rows import read_rows
 from edgekit.edge.tasks import Row, Task, load_task
 from edgekit.errors import InputError
 from edgekit.files import write_durably
-from edgekit.quantize.source import ARCHITECTURES, config_labels, read_config, read_source
+from edgekit.quantize.source import config_labels, find_hf_task, read_source
 
 MOST_CALIBRATION = 512  # rows; a fifth of the data where there are fewer
 TEMPLATE = """\
@@ -86,12 +86,7 @@ def _look_at_model(model: Path) -> tuple[str, list[str]]:
             f"{model}: no such folder; MODEL is a Hugging Face folder, or one with model.onnx and task.json"
         )
     if (model / "config.json").is_file():
-        names = read_config(model).get("architectures") or ["a model without architectures"]
-        task = next((name for name, ending in ARCHITECTURES.items() if str(names[0]).endswith(ending)), None)
-        if task is None:
-            raise InputError(
-                f"{model / 'config.json'}: {names[0]} is not supported; supported: {', '.join(ARCHITECTURES.values())}"
-            )
+        task = find_hf_task(model)
         labels = config_labels(model)
     elif (model / "task.json").is_file():
         described: Task = load_task(model)

@@ -11,12 +11,12 @@ import importlib.metadata
 import os
 import platform
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 
@@ -26,18 +26,18 @@ import edgekit.quantize
 import edgekit.targets
 from edgekit import __version__
 from edgekit.edge.engines import ENGINES, engine_version, settings
-from edgekit.edge.tasks import find_task, load_task
+from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import EdgekitError, InputError, JobFailed, MissingPackage
 from edgekit.files import describe_folder, digest_bytes, lock, make_folder, new_folder, write_durably
 from edgekit.job import run_job
-from edgekit.nouns import Artifact, Build, Evidence, File, Noun, Setting, Unreadable, Variant, read_json
-from edgekit.profiles.choose import choose, judge
+from edgekit.nouns import Artifact, Build, Evidence, Noun, Setting, Unreadable, Variant, read_json
+from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
 from edgekit.profiles.measure import MeasureRequest
-from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest
-from edgekit.quantize.recipes import Recipe, RecipeRequest, find_recipe, missing_package
+from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
+from edgekit.quantize.recipes import Made, Recipe, RecipeRequest, find_recipe, missing_package
 from edgekit.quantize.source import Source, read_source
-from edgekit.spec import Spec, load_spec
+from edgekit.spec import Limits, Spec, load_spec
 from edgekit.targets import Target, find_target
 from edgekit.targets.detect import Machine, closest_target, detect_machine
 
@@ -58,8 +58,18 @@ BUILD_PACKAGES = (
     "Pillow",
 )
 
-# what is worked on, the stage, the share of that stage; called often
-Watch = Callable[[str, str, float], None]
+
+class Watch(Protocol):
+    """Who wants to know how far a build is."""
+
+    def step(self, what: str, stage: str, share: float) -> None:
+        """What is worked on, the stage, the share of that stage; called often."""
+
+    def done(self, variant: Variant, number: int, total: int) -> None:
+        """A variant is finished, whatever came of it."""
+
+    def warn(self, text: str) -> None:
+        """Something that the user should know."""
 
 
 class Failure(Noun, frozen=True, kw_only=True):
@@ -74,6 +84,7 @@ class Workshop:
 
     spec: Spec
     source: Source
+    reference: Source  # the source itself, unless the spec names another
     target: Target
     machine: Machine
     quick: bool
@@ -91,7 +102,10 @@ class Workshop:
         """Run a job; its log is named after what it works on."""
         log = self.logs / f"{what}.log"
         return run_job(
-            function, msgspec.to_builtins(request), log, lambda stage, share: self.watch(what, stage, share)
+            function,
+            msgspec.to_builtins(request),
+            log,
+            lambda stage, share: self.watch.step(what, stage, share),
         )
 
 
@@ -108,23 +122,28 @@ class Bench:
     excluded: list[int]  # calibration rows that are evaluation rows but for white space
 
 
-def build(spec_path: Path, out: Path, *, quick: bool, watch: Watch, warn: Callable[[str], None]) -> Build:
+def build(spec_path: Path, out: Path, *, quick: bool, watch: Watch) -> Build:
     """Run the whole build and write `out/build.json`; raises InputError before anything is written where it can."""
     spec, out = load_spec(spec_path), out.resolve()
     find_task(spec.model.task, f"{spec_path}: model.task")
     machine = detect_machine()
     target = _target(spec, machine, spec_path)
-    recipes = _recipes(spec, target, spec_path)
     source = read_source(Path(spec.model.source), spec.model.task)
+    reference = _reference_source(spec, source, spec_path)
+    recipes = _recipes(spec, source, target, spec_path)
     make_folder(out)
     with lock(out / "lock", "edgekit build"):
         _clear_leftovers(out / "cache")
         shop = Workshop(
-            spec=spec, source=source, target=target, machine=machine, quick=quick, cache=make_folder(out / "cache"),
+            spec=spec, source=source, reference=reference, target=target, machine=machine, quick=quick, cache=make_folder(out / "cache"),
             logs=make_folder(out / "logs"), versions=_build_versions(), watch=watch,
         )  # fmt: skip
-        bench = _prepare(shop, warn)
-        variants = tuple(judge(_variant(bench, recipe), spec.limits) for recipe in recipes)
+        bench = _prepare(shop, spec_path)
+        made = []
+        for number, recipe in enumerate(recipes, 1):
+            made.append(_variant(bench, recipe))
+            watch.done(made[-1], number, len(recipes))
+        variants, confidence = judge_all(made, spec.limits)
         result = Build(
             model=spec.model.name,
             version=spec.model.version,
@@ -134,10 +153,13 @@ def build(spec_path: Path, out: Path, *, quick: bool, watch: Watch, warn: Callab
             isa=shop.isa,
             objective=spec.objective,
             limits={
-                key: value for key, value in msgspec.to_builtins(spec.limits).items() if value is not None
+                key: value
+                for key, value in msgspec.to_builtins(spec.limits).items()
+                if value is not None and value != {}
             },
-            reference=REFERENCES[source.kind],
+            reference=REFERENCES[reference.kind] + (", the source itself" if reference.is_quantized else ""),
             evaluation_samples=len(bench.evaluation),
+            tested_confidence=confidence,
             variants=variants,
             choice=choose(variants, spec.objective),
         )
@@ -158,32 +180,52 @@ def _target(spec: Spec, machine: Machine, path: Path) -> Target:
     return target
 
 
-def _recipes(spec: Spec, target: Target, path: Path) -> list[Recipe]:
+def _reference_source(spec: Spec, source: Source, path: Path) -> Source:
+    """What the variants are compared with; raises InputError where there is nothing and a limit asks for it."""
+    if spec.model.reference:
+        return read_source(Path(spec.model.reference), spec.model.task)
+    if source.is_quantized and spec.limits.max_accuracy_drop is not None:
+        raise InputError(
+            f"{path}: limits.max_accuracy_drop: the source is quantized already, so there is nothing to compare it with; "
+            "name the model that it was made from in model.reference, or set limits.min_metric instead"
+        )
+    return source
+
+
+def _recipes(spec: Spec, source: Source, target: Target, path: Path) -> list[Recipe]:
+    as_it_is = f"{source.kind}-source"
     names = spec.target.recipes
     if names is None:
-        names = list(target.recipes.get(spec.model.task, ()))
+        names = [as_it_is] if source.is_quantized else list(target.recipes.get(spec.model.task, ()))
     if not names:
         raise InputError(f"{path}: target.recipes is empty; see: edgekit recipes")
     chosen = [find_recipe(name, f"{path}: target.recipes") for name in names]
     for recipe in chosen:
         if spec.model.task not in recipe.tasks:
             raise InputError(f"{path}: target.recipes: {recipe.name} does not do {spec.model.task}")
+        if source.is_quantized and recipe.name != as_it_is:
+            raise InputError(
+                f"{path}: target.recipes: the source is quantized already: {as_it_is} is all that can be made of it"
+            )
     return list({recipe.name: recipe for recipe in chosen}.values())
 
 
-def _prepare(shop: Workshop, warn: Callable[[str], None]) -> Bench:
+def _prepare(shop: Workshop, spec_path: Path) -> Bench:
     spec = shop.spec
-    task_folder = _inspect(shop)
+    task_folder = _inspect(shop, shop.source)
     task = load_task(task_folder)
+    _check_classes(spec.limits, task, spec_path)
     columns = input_columns(Path(spec.data.evaluation), task, spec.data.input, spec.data.label)
     evaluation = read_dataset(Path(spec.data.evaluation), task, columns, spec.data.label)
     calibration = read_dataset(Path(spec.data.calibration), task, columns, spec.data.label)
     excluded = check_disjoint(calibration, evaluation)
     if excluded:
-        warn(
+        shop.watch.warn(
             f"{calibration.path}: row {excluded[0] + 1} is in {evaluation.path} but for white space or case; "
             f"rows left out of calibration for that: {len(excluded)}"
         )
+    if spec.model.threshold:
+        task_folder = _with_threshold(shop, task_folder, calibration, columns)
     return Bench(
         shop=shop,
         task_folder=task_folder,
@@ -195,20 +237,55 @@ def _prepare(shop: Workshop, warn: Callable[[str], None]) -> Bench:
     )
 
 
-def _inspect(shop: Workshop) -> Path:
-    key = _key("inspect", shop.source.sha256, shop.spec.model.max_length, shop.versions)
+def _inspect(shop: Workshop, source: Source) -> Path:
+    key = _key("inspect", source.sha256, source.task, shop.spec.model.max_length, shop.versions)
     folder = shop.cache / "tasks" / key
     if not folder.is_dir():
         with new_folder(folder) as work:
-            request = InspectRequest(source=shop.source, max_length=shop.spec.model.max_length, out=str(work))
+            request = InspectRequest(source=source, max_length=shop.spec.model.max_length, out=str(work))
             shop.run("edgekit.quantize.prepare:inspect_job", request, "source")
+    return folder
+
+
+def _check_classes(limits: Limits, task: Task, path: Path) -> None:
+    """Floors must be for classes that the model has; of entities, the kinds are the classes."""
+    known = (
+        {label.partition("-")[2] or label for label in task.labels}
+        if task.metric == "entity_f1"
+        else task.labels
+    )
+    for key, floors in (("min_recall", limits.min_recall), ("min_precision", limits.min_precision)):
+        unknown = [name for name in floors if name not in known]
+        if unknown:
+            raise InputError(
+                f"{path}: limits.{key}: the model has no class {unknown[0]!r}; it has: {', '.join(sorted(known)[:8])}"
+            )
+
+
+def _with_threshold(shop: Workshop, task_folder: Path, calibration: Dataset, columns: list[str]) -> Path:
+    """The task with the threshold that the spec asks for."""
+    threshold = shop.spec.model.threshold
+    assert threshold is not None  # noqa: S101 - the caller looked
+    label = shop.spec.data.label
+    key = _key("threshold", task_folder.name, calibration.sha256, columns, label, threshold, shop.versions)
+    folder = shop.cache / "tasks" / key
+    if not folder.is_dir():
+        with new_folder(folder) as work:
+            request = ThresholdRequest(
+                source=shop.source, task_folder=str(task_folder), calibration=str(calibration.path), columns=columns,
+                label=label, threshold=threshold, out=str(work),
+            )  # fmt: skip
+            shop.run("edgekit.quantize.prepare:threshold_job", request, "threshold")
     return folder
 
 
 def _reference(shop: Workshop, task_folder: Path, evaluation: Dataset, columns: list[str]) -> Path:
     data = shop.spec.data
+    own = task_folder if shop.reference is shop.source else _inspect(shop, shop.reference)
     key = _key(
         "reference",
+        shop.reference.sha256,
+        own.name,
         task_folder.name,
         evaluation.sha256,
         columns,
@@ -220,7 +297,8 @@ def _reference(shop: Workshop, task_folder: Path, evaluation: Dataset, columns: 
     if not folder.is_dir():
         with new_folder(folder) as work:
             request = ReferenceRequest(
-                source=shop.source,
+                source=shop.reference,
+                own_task_folder=str(own),
                 task_folder=str(task_folder),
                 evaluation=str(evaluation.path),
                 columns=columns,
@@ -281,8 +359,8 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
         shop.versions,
     )
     folder, record = artifacts / key, artifacts / f"{key}.json"
-    files = _kept(record, tuple[File, ...]) if folder.is_dir() else None
-    if files is None:
+    kept: Artifact | None = _kept(record, Artifact) if folder.is_dir() else None
+    if kept is None:
         request = RecipeRequest(
             recipe=recipe.name,
             source=shop.source,
@@ -298,18 +376,21 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
         )
         with _recorded(shop, key), new_folder(folder) as work:
             request = msgspec.structs.replace(request, out=str(work))
-            shop.run("edgekit.quantize.recipes:recipe_job", request, recipe.name)
-        files = describe_folder(folder)
-        write_durably(record, msgspec.json.encode(files))
-    return Artifact(
-        name=recipe.name,
-        format=recipe.format,
-        precision=recipe.precision,
-        method=recipe.method,
-        engine=recipe.engine,
-        key=key,
-        files=files,
-    )
+            made = msgspec.convert(
+                shop.run("edgekit.quantize.recipes:recipe_job", request, recipe.name), Made
+            )
+        kept = Artifact(
+            name=recipe.name,
+            format=recipe.format,
+            precision=recipe.precision,
+            method=recipe.method,
+            engine=recipe.engine,
+            key=key,
+            files=describe_folder(folder),
+            **msgspec.structs.asdict(made),
+        )
+        write_durably(record, kept.to_json())
+    return kept
 
 
 def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
@@ -317,6 +398,7 @@ def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
     shop = bench.shop
     request = MeasureRequest(
         folder=str(shop.cache / "artifacts" / artifact.key),
+        task_folder=str(bench.task_folder),
         engine=recipe.engine,
         settings=_candidates(shop, recipe),
         evaluation=str(bench.evaluation.path),
@@ -327,7 +409,7 @@ def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
         quick=shop.quick,
         needs_p99=shop.spec.limits.p99_ms is not None,
         size_bytes=artifact.size_bytes,
-        calibration_sha256=bench.calibration.sha256 if recipe.calibrated else "",
+        calibration_sha256=artifact.calibration_sha256,
         machine=shop.machine.description,
         versions={
             "edgekit": __version__,
@@ -340,7 +422,7 @@ def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
         artifact.key,
         bench.reference.name,
         # Where the files lie says nothing about what is measured.
-        msgspec.structs.replace(request, folder="", evaluation="", reference=""),
+        msgspec.structs.replace(request, folder="", task_folder="", evaluation="", reference=""),
     )
     record = shop.cache / "evidence" / f"{key}.json"
     kept: Evidence | None = _kept(record, Evidence)
@@ -373,7 +455,7 @@ def _measure(shop: Workshop, recipe: Recipe, request: MeasureRequest) -> Evidenc
         retries = [msgspec.structs.replace(setting, options=options) for setting in request.settings]
         if error.signal is None or not options or retries == list(request.settings):
             raise
-        shop.watch(recipe.name, f"crashed with {error.signal}, trying another setting", 0)
+        shop.watch.step(recipe.name, f"crashed with {error.signal}, trying another setting", 0)
         return _measure(shop, recipe, msgspec.structs.replace(request, settings=retries))
 
 

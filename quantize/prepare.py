@@ -1,8 +1,9 @@
-"""Two jobs before the recipes: look closely at the source, and let it answer as the reference.
+"""Jobs before the recipes: look closely at the source, choose a threshold, and let the source answer as the reference.
 
 The reference is PyTorch in fp32 for a Hugging Face folder, and ONNX Runtime without graph optimizations for an .onnx.
 """
 
+import inspect
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -14,17 +15,27 @@ import numpy as np
 from edgekit.edge.engines import load_engine
 from edgekit.edge.model import Model
 from edgekit.edge.tasks import Task, Tensors, load_task
-from edgekit.edge.tasks.text_classification import Config as TextConfig
 from edgekit.errors import InputError
+from edgekit.files import write_durably
 from edgekit.job import Progress
 from edgekit.nouns import Golden, Noun, Setting
+from edgekit.profiles.answers import label_order, write_answers
 from edgekit.profiles.data import Dataset, read_dataset
-from edgekit.quantize.source import Source, config_labels, read_config, weight_shapes
+from edgekit.profiles.reliability import threshold_for
+from edgekit.quantize.huggingface import compare_shapes, first_line, load_model, read_pooling, write_task
+from edgekit.quantize.source import Source, config_labels
+from edgekit.spec import ThresholdPart
 
-REFERENCE_BATCH = 32  # texts of mixed lengths together, as they come in the file
+REFERENCE_BATCH = 32  # inputs of mixed lengths together, as they come in the file
 GOLDEN_SAMPLES = 16
 GOLDEN_SEED = 20
-REFERENCES = {"huggingface": "PyTorch fp32", "onnx": "ONNX Runtime fp32, no graph optimizations"}
+REFERENCES = {
+    "huggingface": "PyTorch fp32",
+    "onnx": "ONNX Runtime, no graph optimizations",
+    "gguf": "llama.cpp",
+}
+OWN_ENGINES = {"onnx": "onnxruntime", "gguf": "llama.cpp"}
+Answer = Callable[[Sequence[Any]], list[np.ndarray]]
 
 
 class InspectRequest(Noun, frozen=True, kw_only=True):
@@ -35,11 +46,24 @@ class InspectRequest(Noun, frozen=True, kw_only=True):
     out: str
 
 
-class ReferenceRequest(Noun, frozen=True, kw_only=True):
-    """What `reference_job` is asked."""
+class ThresholdRequest(Noun, frozen=True, kw_only=True):
+    """What `threshold_job` is asked."""
 
     source: Source
     task_folder: str
+    calibration: str
+    columns: list[str]
+    label: str
+    threshold: ThresholdPart
+    out: str
+
+
+class ReferenceRequest(Noun, frozen=True, kw_only=True):
+    """What `reference_job` is asked."""
+
+    source: Source  # of the reference
+    own_task_folder: str  # the reference's
+    task_folder: str  # of what is built: its labels' order is everybody's
     evaluation: str
     columns: list[str]
     label: str
@@ -51,156 +75,124 @@ def inspect_job(request: object, progress: Progress) -> None:
     """Compare the weights with what the config says, and write task.json (and tokenizer.json) to `out`."""
     asked = msgspec.convert(request, InspectRequest)
     progress("checking the source", 0)
-    folder, out = Path(asked.source.path), Path(asked.out)
-    if asked.source.kind == "onnx":
-        _inspect_onnx(folder, out)
-    else:
-        _compare_shapes(folder)
-        _write_text_task(folder, asked.max_length, out)
+    source, folder, out = asked.source, Path(asked.source.path), Path(asked.out)
+    if source.kind == "huggingface":
+        compare_shapes(folder, source.task)
+        labels = [] if source.task == "feature-extraction" else config_labels(folder)
+        write_task(folder, source.task, labels, asked.max_length, out)
+        return
+    task = load_task(folder)
+    if source.kind == "onnx":
+        _check_onnx(folder / "model.onnx", task)
+    for name in ("task.json", "tokenizer.json"):
+        if (folder / name).is_file():
+            shutil.copyfile(folder / name, out / name)
+    _check_outputs(folder, task, OWN_ENGINES[source.kind])
+
+
+def threshold_job(request: object, progress: Progress) -> None:
+    """Copy the task to `out` with the threshold that the calibration data gives one label, as the reference answers."""
+    asked = msgspec.convert(request, ThresholdRequest)
+    folder, out, wanted = Path(asked.task_folder), Path(asked.out), asked.threshold
+    task: Any = load_task(folder)
+    if wanted.label not in task.labels or not hasattr(task, "probabilities"):
+        raise InputError(f"model.threshold.label: {task.name} has no label {wanted.label!r}")
+    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
+    answers = _in_batches(reference_of(asked.source, task), data.inputs, progress)
+    index = task.labels.index(wanted.label)
+    truths = [truth if isinstance(truth, tuple) else (truth,) for truth in data.truths]
+    positives = np.array([index in truth for truth in truths])
+    if positives.all() or not positives.any():
+        raise InputError(
+            f"{asked.calibration}: model.threshold needs rows with the label {wanted.label!r} and rows without it"
+        )
+    chosen = threshold_for(
+        task.probabilities(answers)[:, index], positives,
+        specificity=wanted.specificity, sensitivity=wanted.sensitivity,
+    )  # fmt: skip
+    shutil.copytree(folder, out, dirs_exist_ok=True)
+    config = msgspec.json.decode((folder / "task.json").read_bytes())
+    config["thresholds"] = {**config.get("thresholds", {}), wanted.label: chosen}
+    write_durably(out / "task.json", msgspec.json.encode(config, order="sorted"))
 
 
 def reference_job(request: object, progress: Progress) -> None:
-    """Write the reference's logits.npy for the evaluation file, and golden.json, to `out`."""
+    """Write the reference's answers.npz for the evaluation file, and golden.json, to `out`."""
     asked = msgspec.convert(request, ReferenceRequest)
     task_folder, out = Path(asked.task_folder), Path(asked.out)
-    task = load_task(task_folder)
+    task, own = load_task(task_folder), load_task(Path(asked.own_task_folder))
     data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
-    answer = _reference(asked.source, task)
-    np.save(out / "logits.npy", _in_batches(answer, data.inputs, progress))
+    answer = _aligned(reference_of(asked.source, own), own, task)
+    write_answers(out / "answers.npz", _in_batches(answer, data.inputs, progress))
     wire = _released(asked, task, data) or task.made_inputs(GOLDEN_SAMPLES, GOLDEN_SEED)
-    logits = answer([task.parse(value) for value in wire])
-    golden = Golden(inputs=wire, logits=[[float(x) for x in row] for row in logits])
+    answers = answer([task.parse(value) for value in wire])
+    golden = Golden(inputs=wire, answers=[row.tolist() for row in answers])
     (out / "golden.json").write_bytes(golden.to_json())
 
 
-def _in_batches(
-    answer: Callable[[Sequence[Any]], np.ndarray], inputs: Sequence[Any], progress: Progress
-) -> np.ndarray:
-    parts = []
+def _aligned(answer: Answer, own: Task, task: Task) -> Answer:
+    order = label_order(own.labels, task.labels)
+    return answer if order is None else lambda inputs: [row[..., order] for row in answer(inputs)]
+
+
+def _in_batches(answer: Answer, inputs: Sequence[Any], progress: Progress) -> list[np.ndarray]:
+    found: list[np.ndarray] = []
     for start in range(0, len(inputs), REFERENCE_BATCH):
         progress("running the reference", start / len(inputs))
-        parts.append(answer(inputs[start : start + REFERENCE_BATCH]))
-    return np.concatenate(parts)
+        found.extend(answer(inputs[start : start + REFERENCE_BATCH]))
+    return found
 
 
 def _released(asked: ReferenceRequest, task: Task, data: Dataset) -> list[object]:
-    """The wire form of the evaluation rows that the spec lets travel."""
+    """The wire form of the inputs of the evaluation rows that the spec lets travel."""
     beyond = [number for number in asked.release_rows if number > len(data)]
     if beyond:
         raise InputError(f"data.release_rows: {data.path} has no row {beyond[0]}; it has {len(data)}")
-    return [task.wire(data.inputs[number - 1]) for number in asked.release_rows]
+    rows = data.rows()
+    return [task.wire(value) for number in asked.release_rows for value in rows[number - 1]]
 
 
-def _reference(source: Source, task: Task) -> Callable[[Sequence[Any]], np.ndarray]:
-    """Inputs to float32 [inputs, labels], as the source itself answers."""
+def reference_of(source: Source, task: Task) -> Answer:
+    """Inputs to answers (see Task), as the source itself gives them."""
     folder = Path(source.path)
-    if source.kind == "onnx":
+    if source.kind != "huggingface":
         plain = Setting(options={"graph_optimization": "off"}, batch_size=REFERENCE_BATCH)
-        return Model(task, load_engine("onnxruntime").load(folder, plain), plain).logits
+        return Model(task, load_engine(OWN_ENGINES[source.kind]).load(folder, plain), plain).answers
 
     import torch
-    from transformers import AutoModelForSequenceClassification
 
-    model = AutoModelForSequenceClassification.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True, use_safetensors=True, attn_implementation="eager"
-    ).eval()
-    names = _forward_names(model)
+    model = load_model(folder, source.task)
+    names = list(inspect.signature(model.forward).parameters)
+    pooling = read_pooling(folder)
 
-    def answer(inputs: Sequence[Any]) -> np.ndarray:
+    def answer(inputs: Sequence[Any]) -> list[np.ndarray]:
         feeds: Tensors = task.encode(inputs)
         with torch.inference_mode():
             output = model(**{name: torch.from_numpy(feeds[name]) for name in names if name in feeds})
-        return np.asarray(output.logits.numpy())
+        if source.task != "feature-extraction":
+            return task.answers({"logits": output.logits.numpy()}, feeds)
+        vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], pooling.mode)
+        return task.answers({"sentence_embedding": vectors}, feeds)
 
     return answer
 
 
-def _forward_names(model: Any) -> list[str]:  # noqa: ANN401
-    import inspect
-
-    return list(inspect.signature(model.forward).parameters)
-
-
-def _compare_shapes(folder: Path) -> None:
-    """Build the model that config.json describes without memory, and compare every tensor's shape."""
-    import torch
-    from transformers import AutoConfig, AutoModelForSequenceClassification
-
-    path = folder / "config.json"
-    try:
-        config = AutoConfig.from_pretrained(folder, local_files_only=True)
-        with torch.device("meta"):
-            model = AutoModelForSequenceClassification.from_config(config)
-    except Exception as error:  # noqa: BLE001 - a wrong config can raise anything in transformers
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise InputError(f"{path}: transformers can't build this model: {first}") from None
-    held = weight_shapes(folder)
-    for name, tensor in model.state_dict().items():
-        if name in held and held[name] != list(tensor.shape):
-            raise InputError(
-                f"{path}: makes {name} {list(tensor.shape)}, but the safetensors file holds {held[name]}; "
-                "config.json and the weights must come from the same training"
-            )
-    missing = [name for name, _ in model.named_parameters() if name not in held]
-    if missing:
-        raise InputError(f"{path}: asks for {missing[0]}, which no safetensors file in {folder} holds")
+def pooled(states: np.ndarray, mask: np.ndarray, mode: str) -> np.ndarray:
+    """Float32 [batch, dimensions] from hidden states [batch, tokens, dimensions] and their mask [batch, tokens]."""
+    if mode == "cls":
+        return np.asarray(states[np.arange(len(states)), mask.argmax(axis=1)])
+    weights = mask[..., np.newaxis].astype(np.float32)
+    return np.asarray((states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9))
 
 
-def _write_text_task(folder: Path, max_length: int | None, out: Path) -> None:
-    from transformers import AutoTokenizer
-
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True, use_fast=True)
-    except Exception as error:  # noqa: BLE001 - damaged tokenizer files raise anything
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise InputError(f"{folder}: no tokenizer that transformers can read: {first}") from None
-    if not tokenizer.is_fast:
-        raise InputError(f"{folder}: its tokenizer has no tokenizer.json form, which the appliance needs")
-    longest = min(tokenizer.model_max_length, _positions(folder))
-    if max_length is not None and max_length > longest:
-        raise InputError(
-            f"model.max_length = {max_length}: the model in {folder} takes at most {longest} tokens"
-        )
-    tokenizer.backend_tokenizer.save(str(out / "tokenizer.json"))
-    if tokenizer.pad_token is None:
-        raise InputError(
-            f"{folder}: its tokenizer has no padding token; set pad_token in tokenizer_config.json"
-        )
-    config = TextConfig(
-        labels=config_labels(folder),
-        max_length=max_length or longest,
-        pad_id=tokenizer.pad_token_id,
-        pad_token=tokenizer.pad_token,
-        pad_type_id=tokenizer.pad_token_type_id,
-        padding_side=tokenizer.padding_side,
-    )
-    (out / "task.json").write_bytes(config.to_json())
-
-
-def _positions(folder: Path) -> int:
-    """The number of positions that the model has embeddings for."""
-    config = read_config(folder)
-    positions = config.get("max_position_embeddings", 512)
-    # RoBERTa and its kin count positions from the padding id on.
-    offset = (
-        config.get("pad_token_id", 0) + 1
-        if config.get("model_type") in ("roberta", "xlm-roberta", "camembert")
-        else 0
-    )
-    return int(positions) - int(offset)
-
-
-def _inspect_onnx(folder: Path, out: Path) -> None:
+def _check_onnx(path: Path, task: Task) -> None:
     import onnx
 
-    path = folder / "model.onnx"
-    task = load_task(folder)
     try:
         model = onnx.load(path, load_external_data=False)
         onnx.checker.check_model(model)
     except Exception as error:  # noqa: BLE001 - protobuf and the checker have errors of their own
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0][:160]
-        raise InputError(f"{path}: not a sound ONNX model: {first}") from None
+        raise InputError(f"{path}: not a sound ONNX model: {first_line(error)}") from None
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise InputError(
@@ -212,23 +204,20 @@ def _inspect_onnx(folder: Path, out: Path) -> None:
         raise InputError(
             f"{path}: its input {min(inputs - given)!r} is none of those that task.json makes: {sorted(given)}"
         )
-    for name in ("task.json", "tokenizer.json"):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, out / name)
-    _check_outputs(folder, task)
 
 
-def _check_outputs(folder: Path, task: Task) -> None:
-    made = [task.parse(value) for value in task.made_inputs(2, 0)]
-    setting = Setting(options={"graph_optimization": "off"})
-    outputs = load_engine("onnxruntime").load(folder, setting).run(task.encode(made))
+def _check_outputs(folder: Path, task: Task, engine: str) -> None:
+    feeds = task.encode([task.parse(value) for value in task.made_inputs(2, 0)])
+    outputs = load_engine(engine).load(folder, Setting(options={"graph_optimization": "off"})).run(feeds)
     try:
-        shape = task.logits(outputs).shape
+        shapes = [answer.shape for answer in task.answers(outputs, feeds)]
     except KeyError as error:
         raise InputError(
             f"{folder / 'task.json'}: output: the model has no {error}; it has: {', '.join(outputs)}"
         ) from None
-    if shape != (2, len(task.labels)):
+    width = len(task.labels) or getattr(task, "dimensions", 0)
+    if len(shapes) != 2 or any(shape[-1:] != (width,) for shape in shapes):
+        what = f"{width} labels" if task.labels else f"{width} dimensions"
         raise InputError(
-            f"{folder / 'task.json'}: names {len(task.labels)} labels, and the model answers {list(shape[1:])} for one input"
+            f"{folder / 'task.json'}: names {what}, and the model answers {list(shapes[0])} for one input"
         )

@@ -1,12 +1,14 @@
 """Source: a trained model in a folder, checked before anything is built from it.
 
-A Hugging Face folder (config.json and safetensors) or a folder with model.onnx and task.json. Pickles and Python files
+A Hugging Face folder (config.json and safetensors), or a folder with model.onnx or model.gguf, and task.json. Pickles and Python files
 are refused by their content and name, never loaded: a pickle runs code when it is opened.
 """
 
 import json
+import mmap
 import struct
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -18,9 +20,14 @@ from edgekit.nouns import File, Noun
 
 MAX_HEADER = 100_000_000  # bytes; the bound of the safetensors format
 MAX_LAYERS = 1024  # beyond this a config lies
+# How the class that config.json names ends; a bare encoder has nothing behind "Model".
 ARCHITECTURES = {
     "text-classification": "ForSequenceClassification",
+    "token-classification": "ForTokenClassification",
+    "feature-extraction": "Model",
 }
+Kind = Literal["huggingface", "onnx", "gguf"]
+QUANTIZED_OPERATORS = (b"QuantizeLinear", b"QLinear", b"MatMulNBits", b"MatMulInteger", b"ConvInteger")
 CODE = (".py", ".pyc", ".so", ".dll", ".dylib")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
 
@@ -28,14 +35,16 @@ PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
 class Source(Noun, frozen=True, kw_only=True):
     """What is built from.
 
-    architecture: the class that config.json names, or "onnx".
+    architecture: the class that config.json names, or the kind.
+    is_quantized: it is taken as it is, and compared with another model or measured on its own.
     sha256: over the names and contents of all files.
     """
 
-    kind: Literal["huggingface", "onnx"]
+    kind: Kind
     path: str
     task: str
     architecture: str
+    is_quantized: bool = False
     sha256: str
     files: tuple[File, ...]
 
@@ -43,21 +52,34 @@ class Source(Noun, frozen=True, kw_only=True):
 def read_source(folder: Path, task: str) -> Source:
     """Check a source's files as far as no heavy library is needed; raises InputError."""
     _refuse_code(folder)
+    kind: Kind
     if (folder / "config.json").is_file():
-        architecture = _check_config(folder, task)
+        kind, architecture = "huggingface", _check_config(folder, task)
         _check_weights(folder)
-        kind: Literal["huggingface", "onnx"] = "huggingface"
     elif (folder / "model.onnx").is_file():
-        architecture, kind = "onnx", "onnx"
+        kind = architecture = "onnx"
+    elif (folder / "model.gguf").is_file():
+        kind = architecture = "gguf"
     else:
         raise InputError(
-            f"{folder}: no model in it: neither config.json with safetensors (Hugging Face) nor model.onnx with task.json"
+            f"{folder}: no model in it: neither config.json with safetensors (Hugging Face) nor model.onnx or model.gguf "
+            "with task.json"
         )
+    is_quantized = kind == "gguf" or (
+        kind == "onnx" and _holds_any(folder / "model.onnx", QUANTIZED_OPERATORS)
+    )
     files = describe_folder(folder)
     digest = digest_bytes(msgspec.json.encode([(file.path, file.sha256) for file in files]))
     return Source(
-        kind=kind, path=str(folder), task=task, architecture=architecture, sha256=digest, files=files
+        kind=kind, path=str(folder), task=task, architecture=architecture, is_quantized=is_quantized, sha256=digest,
+        files=files,
     )  # fmt: skip
+
+
+def _holds_any(path: Path, words: Sequence[bytes]) -> bool:
+    """Whether one of the words is in a file; ONNX writes the names of operators as they are."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+        return any(data.find(word) >= 0 for word in words)
 
 
 def _refuse_code(folder: Path) -> None:
@@ -129,6 +151,21 @@ def _check_config(folder: Path, task: str) -> str:
         raise InputError(f"{path}: num_hidden_layers must be a number from 1 to {MAX_LAYERS}")
     config_labels(folder)
     return architectures[0]
+
+
+def find_hf_task(folder: Path) -> str:
+    """The task that a Hugging Face folder's architecture is for; raises InputError."""
+    names = read_config(folder).get("architectures") or ["a model without architectures"]
+    task = next((name for name, ending in ARCHITECTURES.items() if str(names[0]).endswith(ending)), None)
+    if task is None:
+        known = ", ".join(f"...{ending}" for ending in ARCHITECTURES.values())
+        raise InputError(f"{folder / 'config.json'}: {names[0]} is not supported; supported: {known}")
+    return task
+
+
+def is_multi_label(folder: Path) -> bool:
+    """Whether any number of labels may apply to a text, as config.json says."""
+    return read_config(folder).get("problem_type") == "multi_label_classification"
 
 
 def config_labels(folder: Path) -> list[str]:

@@ -70,12 +70,34 @@ def test_a_row_that_differs_in_white_space_only_is_left_out(project: Path) -> No
 
 def test_a_sample_keeps_every_labels_share(tmp_path: Path) -> None:
     labels = np.repeat([0, 1, 2], [800, 150, 50])
-    data = Dataset(path=tmp_path, sha256="", inputs=list(range(1000)), labels=labels)
-    sample = data.sample(100)
-    assert len(sample) == 100
-    assert np.bincount(labels[sample]).tolist() == pytest.approx([80, 15, 5], abs=1)
-    assert sample == data.sample(100)
-    assert data.sample(5000) == data.inputs
+    data = Dataset(path=tmp_path, sha256="", inputs=list(range(1000)), truths=labels.tolist())
+    sample, rest = data.split(100)
+    assert (len(sample), len(rest)) == (100, 900)
+    assert np.bincount(labels[sample.inputs]).tolist() == pytest.approx([80, 15, 5], abs=1)
+    assert sorted(sample.inputs + rest.inputs) == data.inputs
+    assert sample == data.split(100)[0]
+    assert data.split(5000)[0] == data
+    assert sample.digest() != rest.digest()
+
+
+def test_a_row_of_two_texts_stays_together(tmp_path: Path) -> None:
+    inputs = [f"{side}{row}" for row in range(20) for side in "ab"]
+    data = Dataset(path=tmp_path, sha256="", inputs=inputs, truths=[0.0, 1.0] * 10, width=2)
+    sample, rest = data.split(8)
+    assert len(sample.inputs) == 16
+    assert all(first[1:] == second[1:] for first, second in (*sample.rows(), *rest.rows()))
+
+
+def test_conll(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("-DOCSTART- X O O\n\nBRCA1 NN O B-Gene\nbinds VB O O\n\n\nNo DT O O")
+    assert list(read_rows(path)) == [
+        {"tokens": ["BRCA1", "binds"], "label": ["B-Gene", "O"]},
+        {"tokens": ["No"], "label": ["O"]},
+    ]
+    path.write_text("BRCA1\n")
+    with pytest.raises(InputError, match="line 1 has one column"):
+        list(read_rows(path))
 
 
 def test_jsonl(tmp_path: Path) -> None:

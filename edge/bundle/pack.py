@@ -17,7 +17,7 @@ from edgekit.errors import InputError
 from edgekit.files import describe_file
 from edgekit.nouns import Artifact, Build, Evidence, File, Slot, Variant
 
-# A healthy device may differ from the measuring one by as much again, and by this share of the logits' own spread.
+# A healthy device may differ from the measuring one by as much again, and by this share of the answers' own spread.
 TOLERANCE_FACTOR = 2.0
 TOLERANCE_SHARE = 0.01
 
@@ -185,5 +185,5 @@ def _model_config(build: Build, artifact: Artifact) -> bytes:
 
 
 def _tolerance(golden: Path, evidence: Evidence) -> float:
-    logits = np.array(read_golden(golden.parent).logits)
-    return float(TOLERANCE_FACTOR * evidence.golden_difference + TOLERANCE_SHARE * np.std(logits))
+    answers = np.concatenate([np.ravel(answer) for answer in read_golden(golden.parent).answers])
+    return float(TOLERANCE_FACTOR * evidence.golden_difference + TOLERANCE_SHARE * np.std(answers))

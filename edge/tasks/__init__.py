@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import msgspec
 import numpy as np
 
+from edgekit.edge.tasks.predictions import Prediction
 from edgekit.errors import InputError
 from edgekit.nouns import Unreadable, read_json
 
@@ -20,26 +21,29 @@ Row = Mapping[str, object]  # of a CSV or JSONL file
 
 TASKS = {
     "text-classification": "edgekit.edge.tasks.text_classification",
+    "token-classification": "edgekit.edge.tasks.token_classification",
+    "feature-extraction": "edgekit.edge.tasks.feature_extraction",
     "image-classification": "edgekit.edge.tasks.image_classification",
     "tabular-classification": "edgekit.edge.tasks.tabular_classification",
 }
 
 
-class Prediction(msgspec.Struct, frozen=True, kw_only=True):
-    """The most likely label, its probability, and the probabilities of all labels in the order of `Task.labels`."""
-
-    label: str
-    score: float
-    probabilities: list[float]
+# What a file says is right for one row: a label's index, the indices of several (or one for each word), or a number.
+Truth = int | tuple[int, ...] | float
 
 
 class Task(Protocol):
-    """One kind of specialist. An input is whatever the task's own `parse` and `read` return."""
+    """One kind of specialist. An input is whatever the task's own `parse` and `read` return.
+
+    An answer is one float32 array for each input: logits [labels] or [words, labels], or a vector [dimensions].
+    """
 
     name: str
-    metric: str
+    metric: str  # see edgekit.profiles.metrics
     tensor: tuple[str, list[int]]  # of many inputs, as KServe v2 writes it: datatype and shape, -1 for any
     labels: tuple[str, ...]
+    results: tuple[str, ...]  # the columns that a batch adds for a prediction
+    reads_pairs: bool  # a row of an evaluation file holds one input in each of its input columns
 
     def parse(self, value: object) -> Any:  # noqa: ANN401
         """An input from its wire form (JSON). Raises InputError, without echoing the value."""
@@ -57,19 +61,19 @@ class Task(Protocol):
         """The input columns of a file that has these column names, when the user named none."""
 
     def encode(self, inputs: Sequence[Any]) -> Tensors:
-        """Tensors with the batch as their first axis."""
+        """Tensors with the batch as their first axis. Some may be for `answers` only: engines pass over them."""
 
-    def logits(self, outputs: Tensors) -> np.ndarray:
-        """Float32 [batch, labels] from the engine's outputs; larger is likelier."""
+    def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
+        """One answer for each input of the batch, from what the engine made of `feeds`."""
 
-    def decode(self, logits: np.ndarray) -> list[Prediction]:
-        """One prediction for each row of `logits`."""
+    def decode(self, inputs: Sequence[Any], answers: Sequence[np.ndarray]) -> list[Prediction]:
+        """One prediction for each answer."""
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Inputs of the right shape, in wire form, made from nobody's data: for golden samples."""
 
-    def label_index(self, value: object) -> int | None:
-        """The index of a label as a file writes it (its name, or its number if no name matches); None if unknown."""
+    def truth(self, value: object, given: Any) -> Truth:  # noqa: ANN401
+        """What the label column of a row says of the input `given`. Raises InputError."""
 
 
 def one_column(columns: Sequence[str]) -> str:

@@ -32,6 +32,7 @@ class Config(Noun, frozen=True, kw_only=True):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     resample: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    thresholds: dict[str, float] = {}
     input: str = "pixel_values"
     output: str = "logits"
 
@@ -43,7 +44,7 @@ class ImageClassification(Classifier):
     tensor = ("BYTES", [-1])
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config.labels, config.output)
+        super().__init__(config.labels, config.output, config.thresholds)
         self._config = config
         self._mean = np.array(config.mean, dtype=np.float32).reshape(-1, 1, 1)
         self._std = np.array(config.std, dtype=np.float32).reshape(-1, 1, 1)

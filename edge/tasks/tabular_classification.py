@@ -20,6 +20,7 @@ class Config(Noun, frozen=True, kw_only=True):
     task: Literal["tabular-classification"] = "tabular-classification"
     labels: list[str]
     features: list[str]
+    thresholds: dict[str, float] = {}
     input: str = "features"
     output: str = "probabilities"
 
@@ -30,7 +31,7 @@ class TabularClassification(Classifier):
     name = "tabular-classification"
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config.labels, config.output)
+        super().__init__(config.labels, config.output, config.thresholds)
         self.tensor = ("FP32", [-1, len(config.features)])
         self._config = config
 

@@ -1,5 +1,6 @@
-"""text-classification: a text becomes token ids, logits become a label."""
+"""text-classification: a text becomes token ids, logits become a label, or several."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal
@@ -7,95 +8,80 @@ from typing import Literal
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgekit.edge.tasks import Row, Tensors, one_column
-from edgekit.edge.tasks.classification import Classifier
+from edgekit.edge.tasks.classification import Classifier, label_index, sigmoid
+from edgekit.edge.tasks.predictions import Labels, Prediction
+from edgekit.edge.tasks.text import TextConfig, TextTask, load_tokenizer
 from edgekit.errors import InputError
-from edgekit.nouns import Noun
 
-MAX_CHARACTERS = 100_000  # of one text; what is beyond max_length tokens is cut anyway
+EVEN = 0.5  # a label applies from here on, where the model has no threshold of its own for it
 
 
-class Config(Noun, frozen=True, kw_only=True):
-    """task.json. The tokenizer itself is tokenizer.json beside it."""
+class Config(TextConfig, frozen=True, kw_only=True):
+    """task.json. `multi_label`: any number of labels may apply to a text, each by its own probability."""
 
     task: Literal["text-classification"] = "text-classification"
     labels: list[str]
-    max_length: int  # tokens, special ones included
-    pad_id: int
-    pad_token: str
-    pad_type_id: int = 0
-    padding_side: Literal["left", "right"] = "right"
+    multi_label: bool = False
+    thresholds: dict[str, float] = {}
     output: str = "logits"
 
 
-class TextClassification(Classifier):
-    """Pads to the longest text of the batch, as Hugging Face does."""
+class TextClassification(TextTask, Classifier):
+    """One label for each text."""
 
     name = "text-classification"
-    tensor = ("BYTES", [-1])
 
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
-        super().__init__(config.labels, config.output)
-        self._tokenizer = tokenizer
-        tokenizer.enable_truncation(max_length=config.max_length)
-        tokenizer.enable_padding(
-            direction=config.padding_side,
-            pad_id=config.pad_id,
-            pad_type_id=config.pad_type_id,
-            pad_token=config.pad_token,
-        )
-        self._max_length = config.max_length
+        TextTask.__init__(self, tokenizer, config)
+        Classifier.__init__(self, config.labels, config.output, config.thresholds)
 
-    def parse(self, value: object) -> str:
-        """A JSON string."""
-        if not isinstance(value, str):
-            raise InputError("an input must be a text")
-        if len(value) > MAX_CHARACTERS:
-            raise InputError(f"an input must be a text of at most {MAX_CHARACTERS} characters")
-        if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
-            raise InputError("an input must be valid Unicode, without lone surrogates")
-        return value
 
-    def wire(self, value: str) -> object:
-        """As it is."""
-        return value
+class MultiLabel(TextClassification):
+    """Any number of labels for each text."""
 
-    def read(self, row: Row, columns: Sequence[str], folder: Path) -> str:
-        """The text in the named column."""
-        one_column(columns)
-        return self.parse(row[columns[0]])
+    metric = "micro_f1"
+    results: tuple[str, ...] = ("predicted_labels",)
 
-    def argument(self, text: str) -> str:
-        """The text itself."""
-        return self.parse(text)
+    def probabilities(self, answers: Sequence[np.ndarray]) -> np.ndarray:
+        """Float64 [inputs, labels], each label by itself."""
+        return sigmoid(np.stack(answers))
 
-    def columns(self, names: Sequence[str], label: str) -> list[str]:
-        """`text`, or the only column that is not the label."""
-        others = [name for name in names if name != label]
-        return ["text"] if "text" in others else others[:1] if len(others) == 1 else []
+    def decide(self, answers: Sequence[np.ndarray]) -> np.ndarray:
+        """Which labels apply: bool [inputs, labels]."""
+        least = np.array([self.thresholds.get(label, EVEN) for label in self.labels])
+        return np.asarray(self.probabilities(answers) >= least)
 
-    def encode(self, inputs: Sequence[str]) -> Tensors:
-        """int64 [batch, tokens] each: input_ids, attention_mask, token_type_ids."""
-        encodings = self._tokenizer.encode_batch_fast(list(inputs))
-        return {
-            "input_ids": np.array([item.ids for item in encodings], dtype=np.int64),
-            "attention_mask": np.array([item.attention_mask for item in encodings], dtype=np.int64),
-            "token_type_ids": np.array([item.type_ids for item in encodings], dtype=np.int64),
-        }
+    def decode(self, inputs: Sequence[object], answers: Sequence[np.ndarray]) -> list[Prediction]:
+        """The labels that apply."""
+        if not answers:
+            return []
+        found = zip(self.decide(answers), self.probabilities(answers), strict=True)
+        return [
+            Labels(
+                labels=[label for label, applies in zip(self.labels, row, strict=True) if applies],
+                probabilities=[float(x) for x in shares],
+            )
+            for row, shares in found
+        ]
 
-    def made_inputs(self, count: int, seed: int) -> list[object]:
-        """Texts of random words from the tokenizer's vocabulary, from one word to the maximum length."""
-        random = np.random.default_rng(seed)
-        words = sorted(word for word in self._tokenizer.get_vocab() if word.isalpha() and len(word) > 2)
-        lengths = np.geomspace(1, max(2, self._max_length), count).astype(int)
-        return [" ".join(random.choice(words, size=length)) for length in lengths]
+    def truth(self, value: object, given: object) -> tuple[int, ...]:  # type: ignore[override]  # several
+        """The indices of a JSON array of labels, or of labels with commas between them; none is an answer, too."""
+        if isinstance(value, str):
+            text = value.strip()
+            try:
+                value = (
+                    json.loads(text)
+                    if text.startswith("[")
+                    else [part for part in text.split(",") if part.strip()]
+                )
+            except (ValueError, RecursionError):
+                raise InputError("its labels are not a JSON array") from None
+        if not isinstance(value, list):
+            raise InputError("its labels must be a JSON array, or names with commas between them")
+        return tuple(sorted({label_index(item, self._indices) for item in value}))
 
 
 def load(folder: Path, config: Config) -> TextClassification:
     """Read tokenizer.json; raises InputError."""
-    path = folder / "tokenizer.json"
-    try:
-        tokenizer = Tokenizer.from_file(str(path))
-    except Exception as error:  # noqa: BLE001 - tokenizers raises bare Exception for everything
-        raise InputError(f"{path}: not a tokenizer: {error}") from None
-    return TextClassification(tokenizer, config)
+    kind = MultiLabel if config.multi_label else TextClassification
+    return kind(load_tokenizer(folder), config)

@@ -27,7 +27,6 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
       edgekit predict /var/lib/edgekit "pump P3 leaks coolant"
     """
     from edgekit.edge.model import open_slot
-    from edgekit.edge.tasks.classification import rank
 
     write_no_core()
     store = Store(appliance)
@@ -36,9 +35,19 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
         value = sys.stdin.read().strip()
     opened = open_slot(store.slot_folder(pointer.model, pointer.current), pointer.current.slot_sha256)
     prediction = opened.predict([opened.task.argument(value)])[0]
-    ranked = rank(prediction, opened.task.labels, min(top_k, len(opened.task.labels)))
+    shown = prediction.shown(opened.task.labels, top_k)
     if as_json:
-        print_json({"model": pointer.model, "version": pointer.current.version, "labels": ranked})
+        kind = prediction.__struct_config__.tag
+        found = "labels" if kind == "label" else kind
+        print_json({"model": pointer.model, "version": pointer.current.version, found: shown})
         return
-    for item in ranked:
-        click.echo(f"{item['score']:.4f}  {item['label']}")
+    for item in shown:
+        click.echo(_line(item))
+
+
+def _line(item: object) -> str:
+    """A label or an entity with its score; a number of a vector."""
+    if not isinstance(item, dict):
+        return str(item)
+    name = item.get("label") or f"{item['entity_group']}  {item['word']}  ({item['start']}-{item['end']})"
+    return f"{item['score']:.4f}  {name}"

@@ -10,14 +10,16 @@ from pathlib import Path
 
 import msgspec
 
-from edgekit.edge.tasks import Tensors, load_task
+from edgekit.edge.tasks import Task, Tensors, load_task
 from edgekit.errors import InputError, MissingPackage
-from edgekit.files import describe_folder
 from edgekit.job import Progress
 from edgekit.nouns import Noun, Option
-from edgekit.profiles.data import read_dataset
+from edgekit.profiles.data import Dataset, read_dataset
+from edgekit.profiles.measure import peak_memory
+from edgekit.quantize.contents import contents
 from edgekit.quantize.source import Source
 
+TEXT = ("text-classification", "token-classification", "feature-extraction")
 CLASSIFIERS = ("text-classification", "image-classification", "tabular-classification")
 
 
@@ -54,6 +56,13 @@ def _gguf(name: str, precision: str, base: str | None, file_type: str) -> Recipe
     )  # fmt: skip
 
 
+def _as_it_is(kind: str, engine: str) -> Recipe:
+    return Recipe(
+        name=f"{kind}-source", format=kind, precision="as-stored", method="taken as it is", engine=engine,
+        module="edgekit.quantize.recipes.as_it_is", tasks=(*TEXT, *CLASSIFIERS[1:]), options={"ending": kind},
+    )  # fmt: skip
+
+
 def _openvino(name: str, precision: str, computes: str, isa: tuple[str, ...] = ()) -> Recipe:
     return Recipe(
         name=name, format="openvino", precision=precision, method="none", engine="openvino", computes=computes, isa=isa,
@@ -66,7 +75,7 @@ RECIPES = {
     for recipe in (
         Recipe(
             name="onnx-fp32", format="onnx", precision="fp32", method="none", engine="onnxruntime",
-            module="edgekit.quantize.recipes.onnx_fp32", needs=("onnx", "optimum", "torch", "transformers"),
+            module="edgekit.quantize.recipes.onnx_fp32", tasks=(*TEXT, *CLASSIFIERS[1:]), needs=("onnx", "optimum", "torch", "transformers"),
         ),
         Recipe(
             name="onnx-int8-dynamic", format="onnx", precision="int8", method="dynamic", engine="onnxruntime",
@@ -77,6 +86,8 @@ RECIPES = {
             module="edgekit.quantize.recipes.onnx_int8_static", base="onnx-fp32", calibrated=True,
             needs=("onnx", "onnxruntime"),
         ),
+        _as_it_is("onnx", "onnxruntime"),
+        _as_it_is("gguf", "llama.cpp"),
         _openvino("openvino-fp32", "fp32", "fp32"),
         _openvino("openvino-bf16", "bf16", "bf16", isa=("bf16",)),
         Recipe(
@@ -149,16 +160,27 @@ class RecipeRequest(Noun, frozen=True, kw_only=True):
     out: str
 
 
+class Made(Noun, frozen=True, kw_only=True):
+    """What `recipe_job` says of the artifact; Artifact has the same fields."""
+
+    contents: dict[str, int]
+    calibration_samples: int
+    calibration_sha256: str
+    peak_rss_bytes: int
+
+
 def recipe_job(request: object, progress: Progress) -> object:
-    """Make one artifact in `out` and return its files."""
+    """Make one artifact in `out`."""
     asked = msgspec.convert(request, RecipeRequest)
     recipe = RECIPES[asked.recipe]
     out = Path(asked.out)
+    task = load_task(Path(asked.task_folder))
     progress("making", 0)
+    chosen = _calibration(asked, task)[0] if recipe.calibrated else None
     ingredients = Ingredients(
         source=asked.source,
         base=Path(asked.base) if asked.base else None,
-        calibration=_calibration(asked) if recipe.calibrated else [],
+        calibration=[task.encode([value]) for value in chosen.inputs] if chosen else [],
         isa=asked.isa,
         out=out,
         progress=progress,
@@ -167,14 +189,19 @@ def recipe_job(request: object, progress: Progress) -> object:
     importlib.import_module(recipe.module).make(ingredients)
     for path in Path(asked.task_folder).iterdir():
         (out / path.name).write_bytes(path.read_bytes())
-    return msgspec.to_builtins(describe_folder(out))
+    made = Made(
+        contents=contents(out),
+        calibration_samples=len(chosen.inputs) if chosen else 0,
+        calibration_sha256=chosen.digest() if chosen else "",
+        peak_rss_bytes=peak_memory(),
+    )
+    return msgspec.to_builtins(made)
 
 
-def _calibration(asked: RecipeRequest) -> list[Tensors]:
-    task = load_task(Path(asked.task_folder))
+def _calibration(asked: RecipeRequest, task: Task) -> tuple[Dataset, Dataset]:
+    """The sample that a recipe is calibrated on, and the rows that are left."""
     data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
-    sample = data.without(asked.excluded).sample(asked.samples)
-    return [task.encode([value]) for value in sample]
+    return data.without(asked.excluded).split(asked.samples)
 
 
 def tensors_for(names: Sequence[str], feeds: Tensors) -> Tensors:

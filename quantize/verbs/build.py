@@ -1,11 +1,14 @@
 """`edgekit build`."""
 
+import time
 from pathlib import Path
 
 import click
+from rich.progress import Progress
 
-from edgekit.console import json_option, note, progress_bar
+from edgekit.console import human_bytes, human_seconds, json_option, note, progress_bar
 from edgekit.errors import NoVariant
+from edgekit.nouns import Variant
 from edgekit.offline import stay_offline
 from edgekit.profiles.verbs.report import show_build
 
@@ -33,16 +36,45 @@ def build(spec: Path, out: Path | None, quick: bool, as_json: bool) -> None:
 
     stay_offline()
     with progress_bar() as progress:
-        line = progress.add_task("starting", total=None)
-        stages: dict[str, str] = {}
-
-        def watch(what: str, stage: str, share: float) -> None:
-            if stages.get(what) != stage and not progress.console.is_terminal:
-                note(f"{what}: {stage}")
-            stages[what] = stage
-            progress.update(line, description=f"{what}: {stage}", completed=round(100 * share), total=100)
-
-        result = run(spec, out or spec.parent / "build", quick=quick, watch=watch, warn=note)
+        result = run(spec, out or spec.parent / "build", quick=quick, watch=Bars(progress))
     show_build(result, as_json=as_json)
     if result.choice.chosen is None:
         raise NoVariant(result.choice.reason)
+
+
+class Bars:
+    """Two lines on a terminal (the build with its time to go, and the step at work); a line a stage elsewhere."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._whole = progress.add_task("build", total=None)
+        self._step = progress.add_task("starting", total=None)
+        self._stages: dict[str, str] = {}
+        self._started = time.monotonic()
+
+    def step(self, what: str, stage: str, share: float) -> None:
+        """Move the lower bar."""
+        if self._stages.get(what) != stage and not self._progress.console.is_terminal:
+            note(f"{what}: {stage}")
+        self._stages[what] = stage
+        self._progress.update(
+            self._step, description=f"{what}: {stage}", completed=round(100 * share), total=100
+        )
+
+    def done(self, variant: Variant, number: int, total: int) -> None:
+        """Move the upper bar, and say what the variant took."""
+        self._progress.update(self._whole, completed=number, total=total)
+        peaks = [
+            (what, item.peak_rss_bytes)
+            for what, item in (("making", variant.artifact), ("measuring", variant.evidence))
+            if item is not None and item.peak_rss_bytes
+        ]
+        memory = ", ".join(f"peak memory {what} it {human_bytes(peak)}" for what, peak in peaks)
+        if variant.name in self._stages:  # not when all was re-used
+            left = (time.monotonic() - self._started) / number * (total - number)
+            to_go = f"; about {human_seconds(left)} to go" if number < total else ""
+            note(f"[{number}/{total}] {variant.name}: {memory or variant.reason}{to_go}")
+
+    def warn(self, text: str) -> None:
+        """A line of its own."""
+        note(text)

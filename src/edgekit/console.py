@@ -42,7 +42,7 @@ def print_table(table: Table) -> None:
 
 def note(text: str) -> None:
     """A line for people, on standard error."""
-    err.print(text, markup=False)
+    err.print(text, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
@@ -62,6 +62,11 @@ def human_bytes(size: float) -> str:
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
         size /= 1024
     return ""
+
+
+def human_seconds(seconds: float) -> str:
+    """95 as "2 min", 40 as "40 s"."""
+    return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 
 def leave(code: int) -> NoReturn:

@@ -6,7 +6,7 @@ Spec is in edgekit.spec, Target in edgekit.targets, Recipe in edgekit.quantize.r
 """
 
 import math
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import msgspec
 
@@ -71,6 +71,12 @@ class Artifact(Noun, frozen=True, kw_only=True):
     engine: str
     key: str  # of everything that went in: equal keys, equal artifacts
     files: tuple[File, ...]
+    contents: dict[
+        str, int
+    ] = {}  # bytes of weights by the type that they really have, read back from the files
+    calibration_samples: int = 0
+    calibration_sha256: str = ""  # of the very inputs that it was calibrated on
+    peak_rss_bytes: int = 0  # of the process that made it
 
     @property
     def size_bytes(self) -> int:
@@ -78,7 +84,7 @@ class Artifact(Noun, frozen=True, kw_only=True):
         return sum(file.size for file in self.files)
 
 
-class Paired(Noun, frozen=True, kw_only=True):
+class Paired(Noun, frozen=True, kw_only=True, tag="paired"):
     """Variant and reference on the same samples: all, those only the reference got right, those only the variant did."""
 
     samples: int
@@ -91,19 +97,80 @@ class Paired(Noun, frozen=True, kw_only=True):
         return (self.lost - self.gained) / self.samples
 
 
+class Resampled(Noun, frozen=True, kw_only=True, tag="bootstrap"):
+    """What a paired bootstrap says of a metric that is no plain share.
+
+    bounds: pairs of a one-sided confidence and the largest drop that is not ruled out at it.
+    """
+
+    samples: int
+    drop: float
+    bounds: tuple[tuple[float, float], ...]
+
+
+Comparison = Paired | Resampled
+
+
+class Counts(Noun, frozen=True, kw_only=True):
+    """Of one class: how often it was there and found, there and missed, and said where it was not."""
+
+    found: int
+    missed: int
+    false: int
+
+    @property
+    def recall(self) -> float | None:
+        """The share found of those that are there; None if there are none."""
+        return self.found / (self.found + self.missed) if self.found + self.missed else None
+
+    @property
+    def precision(self) -> float | None:
+        """The share right of those that were said; None if none was."""
+        return self.found / (self.found + self.false) if self.found + self.false else None
+
+
+class Reliability(Noun, frozen=True, kw_only=True):
+    """How far the probabilities can be trusted.
+
+    roc_auc: of each label against all others, where the data has both.
+    ece: expected calibration error, 15 bins.
+    coverage_risk: the error rate among the most confident share of the samples, for shares from 0.1 to 1.
+    """
+
+    roc_auc: dict[str, float]
+    macro_roc_auc: float | None
+    ece: float
+    coverage_risk: tuple[tuple[float, float], ...]
+
+
 class Evidence(Noun, frozen=True, kw_only=True):
-    """What was measured, where, on which data, with which versions."""
+    """What was measured, where, on which data, with which versions.
+
+    The answers are measured one at a time and in batches of `setting.batch_size`, since the results of integer
+    variants depend on their batch mates; what is said here is of the worse of the two, `judged_batch_size`.
+    """
 
     kind: Literal["measured"] = "measured"
     quick: bool
     setting: Setting
     metric: str
     metric_value: float
+    metric_bounds: tuple[
+        tuple[float, float], ...
+    ]  # one-sided confidences, and the lowest value not ruled out at each
     reference_value: float
-    paired: Paired
-    agreement: float  # share of samples on which variant and reference name the same label
-    max_logit_difference: float
-    class_recall: dict[str, float]
+    comparison: Comparison
+    judged_batch_size: int
+    agreement: (
+        float  # of variant and reference: the share of samples (or words) decided alike, or the mean cosine
+    )
+    batch_agreement: float  # the same, of the variant with itself: one at a time and in batches
+    answer_error: (
+        float  # root mean square of the difference of the answers, over the reference's standard deviation
+    )
+    max_answer_difference: float
+    classes: dict[str, Counts]
+    reliability: Reliability | None
     p50_ms: float  # one input at a time, tokenizing and decoding included
     p99_ms: float | None  # None: too few samples to say
     latency_samples: int
@@ -113,22 +180,32 @@ class Evidence(Noun, frozen=True, kw_only=True):
     load_ms: float
     evaluation_sha256: str
     calibration_sha256: str
-    golden_difference: float  # largest logit difference from the reference on the golden samples
+    golden_difference: float  # largest difference of an answer from the reference's on the golden samples
     machine: str
     versions: dict[str, str]
 
 
 class Broken(Noun, frozen=True, kw_only=True):
-    """A limit that a variant does not keep, or is not shown to keep (measured: None)."""
+    """A limit that a variant does not keep, or is not shown to keep.
+
+    measured: the bound that is compared with the limit; None if it is not known.
+    is_floor: the limit is the least that is allowed, not the most.
+    too_few: the measured value keeps the limit, but the samples are too few to be sure.
+    """
 
     limit: str
     measured: float | None
     allowed: float
+    is_floor: bool = False
+    too_few: bool = False
 
     @property
     def ratio(self) -> float:
-        """How far beyond: measured / allowed."""
-        return self.measured / self.allowed if self.measured is not None and self.allowed > 0 else math.inf
+        """How far beyond: measured / allowed, or the other way round for a floor."""
+        if self.measured is None:
+            return math.inf
+        over, under = (self.allowed, self.measured) if self.is_floor else (self.measured, self.allowed)
+        return over / under if under > 0 else math.inf
 
 
 class Variant(Noun, frozen=True, kw_only=True):
@@ -156,11 +233,11 @@ class Golden(Noun, frozen=True, kw_only=True):
     """Inputs with the reference's answers: a device must reproduce them before a model may serve.
 
     inputs: in the task's wire form (see edgekit.edge.tasks); made ones unless the spec releases named rows.
-    logits: [samples][outputs], of the reference.
+    answers: one array of numbers for each input, of the reference.
     """
 
     inputs: list[object]
-    logits: list[list[float]]
+    answers: list[list[Any]]
 
 
 class Build(Noun, frozen=True, kw_only=True):
@@ -173,9 +250,10 @@ class Build(Noun, frozen=True, kw_only=True):
     architecture: str
     isa: tuple[str, ...]  # CPU features that the recipes counted on
     objective: str
-    limits: dict[str, float]
+    limits: dict[str, Any]  # as the spec has them
     reference: str
     evaluation_samples: int
+    tested_confidence: float  # of each variant, so that all together keep the spec's
     variants: tuple[Variant, ...]
     choice: Choice
 

@@ -13,8 +13,20 @@ from edgekit.nouns import Noun
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+
+
+class ThresholdPart(Noun, frozen=True, kw_only=True):
+    """[model.threshold]: from which probability on a label is said; chosen on the calibration data.
+
+    One of the two shares is kept there, and the other made as large as it can be.
+    """
+
+    label: str
+    specificity: Share | None = None
+    sensitivity: Share | None = None
 
 
 class ModelPart(Noun, frozen=True, kw_only=True):
@@ -26,6 +38,10 @@ class ModelPart(Noun, frozen=True, kw_only=True):
     task: str
     max_length: Annotated[int, msgspec.Meta(ge=4, le=8192)] | None = (
         None  # tokens; None: what the tokenizer says
+    )
+    threshold: ThresholdPart | None = None
+    reference: str | None = (
+        None  # a folder like source; what a source that is quantized already is compared with
     )
 
 
@@ -53,7 +69,13 @@ class Limits(Noun, frozen=True, kw_only=True):
     """[limits]: what every variant must keep."""
 
     max_accuracy_drop: Fraction | None = None  # absolute, in the metric's own unit
-    confidence: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95  # one-sided, of the drop
+    min_metric: Fraction | None = None  # the metric itself, whatever the reference has
+    min_recall: dict[str, Fraction] = {}  # by class
+    min_precision: dict[str, Fraction] = {}  # by class
+    confidence: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95  # one-sided, over all variants together
+    on_too_few: Literal["reject", "accept"] = (
+        "reject"  # where the value keeps a limit and the samples can't show it
+    )
     p99_ms: Positive | None = None
     memory_mb: Positive | None = None
 
@@ -68,7 +90,9 @@ class Spec(Noun, frozen=True, kw_only=True):
     objective: Literal["latency", "throughput"] = "latency"
 
 
-PARTS: dict[str, type[Noun]] = {"model": ModelPart, "data": DataPart, "target": TargetPart, "limits": Limits}
+PARTS: dict[str, type[Noun]] = {
+    "model": ModelPart, "model.threshold": ThresholdPart, "data": DataPart, "target": TargetPart, "limits": Limits,
+}  # fmt: skip
 
 
 def load_spec(path: Path) -> Spec:
@@ -87,6 +111,9 @@ def load_spec(path: Path) -> Spec:
         spec = msgspec.convert(table, Spec)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {_explain(str(error))}") from None
+    threshold = spec.model.threshold
+    if threshold and (threshold.specificity is None) == (threshold.sensitivity is None):
+        raise InputError(f"{path}: model.threshold must have one of specificity and sensitivity")
     return _anchor(spec, path)
 
 
@@ -95,9 +122,12 @@ def _anchor(spec: Spec, path: Path) -> Spec:
     found: dict[str, str] = {}
     for key, value, kind in (
         ("model.source", spec.model.source, "folder"),
+        ("model.reference", spec.model.reference, "folder"),
         ("data.calibration", spec.data.calibration, "file"),
         ("data.evaluation", spec.data.evaluation, "file"),
     ):
+        if value is None:
+            continue
         try:
             place = (path.parent / Path(value).expanduser()).resolve()
             is_there = place.is_dir() if kind == "folder" else place.is_file()
@@ -110,7 +140,9 @@ def _anchor(spec: Spec, path: Path) -> Spec:
         found[key] = str(place)
     return msgspec.structs.replace(
         spec,
-        model=msgspec.structs.replace(spec.model, source=found["model.source"]),
+        model=msgspec.structs.replace(
+            spec.model, source=found["model.source"], reference=found.get("model.reference")
+        ),
         data=msgspec.structs.replace(
             spec.data, calibration=found["data.calibration"], evaluation=found["data.evaluation"]
         ),

@@ -1,0 +1,198 @@
+"""token-classification: the words of a sentence become logits for each, and those become labelled spans."""
+
+import json
+import re
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+import numpy as np
+from tokenizers import Tokenizer
+
+from edgekit.edge.tasks import Row, Tensors, one_column
+from edgekit.edge.tasks.classification import label_index, softmax
+from edgekit.edge.tasks.predictions import Entities, Entity, Prediction
+from edgekit.edge.tasks.text import TextConfig, TextTask, checked_text, load_tokenizer, tensors_of
+from edgekit.errors import InputError
+
+WORD = re.compile(r"\w+|[^\w\s]")
+OUTSIDE = "O"
+
+
+class Sentence(NamedTuple):
+    """A text and where its words are: characters from and to."""
+
+    text: str
+    spans: tuple[tuple[int, int], ...]
+
+    @property
+    def words(self) -> list[str]:
+        """The words themselves."""
+        return [self.text[start:end] for start, end in self.spans]
+
+
+class Span(NamedTuple):
+    """Words `start` to `end` that make one entity."""
+
+    kind: str
+    start: int
+    end: int
+
+
+class Config(TextConfig, frozen=True, kw_only=True):
+    """task.json. Labels are "O" and B-, I- (and E-, S-) with the kind of entity behind."""
+
+    task: Literal["token-classification"] = "token-classification"
+    labels: list[str]
+    output: str = "logits"
+
+
+class TokenClassification(TextTask):
+    """A word's logits are those of its first token, as models of this kind are trained."""
+
+    name = "token-classification"
+    metric = "entity_f1"
+    results: tuple[str, ...] = ("predicted_entities",)
+    reads_pairs = False
+
+    def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
+        super().__init__(tokenizer, config)
+        self.labels = tuple(config.labels)
+        self._indices = {label: index for index, label in enumerate(self.labels)}
+        self._output = config.output
+        # What a word beyond max_length is taken to be.
+        self._cut = np.zeros(len(self.labels), dtype=np.float32)
+        self._cut[self._indices.get(OUTSIDE, 0)] = 1
+
+    def parse(self, value: object) -> Sentence:  # type: ignore[override]  # not a text but its words
+        """A JSON string, cut at white space and punctuation, or a JSON array of words."""
+        if isinstance(value, list):
+            return _of_words([checked_text(word) for word in value])
+        text = checked_text(value)
+        return Sentence(text, tuple(match.span() for match in WORD.finditer(text)))
+
+    def wire(self, value: Sentence) -> object:  # type: ignore[override]
+        """The words."""
+        return value.words
+
+    def read(self, row: Row, columns: Sequence[str], folder: Path) -> Sentence:  # type: ignore[override]
+        """The words, or the text, in the named column; a CSV holds words as a JSON array."""
+        return self.parse(_list_of(row[one_column(columns)]))
+
+    def argument(self, text: str) -> Sentence:  # type: ignore[override]
+        """The text itself."""
+        return self.parse(text)
+
+    def columns(self, names: Sequence[str], label: str) -> list[str]:
+        """`tokens`, `words` or `text`, or the only column that is not the label."""
+        others = [name for name in names if name != label]
+        named: list[str] = [name for name in ("tokens", "words", "text") if name in others]
+        return named[:1] or (others if len(others) == 1 else [])
+
+    def encode(self, inputs: Sequence[Sentence]) -> Tensors:  # type: ignore[override]
+        """The tokens' tensors, and `words`: int64 [batch, tokens], a word's index at its first token, else -1."""
+        encodings = self._tokenizer.encode_batch([item.words for item in inputs], is_pretokenized=True)
+        feeds = tensors_of(encodings)
+        words = np.full(feeds["input_ids"].shape, -1, dtype=np.int64)
+        for row, encoding in zip(words, encodings, strict=True):
+            last = None
+            for place, word in enumerate(encoding.word_ids):
+                if word is not None and word != last:
+                    row[place] = word
+                last = word
+        counts = np.array([len(item.spans) for item in inputs], dtype=np.int64)
+        return {**feeds, "words": words, "counts": counts}
+
+    def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
+        """Logits [words, labels] each."""
+        values = np.asarray(outputs[self._output], dtype=np.float32)
+        found = []
+        for logits, words, count in zip(values, feeds["words"], feeds["counts"], strict=True):
+            answer = np.tile(self._cut, (int(count), 1))
+            places = np.flatnonzero(words >= 0)
+            answer[words[places]] = logits[places]
+            found.append(answer)
+        return found
+
+    def decode(self, inputs: Sequence[Sentence], answers: Sequence[np.ndarray]) -> list[Prediction]:
+        """The spans of each sentence."""
+        return [self._entities(sentence, answer) for sentence, answer in zip(inputs, answers, strict=True)]
+
+    def _entities(self, sentence: Sentence, answer: np.ndarray) -> Entities:
+        if not len(answer):
+            return Entities(entities=[])
+        shares = softmax(answer)
+        found = []
+        for span in spans_of([self.labels[index] for index in shares.argmax(axis=1)]):
+            start, end = sentence.spans[span.start][0], sentence.spans[span.end - 1][1]
+            score = float(shares[span.start : span.end].max(axis=1).mean())
+            found.append(
+                Entity(
+                    entity_group=span.kind, score=score, word=sentence.text[start:end], start=start, end=end
+                )
+            )
+        return Entities(entities=found)
+
+    def made_inputs(self, count: int, seed: int) -> list[object]:
+        """Sentences of random words."""
+        return [list(words) for words in self.made_words(count, seed)]
+
+    def truth(self, value: object, given: Sentence) -> tuple[int, ...]:
+        """The index of each word's label, from an array (in a CSV: a JSON array)."""
+        tags = _list_of(value)
+        if not isinstance(tags, list) or len(tags) != len(given.spans):
+            raise InputError(f"its labels must be an array of {len(given.spans)}, one for each word")
+        return tuple(label_index(tag, self._indices) for tag in tags)
+
+
+def spans_of(tags: Sequence[str]) -> list[Span]:
+    """The entities that a sequence of labels spells, as conlleval reads them.
+
+    A new entity begins at B- and S-, and at any other label whose kind differs from the one before; it ends after E-.
+    """
+    pieces: list[tuple[str, int]] = []  # the kind of each word and the number of its entity
+    number, before, closed = 0, "", True
+    for tag in tags:
+        prefix, kind = _parts(tag)
+        if kind != before or closed or prefix in ("B", "S"):
+            number += 1
+        pieces.append((kind, number))
+        before, closed = kind, prefix in ("E", "S")
+    spans, place = [], 0
+    for (kind, _), group in groupby(pieces):
+        size = len(list(group))
+        if kind:
+            spans.append(Span(kind, place, place + size))
+        place += size
+    return spans
+
+
+def _parts(tag: str) -> tuple[str, str]:
+    """Prefix and kind; a label without a prefix is its own kind."""
+    if tag == OUTSIDE:
+        return "", ""
+    prefix, dash, kind = tag.partition("-")
+    return (prefix, kind) if dash else ("", tag)
+
+
+def _of_words(words: Sequence[str]) -> Sentence:
+    spans, place = [], 0
+    for word in words:
+        spans.append((place, place + len(word)))
+        place += len(word) + 1
+    return Sentence(" ".join(words), tuple(spans))
+
+
+def _list_of(value: object) -> object:
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            return json.loads(value)
+        except (ValueError, RecursionError):
+            return value
+    return value
+
+
+def load(folder: Path, config: Config) -> TokenClassification:
+    """Read tokenizer.json; raises InputError."""
+    return TokenClassification(load_tokenizer(folder), config)

@@ -1,0 +1,8 @@
+"""Placeholder."""
+
+from pathlib import Path
+
+
+def contents(folder: Path) -> dict[str, int]:
+    """Bytes."""
+    return {}
