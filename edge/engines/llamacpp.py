@@ -1,12 +1,14 @@
-"""llama.cpp, through llama-cpp-python's low-level API: encoders with a classification head.
+"""llama.cpp, through llama-cpp-python's low-level API: encoders with a classification head, and sentence embeddings.
 
 The tokens come from the task's own tokenizer, so that every engine sees the same ids. A text is one sequence of a
-batch; pooling RANK runs the classification head on each sequence's first token.
+batch. The file says how a text becomes one vector: pooling RANK runs the classification head; MEAN, CLS and LAST give
+the embedding, not normalized.
 """
 
 import os
+import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import llama_cpp
@@ -18,6 +20,12 @@ from edgekit.nouns import Setting
 
 MAX_TOKENS = 512  # of one engine call: attention costs their square, over all sequences together
 MAX_SEQUENCES = 64
+SHOWN = (3, 4)  # of llama.cpp's messages: warnings and errors
+EMBEDDINGS = (
+    llama_cpp.LLAMA_POOLING_TYPE_MEAN,
+    llama_cpp.LLAMA_POOLING_TYPE_CLS,
+    llama_cpp.LLAMA_POOLING_TYPE_LAST,
+)
 
 
 class LlamaSession:
@@ -30,47 +38,73 @@ class LlamaSession:
         self._model = llama_cpp.llama_model_load_from_file(os.fsencode(path), params)
         if not self._model:
             raise RuntimeError(f"llama.cpp can't load {path.name}")
-        self._tokens = max(MAX_TOKENS, llama_cpp.llama_model_n_ctx_train(self._model))
-        self._outputs = llama_cpp.llama_model_n_cls_out(self._model)
-        self._threads = setting.threads
+        self._longest = llama_cpp.llama_model_n_ctx_train(self._model)
+        self._threads = setting.threads or os.cpu_count() or 1
         self._own = threading.local()
+        # A classifier names its labels; a file of an older converter leaves its pooling to us.
+        self._pooling = llama_cpp.LLAMA_POOLING_TYPE_UNSPECIFIED
+        if llama_cpp.llama_model_cls_label(self._model, 0):
+            self._pooling = llama_cpp.LLAMA_POOLING_TYPE_RANK
+        self._name, self._outputs = self._find_output(path)
 
-    def _context(self) -> llama_cpp.llama_context_p:
-        if not hasattr(self._own, "context"):
-            params = llama_cpp.llama_context_default_params()
-            params.n_ctx = params.n_batch = params.n_ubatch = self._tokens
-            params.n_seq_max = MAX_SEQUENCES
-            params.n_threads = params.n_threads_batch = self._threads or os.cpu_count() or 1
-            params.embeddings = True
-            params.pooling_type = llama_cpp.LLAMA_POOLING_TYPE_RANK
-            self._own.context = llama_cpp.llama_init_from_model(self._model, params)
-            if not self._own.context:
-                raise RuntimeError("llama.cpp can't make a context for this model")
+    def _find_output(self, path: Path) -> tuple[str, int]:
+        """The output's name and width."""
+        pooling = llama_cpp.llama_pooling_type(self._context(MAX_TOKENS))
+        if pooling == llama_cpp.LLAMA_POOLING_TYPE_RANK:
+            return "logits", llama_cpp.llama_model_n_cls_out(self._model)
+        if pooling in EMBEDDINGS:
+            return "sentence_embedding", llama_cpp.llama_model_n_embd_out(self._model)
+        raise RuntimeError(f"{path.name} says neither labels nor how the tokens are pooled")
+
+    def _context(self, tokens: int) -> llama_cpp.llama_context_p:
+        """This thread's context, with room for `tokens`: made anew, twice as large, when a longer text comes."""
+        room = getattr(self._own, "tokens", MAX_TOKENS)
+        while room < tokens:
+            room *= 2
+        if room != getattr(self._own, "tokens", 0):
+            if hasattr(self._own, "context"):
+                llama_cpp.llama_free(self._own.context)
+                del self._own.context
+            self._own.context = self._make_context(room)
+            self._own.tokens = room
         return self._own.context
 
+    def _make_context(self, tokens: int) -> llama_cpp.llama_context_p:
+        params = llama_cpp.llama_context_default_params()
+        params.n_ctx = params.n_batch = params.n_ubatch = tokens
+        params.n_seq_max = MAX_SEQUENCES
+        params.n_threads = params.n_threads_batch = self._threads
+        params.embeddings = True
+        params.pooling_type = self._pooling
+        context = llama_cpp.llama_init_from_model(self._model, params)
+        if not context:
+            raise RuntimeError("llama.cpp can't make a context for this model")
+        return context
+
     def run(self, feeds: Tensors) -> Tensors:
-        """Texts of a batch are packed into engine calls of at most MAX_TOKENS tokens, in their order."""
+        """Float32 [batch, labels] "logits", or [batch, dimensions] "sentence_embedding"."""
         mask = feeds["attention_mask"].astype(bool)
         texts = [ids[keep] for ids, keep in zip(feeds["input_ids"], mask, strict=True)]
-        logits = np.empty((len(texts), self._outputs), dtype=np.float32)
-        start = 0
-        while start < len(texts):
-            stop, tokens = start, 0
-            while (
-                stop < len(texts)
-                and stop - start < MAX_SEQUENCES
-                and tokens + len(texts[stop]) <= self._tokens
-            ):
-                tokens += len(texts[stop])
-                stop += 1
-            if stop == start:
-                raise ValueError(f"a text has {len(texts[start])} tokens, and the model takes {self._tokens}")
-            logits[start:stop] = self._call(texts[start:stop], tokens)
-            start = stop
-        return {"logits": logits}
+        rows = np.empty((len(texts), self._outputs), dtype=np.float32)
+        for start, stop, tokens in self._pack([len(text) for text in texts]):
+            rows[start:stop] = self._call(texts[start:stop], tokens)
+        return {self._name: rows}
+
+    def _pack(self, lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
+        """Texts in their order, as many as fit into MAX_TOKENS at once: start, stop, tokens. A longer one goes alone."""
+        start = tokens = 0
+        for stop, length in enumerate(lengths):
+            if length > self._longest:
+                raise ValueError(f"a text has {length} tokens, and the model takes {self._longest}")
+            if stop > start and (tokens + length > MAX_TOKENS or stop - start == MAX_SEQUENCES):
+                yield start, stop, tokens
+                start, tokens = stop, 0
+            tokens += length
+        if lengths:
+            yield start, len(lengths), tokens
 
     def _call(self, texts: Sequence[np.ndarray], tokens: int) -> np.ndarray:
-        context = self._context()
+        context = self._context(tokens)
         batch = llama_cpp.llama_batch_init(tokens, 0, 1)
         try:
             batch.n_tokens = tokens
@@ -91,7 +125,23 @@ class LlamaSession:
             llama_cpp.llama_batch_free(batch)
 
 
+@llama_cpp.llama_log_callback  # type: ignore[untyped-decorator]
+def _log(level: int, text: bytes, _: object) -> None:
+    if level in SHOWN:
+        sys.stderr.write(text.decode(errors="replace"))
+
+
+def start_backend() -> None:
+    """Call before anything else of llama.cpp.
+
+    llama-cpp-python's own logging prints every key of the file, takes each level for another one (errors are lost),
+    and stumbles over texts that llama.cpp has cut within a letter.
+    """
+    llama_cpp.llama_log_set(_log, None)
+    llama_cpp.llama_backend_init()
+
+
 def load(folder: Path, setting: Setting) -> Session:
     """model.gguf; the option `extra_bufts` lets llama.cpp repack weights for this CPU (AMX and the like)."""
-    llama_cpp.llama_backend_init()
+    start_backend()
     return LlamaSession(folder / "model.gguf", setting)

@@ -20,6 +20,8 @@ from edgekit.quantize.contents import contents
 from edgekit.quantize.source import Source
 
 TEXT = ("text-classification", "token-classification", "feature-extraction")
+GGUF_TASKS = ("text-classification", "feature-extraction")
+GGUF_BLOCKS = ("q6_k", "q5_k_m", "q4_k_m", "q4_0", "iq4_xs", "q3_k_m", "q2_k")
 CLASSIFIERS = ("text-classification", "image-classification", "tabular-classification")
 
 
@@ -47,12 +49,24 @@ class Recipe(Noun, frozen=True, kw_only=True):
     options: dict[str, Option] = {}
 
 
-def _gguf(name: str, precision: str, base: str | None, file_type: str) -> Recipe:
-    module = "edgekit.quantize.recipes.gguf_quantize" if base else "edgekit.quantize.recipes.gguf_f16"
+def _gguf(precision: str) -> Recipe:
+    """As the checkpoint's 16-bit form."""
     return Recipe(
-        name=name, format="gguf", precision=precision, method="k-quants" if "_k" in precision else "none",
-        engine="llama.cpp", module=module, base=base, tasks=("text-classification",),
-        needs=("llama_cpp",) if base else ("gguf", "safetensors", "torch"), options={"file_type": file_type},
+        name=f"gguf-{precision}", format="gguf", precision=precision, method="none", engine="llama.cpp",
+        module="edgekit.quantize.recipes.gguf_float", tasks=GGUF_TASKS, needs=("gguf", "safetensors", "torch", "transformers"),
+        options={"file_type": precision.upper()},
+    )  # fmt: skip
+
+
+def _gguf_quantized(precision: str, imatrix: bool) -> Recipe:
+    """Made by llama.cpp from gguf-f16; with an importance matrix if asked."""
+    method = "k-quants" if "_k" in precision else "i-quants" if precision.startswith("iq") else "blocks"
+    return Recipe(
+        name=f"gguf-{precision}{'-imatrix' if imatrix else ''}", format="gguf", precision=precision,
+        method=f"{method}, importance matrix" if imatrix else method, engine="llama.cpp", base="gguf-f16",
+        module="edgekit.quantize.recipes.gguf_quantize", tasks=GGUF_TASKS, calibrated=imatrix,
+        needs=("llama_cpp", "gguf", "torch", "transformers") if imatrix else ("llama_cpp", "gguf"),
+        options={"file_type": precision.upper(), "imatrix": imatrix},
     )  # fmt: skip
 
 
@@ -95,9 +109,10 @@ RECIPES = {
             module="edgekit.quantize.recipes.openvino_int8", base="onnx-fp32", calibrated=True, computes="fp32",
             needs=("openvino", "nncf"),
         ),
-        _gguf("gguf-f16", "f16", None, "F16"),
-        _gguf("gguf-q8_0", "q8_0", "gguf-f16", "Q8_0"),
-        _gguf("gguf-q4_k_m", "q4_k_m", "gguf-f16", "Q4_K_M"),
+        _gguf("f16"),
+        _gguf("bf16"),
+        _gguf_quantized("q8_0", imatrix=False),
+        *(_gguf_quantized(precision, imatrix) for imatrix in (False, True) for precision in GGUF_BLOCKS),
     )
 }  # fmt: skip
 

@@ -24,6 +24,7 @@ VERBS = {
         "edgekit.quantize.verbs.recipes:recipes",
         "List what can be built, and what each recipe needs.",
     ),
+    "setup": ("edgekit.quantize.verbs.setup:setup", "Get what a build needs beside its Python packages."),
     "keygen": ("edgekit.edge.verbs.keygen:keygen", "Make an Ed25519 key pair that signs bundles."),
     "bundle": ("edgekit.edge.verbs.bundle:bundle", "Pack, inspect and verify signed bundles."),
     "deploy": ("edgekit.edge.verbs.deploy:deploy", "Put a bundle into an appliance folder and switch to it."),

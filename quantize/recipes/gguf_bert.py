@@ -1,4 +1,4 @@
-"""gguf-f16: a BERT classifier as GGUF, with its pooler.
+"""A BERT classifier as GGUF, with its pooler and its label names.
 
 llama.cpp's reference converter drops `pooler.dense` and so writes a classifier that runs and is wrong. llama.cpp has
 the place for it (`cls.weight`), so this writer keeps it.
@@ -9,11 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import gguf
-import numpy as np
 from safetensors import safe_open
 
 from edgekit.errors import InputError
-from edgekit.quantize.recipes import Ingredients
 from edgekit.quantize.source import config_labels, read_config
 
 HEAD = {
@@ -24,37 +22,30 @@ HEAD = {
 }
 # Small, and added to every token: they stay in fp32, as in the reference converter.
 KEPT = ("position_embd.weight", "token_types.weight")
+MATRICES = {
+    gguf.LlamaFileType.MOSTLY_F16: gguf.GGMLQuantizationType.F16,
+    gguf.LlamaFileType.MOSTLY_BF16: gguf.GGMLQuantizationType.BF16,
+}
 
 
-def make(ingredients: Ingredients) -> None:
-    """Write model.gguf: matrices in fp16, the rest in fp32."""
-    folder = Path(ingredients.source.path)
+def write(folder: Path, out: Path, file_type: str) -> None:
+    """Write a GGUF file: matrices in `file_type` (MOSTLY_F16 or MOSTLY_BF16), the rest in fp32. Raises InputError."""
     config = read_config(folder)
-    _check(ingredients.source.architecture, config, folder)
-    writer = gguf.GGUFWriter(ingredients.out / "model.gguf", "bert")
+    if not (folder / "vocab.txt").is_file() and not (folder / "tokenizer.json").is_file():
+        raise InputError(f"{folder}: neither vocab.txt nor tokenizer.json")
+    kind = gguf.LlamaFileType[file_type]
+    writer = gguf.GGUFWriter(out, "bert")
+    writer.add_file_type(kind)
     _write_config(writer, config, config_labels(folder))
     _write_vocabulary(writer, folder, config)
-    _write_tensors(writer, folder, config)
+    _write_tensors(writer, folder, config, MATRICES[kind])
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
 
 
-def _check(architecture: str, config: dict[str, Any], folder: Path) -> None:
-    path = folder / "config.json"
-    if architecture != "BertForSequenceClassification":
-        raise InputError(
-            f"{path}: GGUF is written for BertForSequenceClassification only, not for {architecture}"
-        )
-    if config.get("hidden_act") != "gelu" or config.get("position_embedding_type", "absolute") != "absolute":
-        raise InputError(f"{path}: llama.cpp's BERT has gelu and absolute positions only")
-    if not (folder / "vocab.txt").is_file() and not (folder / "tokenizer.json").is_file():
-        raise InputError(f"{folder}: neither vocab.txt nor tokenizer.json")
-
-
 def _write_config(writer: gguf.GGUFWriter, config: dict[str, Any], labels: list[str]) -> None:
-    writer.add_file_type(gguf.LlamaFileType.MOSTLY_F16)
     writer.add_context_length(config["max_position_embeddings"])
     writer.add_embedding_length(config["hidden_size"])
     writer.add_feed_forward_length(config["intermediate_size"])
@@ -99,7 +90,9 @@ def _tokens(folder: Path, size: int) -> list[str]:
     return tokens + [f"[unused_{index}]" for index in range(len(tokens), size)]
 
 
-def _write_tensors(writer: gguf.GGUFWriter, folder: Path, config: dict[str, Any]) -> None:
+def _write_tensors(
+    writer: gguf.GGUFWriter, folder: Path, config: dict[str, Any], matrices: gguf.GGMLQuantizationType
+) -> None:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, config["num_hidden_layers"])
     for path in sorted(folder.glob("*.safetensors")):
         # Through torch: NumPy has no bfloat16, in which many checkpoints are saved.
@@ -110,7 +103,8 @@ def _write_tensors(writer: gguf.GGUFWriter, folder: Path, config: dict[str, Any]
                     continue
                 tensor = file.get_tensor(key).float().numpy()
                 is_matrix = tensor.ndim == 2 and name not in KEPT
-                writer.add_tensor(name, tensor.astype(np.float16 if is_matrix else np.float32))
+                kind = matrices if is_matrix else gguf.GGMLQuantizationType.F32
+                writer.add_tensor(name, gguf.quants.quantize(tensor, kind), raw_dtype=kind)
 
 
 def _gguf_name(key: str, names: gguf.TensorNameMap) -> str | None:

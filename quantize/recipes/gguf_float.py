@@ -1,0 +1,101 @@
+"""gguf-f16 and gguf-bf16: an encoder as GGUF.
+
+llama.cpp's reference converter does it for what it converts rightly. A BERT classifier is written by our own part
+(gguf_bert), because the reference drops its pooler. What llama.cpp computes wrongly, or not at all, is refused here.
+"""
+
+import importlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from edgekit.errors import InputError
+from edgekit.quantize.gguf_converter import Conversion, Pooling
+from edgekit.quantize.gguf_tools import find_converter
+from edgekit.quantize.huggingface import read_pooling
+from edgekit.quantize.recipes import Ingredients
+from edgekit.quantize.source import config_labels, read_config
+
+CLASSIFIER = "ForSequenceClassification"
+# family: where its config.json names the activation, of which llama.cpp has one
+ACTIVATION = {
+    "Bert": "hidden_act",
+    "DistilBert": "activation",
+    "Roberta": "hidden_act",
+    "XLMRoberta": "hidden_act",
+    "ModernBert": "hidden_activation",
+}
+GELU = ("gelu", "gelu_new", "gelu_pytorch_tanh")
+BIASES = (
+    "attention_bias",
+    "mlp_bias",
+    "norm_bias",
+    "classifier_bias",
+)  # ModernBERT may have them, llama.cpp not
+POOLINGS: dict[str, Pooling] = {"mean": "MEAN", "cls": "CLS"}
+
+
+def make(ingredients: Ingredients) -> None:
+    """Write model.gguf: matrices in 16 bits, the rest in fp32. Raises InputError for what llama.cpp does not compute."""
+    source = ingredients.source
+    folder = Path(source.path)
+    check_architecture(source.architecture, folder)
+    file_type = f"MOSTLY_{ingredients.options['file_type']}"
+    if source.architecture == f"Bert{CLASSIFIER}":
+        importlib.import_module("edgekit.quantize.recipes.gguf_bert").write(
+            folder, ingredients.out / "model.gguf", file_type
+        )
+        return
+    is_classifier = source.architecture.endswith(CLASSIFIER)
+    ingredients.progress("converting", 0)
+    _convert(
+        Conversion(
+            folder=str(folder),
+            architecture=source.architecture,
+            labels=config_labels(folder) if is_classifier else [],
+            pooling="RANK" if is_classifier else POOLINGS[read_pooling(folder).mode],
+            file_type=file_type,
+            out=str(ingredients.out / "model.gguf"),
+        )
+    )
+
+
+def check_architecture(architecture: str, folder: Path) -> None:
+    """Raises InputError, with the reason, for a model that llama.cpp would answer wrongly for."""
+    path, config = folder / "config.json", read_config(folder)
+    family = architecture.removesuffix(CLASSIFIER).removesuffix("Model")
+    if architecture == f"DistilBert{CLASSIFIER}":
+        raise InputError(
+            f"{path}: llama.cpp's classification head has tanh where a {architecture} has ReLU; "
+            "build it as ONNX or OpenVINO"
+        )
+    if family not in ACTIVATION or architecture not in (f"{family}{CLASSIFIER}", f"{family}Model"):
+        known = ", ".join(name for name in ACTIVATION)
+        raise InputError(
+            f"{path}: llama.cpp has no {architecture}; GGUF is written for text classifiers and sentence embedders "
+            f"of {known}; build it as ONNX or OpenVINO"
+        )
+    if config.get(ACTIVATION[family], "gelu") not in GELU:
+        raise InputError(
+            f"{path}: {ACTIVATION[family]} = {config[ACTIVATION[family]]!r}: llama.cpp has gelu here"
+        )
+    if config.get("position_embedding_type", "absolute") != "absolute":
+        raise InputError(f"{path}: position_embedding_type: llama.cpp has absolute positions here")
+    for key in BIASES if family == "ModernBert" else ():
+        if config.get(key):
+            raise InputError(f"{path}: {key} = true: llama.cpp's ModernBERT has no such bias")
+
+
+def _convert(asked: Conversion) -> None:
+    """Run the reference converter; what it prints is in the job's log."""
+    converter = find_converter()
+    paths = [str(converter / "gguf-py"), str(converter), os.environ.get("PYTHONPATH", "")]
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "edgekit.quantize.gguf_converter"],
+        input=asked.to_json(),
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
+        check=False,
+    )
+    if done.returncode:
+        raise RuntimeError(f"llama.cpp's converter ended with exit code {done.returncode}")
