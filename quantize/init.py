@@ -1,5 +1,6 @@
 """A first edgekit.toml from a look at a model's folder and a data file."""
 
+import contextlib
 import csv
 import io
 import json
@@ -87,7 +88,7 @@ def _look_at_model(model: Path) -> tuple[str, list[str]]:
         )
     if (model / "config.json").is_file():
         task = find_hf_task(model)
-        labels = config_labels(model)
+        labels = [] if task == "feature-extraction" else config_labels(model)
     elif (model / "task.json").is_file():
         described: Task = load_task(model)
         task, labels = described.name, list(described.labels)
@@ -101,12 +102,29 @@ def _look_at_model(model: Path) -> tuple[str, list[str]]:
 
 def _label_column(data: Path, rows: Sequence[Row], labels: Sequence[str]) -> str:
     known = set(labels) | {str(index) for index in range(len(labels))}
-    for name in ("label", *rows[0]):
-        if name in rows[0] and all(str(row.get(name)).strip() in known for row in rows):
+    for name in ("label", "labels", "score", *rows[0]):
+        if name in rows[0] and all(_is_label(row.get(name), known) for row in rows):
             return name
-    raise InputError(
-        f"{data}: no column holds only labels of the model, such as {labels[0]!r}; columns: {', '.join(rows[0])}"
+    wanted = (
+        f"only labels of the model, such as {labels[0]!r}"
+        if labels
+        else "a number for how alike two texts are"
     )
+    raise InputError(f"{data}: no column holds {wanted}; columns: {', '.join(rows[0])}")
+
+
+def _is_label(value: object, known: set[str]) -> bool:
+    """A label of the model; several, as a list or with commas between them; any number where the model has none."""
+    text = str(value).strip()
+    if text in known:
+        return True
+    if not known:
+        return text.replace(".", "", 1).replace("-", "", 1).isdecimal()
+    if text.startswith("["):
+        with contextlib.suppress(ValueError, RecursionError):
+            value = json.loads(text)
+    several = value if isinstance(value, list) else text.split(",")
+    return all(str(item).strip() in known for item in several)
 
 
 def _input_columns(model: Path, rows: Sequence[Row], label: str, task: str) -> list[str]:
@@ -118,13 +136,18 @@ def _input_columns(model: Path, rows: Sequence[Row], label: str, task: str) -> l
         return features
     if not others:
         raise InputError(f"the data has no column beside {label!r}")
-    return [max(others, key=lambda name: sum(len(str(row[name])) for row in rows[:200]))]
+    longest = sorted(others, key=lambda name: -sum(len(str(row[name])) for row in rows[:200]))
+    return longest[: 2 if task == "feature-extraction" else 1]
 
 
 def _split(
     data: Path, rows: Sequence[Row], columns: Sequence[str], label: str, folder: Path, task: str
 ) -> tuple[Path, Path, int]:
     """Two files beside the spec, no input in both, every label in its share."""
+    if task == "feature-extraction":
+        raise InputError(
+            f"{data}: pairs may share texts; give calibration pairs of their own with --calibration"
+        )
     count = min(MOST_CALIBRATION, len(rows) // 5)
     if count == 0:
         raise InputError(
@@ -132,8 +155,9 @@ def _split(
         )
     order = np.random.default_rng(0).permutation(len(rows))
     chosen: set[int] = set()
-    for name in sorted({str(row[label]) for row in rows}):
-        members = [index for index in order if str(rows[index][label]) == name]
+    strata = [_stratum(row[label]) for row in rows]
+    for name in sorted(set(strata)):
+        members = [index for index in order if strata[index] == name]
         chosen.update(members[: round(len(members) * count / len(rows))])
     taken = {tuple(str(rows[index][name]) for name in columns) for index in chosen}
     halves: tuple[list[Row], list[Row]] = ([], [])
@@ -153,9 +177,19 @@ def _split(
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), extrasaction="ignore")
         writer.writeheader()
-        writer.writerows(half)
+        writer.writerows({key: _cell(value) for key, value in row.items()} for row in half)
         write_durably(path, text.getvalue().encode())
     return (*paths, len(halves[1]))
+
+
+def _stratum(label: object) -> str:
+    """Rows with the same label, or the same set of labels, belong together."""
+    return str(sorted(set(map(str, label)))) if isinstance(label, list) else str(label)
+
+
+def _cell(value: object) -> object:
+    """A list is a JSON array in a CSV."""
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
 
 
 def _anchored(row: Row, columns: Sequence[str], folder: Path, task: str) -> Row:

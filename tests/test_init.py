@@ -6,6 +6,7 @@ from pathlib import Path
 from edgekit.edge.rows import read_rows
 from edgekit.spec import load_spec
 from tests.conftest import edgekit
+from tests.families import make_family
 
 
 def test_one_file_is_split_without_a_shared_input(project: Path, tmp_path: Path) -> None:
@@ -59,3 +60,28 @@ def test_what_it_can_not_make_out_is_said(project: Path, tmp_path: Path) -> None
     (tmp_path / "onnx").mkdir()
     (tmp_path / "onnx" / "task.json").write_text("[1")
     assert "not valid JSON" in edgekit("init", tmp_path / "onnx", data, *out, code=2).err
+
+
+def test_words_with_labels_of_their_own(tmp_path: Path) -> None:
+    model = make_family("bert", "token-classification", tmp_path / "model")
+    lines = [f"pump{n} O\nleaks B-PART\n" if n % 3 else f"belt{n} O\nslips O\n" for n in range(60)]
+    (tmp_path / "data.conll").write_text("\n".join(lines))
+    edgekit("init", model, tmp_path / "data.conll", "--out", tmp_path / "new.toml")
+    loaded = load_spec(tmp_path / "new.toml")
+    assert (loaded.model.task, loaded.data.input) == ("token-classification", "tokens")
+    rows = list(read_rows(Path(loaded.data.calibration)))
+    assert 10 <= len(rows) <= 14
+    assert {row["label"] for row in rows} == {'["O", "B-PART"]', '["O", "O"]'}
+
+
+def test_pairs_need_a_second_file(tmp_path: Path) -> None:
+    model = make_family("bert", "feature-extraction", tmp_path / "model")
+    rows = "".join(f"the pump {n} leaks,pump {n} is wet,{n % 2}\n" for n in range(20))
+    (tmp_path / "data.csv").write_text("text_a,text_b,score\n" + rows)
+    out = ("--out", tmp_path / "new.toml")
+    assert "--calibration" in edgekit("init", model, tmp_path / "data.csv", *out, code=2).err
+    (tmp_path / "more.csv").write_text("text_a,text_b,score\nbelt slips,belt is loose,1\n")
+    edgekit("init", model, tmp_path / "data.csv", "--calibration", tmp_path / "more.csv", *out)
+    loaded = load_spec(tmp_path / "new.toml")
+    assert loaded.data.label == "score"
+    assert sorted(loaded.data.input or []) == ["text_a", "text_b"]
