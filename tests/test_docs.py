@@ -7,12 +7,16 @@ import shlex
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
 from edgekit.cli import VERBS
 from edgekit.edge.rows import read_rows
+from edgekit.spec import Spec
 from tests.conftest import ROOT
 
 PAGE = ROOT / "docs" / "your-own-model.md"
@@ -50,6 +54,19 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
     with (tmp_path / "answers.csv").open(newline="") as file:
         answers = list(csv.DictReader(file))
     assert sum(row["predicted_label"] == row["label"] for row in answers) > 0.9 * len(answers)
+
+
+def test_every_piece_of_a_spec_on_the_page_is_valid() -> None:
+    pieces = re.findall(r"^```toml\n(.*?)^```", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert len(pieces) >= 4
+    for piece in pieces:
+        spec: dict[str, Any] = {
+            "model": {"name": "a", "source": "a", "task": "text-classification"},
+            "data": {"calibration": "a", "evaluation": "b"},
+        }
+        for key, value in tomllib.loads(piece).items():
+            spec[key] = {**spec.get(key, {}), **value} if isinstance(value, dict) else value
+        msgspec.convert(spec, Spec)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
