@@ -3,6 +3,7 @@
 import threading
 from pathlib import Path
 
+import numpy as np
 import openvino as ov
 
 from edgekit.edge.engines import Session
@@ -10,6 +11,7 @@ from edgekit.edge.tasks import Tensors
 from edgekit.nouns import Setting
 
 PRECISIONS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16, "fp16": ov.Type.f16}
+MASK = "attention_mask"
 
 
 class OpenVinoSession:
@@ -31,8 +33,101 @@ class OpenVinoSession:
         }
 
 
+class BucketSession:
+    """The same model at a few fixed lengths, each compiled when the first text needs it.
+
+    A batch is split by the true length of its rows; each part is padded or cut to its bucket, and the answers come
+    back in the batch's order. rows: the batch that the shapes are fixed to, or None for any.
+    """
+
+    def __init__(
+        self, model: ov.Model, buckets: list[int], rows: int | None, config: dict[str, object]
+    ) -> None:
+        self._model = model
+        self._inputs = {port.get_any_name() for port in model.inputs}
+        self._buckets = np.array(sorted(buckets))
+        self._rows = rows
+        self._config = config
+        self._lock = threading.Lock()
+        self._sessions: dict[int, OpenVinoSession] = {}
+
+    def run(self, feeds: Tensors) -> Tensors:
+        mask = feeds[MASK]
+        feeds = {name: value for name, value in feeds.items() if name in self._inputs}
+        lengths = np.maximum(mask.sum(1), 1)
+        index = np.minimum(np.searchsorted(self._buckets, lengths), len(self._buckets) - 1)
+        parts: list[tuple[np.ndarray, Tensors]] = []
+        for bucket in np.unique(index):
+            members = np.flatnonzero(index == bucket)
+            size = self._rows or len(members)
+            for start in range(0, len(members), size):
+                rows = members[start : start + size]
+                parts.append((rows, self._part(feeds, rows, int(self._buckets[bucket]))))
+        return _joined(parts, len(mask), mask.shape[1])
+
+    def _part(self, feeds: Tensors, rows: np.ndarray, bucket: int) -> Tensors:
+        """The answers for some rows; those with a tokens axis at the width of the batch."""
+        mask = feeds[MASK]
+        width, left = mask.shape[1], _pads_left(mask)
+        fixed = {name: _fit(value[rows], bucket, left, _filler(value, mask)) for name, value in feeds.items()}
+        if self._rows:
+            fixed = {name: _repeat(value, self._rows) for name, value in fixed.items()}
+        outputs = self._session(bucket).run(fixed)
+        return {
+            name: _fit(value[: len(rows)], width, left, 0.0)
+            if value.ndim > 2 and value.shape[1] == bucket
+            else value[: len(rows)]
+            for name, value in outputs.items()
+        }
+
+    def _session(self, bucket: int) -> OpenVinoSession:
+        with self._lock:
+            if bucket not in self._sessions:
+                model = self._model.clone()
+                shape = [self._rows or -1, bucket]
+                model.reshape({port.get_any_name(): shape for port in model.inputs})
+                self._sessions[bucket] = OpenVinoSession(ov.Core().compile_model(model, "CPU", self._config))
+            return self._sessions[bucket]
+
+
+def _pads_left(mask: np.ndarray) -> bool:
+    return bool(mask[:, -1].all() and not mask[:, 0].all())
+
+
+def _filler(value: np.ndarray, mask: np.ndarray) -> float:
+    """What stands where the mask is 0: some models count positions by the padding's own id."""
+    padding = value[mask == 0]
+    return padding[0] if len(padding) else 0
+
+
+def _fit(value: np.ndarray, width: int, left: bool, filler: float) -> np.ndarray:
+    """[rows, tokens, ...] to `width` tokens, cut or filled on the padded side."""
+    more = width - value.shape[1]
+    if more <= 0:
+        return value[:, -more:] if left else value[:, :width]
+    ends = (more, 0) if left else (0, more)
+    return np.pad(value, [(0, 0), ends] + [(0, 0)] * (value.ndim - 2), constant_values=filler)
+
+
+def _repeat(value: np.ndarray, rows: int) -> np.ndarray:
+    """As many rows as the shape wants; the last one stands in for those that lack."""
+    return np.concatenate([value, np.repeat(value[-1:], rows - len(value), axis=0)])
+
+
+def _joined(parts: list[tuple[np.ndarray, Tensors]], rows: int, width: int) -> Tensors:
+    joined: Tensors = {}
+    for name, first in parts[0][1].items():
+        joined[name] = np.empty((rows, *first.shape[1:]), first.dtype)
+        for members, outputs in parts:
+            joined[name][members] = outputs[name]
+    return joined
+
+
 def load(folder: Path, setting: Setting) -> Session:
-    """model.xml and model.bin; `precision` is what the CPU plugin computes in where the file leaves it open."""
+    """model.xml and model.bin; `precision` is what the CPU plugin computes in where the file leaves it open.
+
+    The option `buckets` ("16,32,64": tokens), or the same in the file, makes it run at these lengths; "off" at any.
+    """
     config: dict[str, object] = {
         "INFERENCE_NUM_THREADS": setting.threads * setting.streams,
         "NUM_STREAMS": str(setting.streams),
@@ -40,4 +135,22 @@ def load(folder: Path, setting: Setting) -> Session:
     }
     if setting.precision in PRECISIONS:
         config["INFERENCE_PRECISION_HINT"] = PRECISIONS[setting.precision]
-    return OpenVinoSession(ov.Core().compile_model(str(folder / "model.xml"), "CPU", config))
+    model = ov.Core().read_model(folder / "model.xml")
+    if buckets := _buckets(model, str(setting.options.get("buckets", ""))):
+        return BucketSession(model, buckets, _fixed_rows(model), config)
+    return OpenVinoSession(ov.Core().compile_model(model, "CPU", config))
+
+
+def _buckets(model: ov.Model, asked: str) -> list[int]:
+    """The lengths to run at; none for any length."""
+    shape = model.inputs[0].get_partial_shape()
+    if len(shape) == 2 and shape.is_static and MASK in {port.get_any_name() for port in model.inputs}:
+        return [shape[1].get_length()]
+    if not asked and model.has_rt_info(["edgekit", "buckets"]):
+        asked = str(model.get_rt_info(["edgekit", "buckets"]).value)
+    return [] if asked in ("", "off") else [int(length) for length in asked.split(",")]
+
+
+def _fixed_rows(model: ov.Model) -> int | None:
+    rows = model.inputs[0].get_partial_shape()[0]
+    return rows.get_length() if rows.is_static else None

@@ -7,6 +7,7 @@ import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -22,13 +23,14 @@ from edgekit.quantize.source import Source
 TEXT = ("text-classification", "token-classification", "feature-extraction")
 GGUF_TASKS = ("text-classification", "feature-extraction")
 GGUF_BLOCKS = ("q6_k", "q5_k_m", "q4_k_m", "q4_0", "iq4_xs", "q3_k_m", "q2_k")
-CLASSIFIERS = ("text-classification", "image-classification", "tabular-classification")
+ALL = (*TEXT, "image-classification", "tabular-classification")
 
 
 class Recipe(Noun, frozen=True, kw_only=True):
     """One way to make an artifact.
 
     base: the recipe whose artifact it starts from.
+    calibrated, tuned: whether it gets a sample of the calibration data, and rows beyond the sample.
     needs: the packages that making it imports, as Python names them.
     computes: the precision that the engine is asked for at run time.
     options: for `make`.
@@ -40,9 +42,10 @@ class Recipe(Noun, frozen=True, kw_only=True):
     method: str
     engine: str
     module: str
-    tasks: tuple[str, ...] = CLASSIFIERS
+    tasks: tuple[str, ...] = ALL
     base: str | None = None
     calibrated: bool = False
+    tuned: bool = False
     needs: tuple[str, ...] = ()
     computes: str = "as-stored"
     isa: tuple[str, ...] = ()  # CPU features without which it makes no sense
@@ -73,41 +76,99 @@ def _gguf_quantized(precision: str, imatrix: bool) -> Recipe:
 def _as_it_is(kind: str, engine: str) -> Recipe:
     return Recipe(
         name=f"{kind}-source", format=kind, precision="as-stored", method="taken as it is", engine=engine,
-        module="edgekit.quantize.recipes.as_it_is", tasks=(*TEXT, *CLASSIFIERS[1:]), options={"ending": kind},
+        module="edgekit.quantize.recipes.as_it_is", tasks=ALL, options={"ending": kind},
     )  # fmt: skip
 
 
-def _openvino(name: str, precision: str, computes: str, isa: tuple[str, ...] = ()) -> Recipe:
+def _onnx(name: str, precision: str, method: str, module: str, **fields: Any) -> Recipe:  # noqa: ANN401
+    fields = {"base": "onnx-fp32", "needs": ("onnx", "onnxruntime"), **fields}
     return Recipe(
-        name=name, format="openvino", precision=precision, method="none", engine="openvino", computes=computes, isa=isa,
-        module="edgekit.quantize.recipes.openvino_float", base="onnx-fp32", needs=("openvino",),
+        name=name, format="onnx", precision=precision, method=method, engine="onnxruntime",
+        module=f"edgekit.quantize.recipes.{module}", **fields,
     )  # fmt: skip
 
+
+def _openvino(name: str, precision: str, method: str, module: str, **fields: Any) -> Recipe:  # noqa: ANN401
+    fields = {"base": "onnx-fp32", "needs": ("openvino", "nncf"), "computes": "fp32", **fields}
+    return Recipe(
+        name=name, format="openvino", precision=precision, method=method, engine="openvino",
+        module=f"edgekit.quantize.recipes.{module}", **fields,
+    )  # fmt: skip
+
+
+_OPENVINO = {"needs": ("openvino",)}
+_SAMPLED = {"tasks": TEXT, "calibrated": True}
+_BLOCKS = ("onnx", "onnx_ir", "onnxruntime")
+_INT4: dict[str, Option] = {"mode": "INT4_ASYM", "group_size": 64, "ratio": 1.0}
 
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        Recipe(
-            name="onnx-fp32", format="onnx", precision="fp32", method="none", engine="onnxruntime",
-            module="edgekit.quantize.recipes.onnx_fp32", tasks=(*TEXT, *CLASSIFIERS[1:]), needs=("onnx", "optimum", "torch", "transformers"),
+        _onnx("onnx-fp32", "fp32", "none", "onnx_fp32", base=None, needs=("onnx", "optimum", "torch", "transformers")),
+        _onnx("onnx-fp16", "fp16", "none", "onnx_fp16", tasks=(*TEXT, "image-classification")),
+        _onnx("onnx-int8-dynamic", "int8", "dynamic", "onnx_int8_dynamic"),
+        _onnx(
+            "onnx-int8-dynamic-fused", "int8", "dynamic, attention fused", "onnx_int8_dynamic", tasks=TEXT,
+            options={"fused": True},
         ),
-        Recipe(
-            name="onnx-int8-dynamic", format="onnx", precision="int8", method="dynamic", engine="onnxruntime",
-            module="edgekit.quantize.recipes.onnx_int8_dynamic", base="onnx-fp32", needs=("onnx", "onnxruntime"),
+        _onnx("onnx-int8-static", "int8", "static QDQ, MinMax", "onnx_int8_static", calibrated=True),
+        _onnx(
+            "onnx-int8-static-entropy", "int8", "static QDQ, Entropy", "onnx_int8_static", calibrated=True,
+            options={"range": "Entropy"},
         ),
-        Recipe(
-            name="onnx-int8-static", format="onnx", precision="int8", method="static QDQ, MinMax", engine="onnxruntime",
-            module="edgekit.quantize.recipes.onnx_int8_static", base="onnx-fp32", calibrated=True,
-            needs=("onnx", "onnxruntime"),
+        _onnx(
+            "onnx-int8-static-percentile", "int8", "static QDQ, Percentile", "onnx_int8_static", calibrated=True,
+            options={"range": "Percentile"},
+        ),
+        _onnx(
+            "onnx-int8-tensorrt", "int8", "static QDQ, symmetric, MinMax", "onnx_int8_static", calibrated=True,
+            options={"tensorrt": True}, tasks=(*TEXT, "image-classification"),
+        ),
+        _onnx(
+            "onnx-int8-smoothquant", "int8", "static QDQ, SmoothQuant", "onnx_int8_smoothquant", **_SAMPLED,
+            needs=("onnx", "nncf"), options={"alpha": 0.5},
+        ),
+        _onnx(
+            "onnx-int8-weights", "int8", "weights in blocks of 32", "onnx_weights", tasks=TEXT, needs=_BLOCKS,
+            options={"bits": 8, "block_size": 32, "symmetric": True},
+        ),
+        _onnx(
+            "onnx-int4-weights", "int4", "weights in blocks of 32", "onnx_weights", tasks=TEXT, needs=_BLOCKS,
+            options={"bits": 4, "block_size": 32, "symmetric": False},
         ),
         _as_it_is("onnx", "onnxruntime"),
         _as_it_is("gguf", "llama.cpp"),
-        _openvino("openvino-fp32", "fp32", "fp32"),
-        _openvino("openvino-bf16", "bf16", "bf16", isa=("bf16",)),
-        Recipe(
-            name="openvino-int8", format="openvino", precision="int8", method="NNCF PTQ", engine="openvino",
-            module="edgekit.quantize.recipes.openvino_int8", base="onnx-fp32", calibrated=True, computes="fp32",
-            needs=("openvino", "nncf"),
+        _openvino("openvino-fp32", "fp32", "none", "openvino_float", **_OPENVINO),
+        _openvino("openvino-fp16", "fp16", "none", "openvino_float", **_OPENVINO, options={"fp16": True}),
+        _openvino("openvino-bf16", "bf16", "none", "openvino_float", **_OPENVINO, computes="bf16", isa=("bf16",)),
+        _openvino("openvino-int8", "int8", "NNCF PTQ", "openvino_int8", calibrated=True),
+        _openvino(
+            "openvino-int8-buckets", "int8", "NNCF PTQ, static lengths", "openvino_buckets", base="openvino-int8",
+            needs=("openvino",), tasks=TEXT,
+        ),
+        _openvino(
+            "openvino-int8-accuracy", "int8", "NNCF PTQ, accuracy control", "openvino_int8_accuracy", **_SAMPLED,
+            tuned=True, options={"max_drop": 0.005},
+        ),
+        _openvino(
+            "openvino-int8-npu", "int8", "NNCF PTQ, symmetric, static shape", "openvino_int8", **_SAMPLED,
+            options={"npu": True},
+        ),
+        _openvino(
+            "openvino-int8-weights", "int8", "weights", "openvino_weights", tasks=TEXT, options={"mode": "INT8_ASYM"},
+        ),
+        _openvino("openvino-int4-weights", "int4", "weights in groups of 64", "openvino_weights", tasks=TEXT, options=_INT4),
+        _openvino(
+            "openvino-int4-scale", "int4", "weights, scale estimation", "openvino_weights", **_SAMPLED,
+            options={**_INT4, "scale_estimation": True},
+        ),
+        _openvino(
+            "openvino-int4-awq", "int4", "weights, AWQ and scale estimation", "openvino_weights", **_SAMPLED,
+            options={**_INT4, "awq": True, "scale_estimation": True},
+        ),
+        _openvino(
+            "openvino-int4-gptq", "int4", "weights, GPTQ", "openvino_weights", **_SAMPLED,
+            options={**_INT4, "gptq": True},
         ),
         _gguf("f16"),
         _gguf("bf16"),
@@ -141,6 +202,7 @@ class Ingredients:
 
     base: the folder of the base recipe's artifact.
     calibration: one input each, as tensors, at the lengths the data really has; empty unless the recipe is calibrated.
+    tuning: calibration rows that are not in that sample, at most as many, in the same form; empty unless the recipe is tuned.
     isa: the target's CPU features, as Linux names them.
     out: where to put the model's files.
     """
@@ -148,6 +210,7 @@ class Ingredients:
     source: Source
     base: Path | None
     calibration: list[Tensors]
+    tuning: list[Tensors]
     isa: tuple[str, ...]
     out: Path
     progress: Progress
@@ -191,11 +254,12 @@ def recipe_job(request: object, progress: Progress) -> object:
     out = Path(asked.out)
     task = load_task(Path(asked.task_folder))
     progress("making", 0)
-    chosen = _calibration(asked, task)[0] if recipe.calibrated else None
+    sample, left = _calibration(asked, task) if recipe.calibrated else (None, None)
     ingredients = Ingredients(
         source=asked.source,
         base=Path(asked.base) if asked.base else None,
-        calibration=[task.encode([value]) for value in chosen.inputs] if chosen else [],
+        calibration=_tensors(task, sample),
+        tuning=_tensors(task, left) if recipe.tuned else [],
         isa=asked.isa,
         out=out,
         progress=progress,
@@ -206,17 +270,23 @@ def recipe_job(request: object, progress: Progress) -> object:
         (out / path.name).write_bytes(path.read_bytes())
     made = Made(
         contents=contents(out),
-        calibration_samples=len(chosen.inputs) if chosen else 0,
-        calibration_sha256=chosen.digest() if chosen else "",
+        calibration_samples=len(sample.inputs) if sample else 0,
+        calibration_sha256=sample.digest() if sample else "",
         peak_rss_bytes=peak_memory(),
     )
     return msgspec.to_builtins(made)
 
 
 def _calibration(asked: RecipeRequest, task: Task) -> tuple[Dataset, Dataset]:
-    """The sample that a recipe is calibrated on, and the rows that are left."""
+    """The sample that a recipe is calibrated on, and at most as many of the rows that are left."""
     data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
-    return data.without(asked.excluded).split(asked.samples)
+    sample, rest = data.without(asked.excluded).split(asked.samples)
+    return sample, rest.split(len(sample))[0]
+
+
+def _tensors(task: Task, data: Dataset | None) -> list[Tensors]:
+    """Each input by itself, at its own length."""
+    return [task.encode([value]) for value in data.inputs] if data else []
 
 
 def tensors_for(names: Sequence[str], feeds: Tensors) -> Tensors:
