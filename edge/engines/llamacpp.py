@@ -71,7 +71,9 @@ class LlamaSession:
 
     def _make_context(self, tokens: int) -> llama_cpp.llama_context_p:
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = params.n_batch = params.n_ubatch = tokens
+        params.n_batch = params.n_ubatch = tokens
+        params.n_ctx = self._longest  # of a cache that encoders do not have
+        params.kv_unified = True
         params.n_seq_max = MAX_SEQUENCES
         params.n_threads = params.n_threads_batch = self._threads
         params.embeddings = True
