@@ -5,6 +5,7 @@ batch. The file says how a text becomes one vector: pooling RANK runs the classi
 the embedding, not normalized.
 """
 
+import ctypes
 import os
 import sys
 import threading
@@ -21,10 +22,11 @@ from edgekit.nouns import Setting
 MAX_TOKENS = 512  # of one engine call: attention costs their square, over all sequences together
 MAX_SEQUENCES = 64
 SHOWN = (3, 4)  # of llama.cpp's messages: warnings and errors
-EMBEDDINGS = (
+POOLINGS = (
     llama_cpp.LLAMA_POOLING_TYPE_MEAN,
     llama_cpp.LLAMA_POOLING_TYPE_CLS,
     llama_cpp.LLAMA_POOLING_TYPE_LAST,
+    llama_cpp.LLAMA_POOLING_TYPE_RANK,
 )
 
 
@@ -41,20 +43,26 @@ class LlamaSession:
         self._longest = llama_cpp.llama_model_n_ctx_train(self._model)
         self._threads = setting.threads or os.cpu_count() or 1
         self._own = threading.local()
-        # A classifier names its labels; a file of an older converter leaves its pooling to us.
-        self._pooling = llama_cpp.LLAMA_POOLING_TYPE_UNSPECIFIED
-        if llama_cpp.llama_model_cls_label(self._model, 0):
-            self._pooling = llama_cpp.LLAMA_POOLING_TYPE_RANK
-        self._name, self._outputs = self._find_output(path)
+        self._pooling = self._find_pooling(path)
+        self._name, self._outputs = (
+            ("logits", llama_cpp.llama_model_n_cls_out(self._model))
+            if self._pooling == llama_cpp.LLAMA_POOLING_TYPE_RANK
+            else ("sentence_embedding", llama_cpp.llama_model_n_embd(self._model))
+        )
 
-    def _find_output(self, path: Path) -> tuple[str, int]:
-        """The output's name and width."""
-        pooling = llama_cpp.llama_pooling_type(self._context(MAX_TOKENS))
-        if pooling == llama_cpp.LLAMA_POOLING_TYPE_RANK:
-            return "logits", llama_cpp.llama_model_n_cls_out(self._model)
-        if pooling in EMBEDDINGS:
-            return "sentence_embedding", llama_cpp.llama_model_n_embd_out(self._model)
-        raise RuntimeError(f"{path.name} says neither labels nor how the tokens are pooled")
+    def _find_pooling(self, path: Path) -> int:
+        """As the file says; a classifier of a converter that leaves it out still names its labels."""
+        if llama_cpp.llama_model_cls_label(self._model, 0):
+            return int(llama_cpp.LLAMA_POOLING_TYPE_RANK)
+        pooling = self._metadata(f"{self._metadata('general.architecture')}.pooling_type")
+        if pooling not in map(str, POOLINGS):
+            raise RuntimeError(f"{path.name} says neither labels nor how the tokens are pooled")
+        return int(pooling)
+
+    def _metadata(self, key: str) -> str:
+        buffer = ctypes.create_string_buffer(100)
+        found = llama_cpp.llama_model_meta_val_str(self._model, key.encode(), buffer, len(buffer))
+        return buffer.value.decode(errors="replace") if found >= 0 else ""
 
     def _context(self, tokens: int) -> llama_cpp.llama_context_p:
         """This thread's context, with room for `tokens`: made anew, twice as large, when a longer text comes."""
@@ -64,14 +72,16 @@ class LlamaSession:
         if room != getattr(self._own, "tokens", 0):
             if hasattr(self._own, "context"):
                 llama_cpp.llama_free(self._own.context)
-                del self._own.context
+                del self._own.context, self._own.tokens
             self._own.context = self._make_context(room)
             self._own.tokens = room
         return self._own.context
 
     def _make_context(self, tokens: int) -> llama_cpp.llama_context_p:
         params = llama_cpp.llama_context_default_params()
-        params.n_ctx = params.n_batch = params.n_ubatch = tokens
+        params.n_batch = params.n_ubatch = tokens
+        params.n_ctx = self._longest  # of a cache that encoders do not have
+        params.kv_unified = True
         params.n_seq_max = MAX_SEQUENCES
         params.n_threads = params.n_threads_batch = self._threads
         params.embeddings = True

@@ -86,7 +86,10 @@ def _tokens(folder: Path, size: int) -> list[str]:
         tokens = (folder / "vocab.txt").read_text("utf-8").splitlines()
     else:
         table = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
-        tokens = sorted(table, key=table.__getitem__)
+        # WordPiece and BPE number their tokens; Unigram lists them with their scores.
+        tokens = (
+            [token for token, _ in table] if isinstance(table, list) else sorted(table, key=table.__getitem__)
+        )
     return tokens + [f"[unused_{index}]" for index in range(len(tokens), size)]
 
 

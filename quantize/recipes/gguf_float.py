@@ -71,10 +71,9 @@ def check_architecture(architecture: str, folder: Path) -> None:
             "build it as ONNX or OpenVINO"
         )
     if family not in ACTIVATION or architecture not in (f"{family}{CLASSIFIER}", f"{family}Model"):
-        known = ", ".join(name for name in ACTIVATION)
         raise InputError(
-            f"{path}: llama.cpp has no {architecture}; GGUF is written for text classifiers and sentence embedders "
-            f"of {known}; build it as ONNX or OpenVINO"
+            f"{path}: no GGUF is written for a {architecture}, only for text classifiers and sentence embedders of "
+            f"{', '.join(ACTIVATION)}; build it as ONNX or OpenVINO"
         )
     if config.get(ACTIVATION[family], "gelu") not in GELU:
         raise InputError(
