@@ -312,6 +312,7 @@ def test_awq_says_where_it_does_not_apply(kitchen: Kitchen, tmp_path: Path) -> N
         make(kitchen.ingredients("openvino-int4-awq", tmp_path))
 
 
+@pytest.mark.slow
 def test_accuracy_control_gives_back_operations_until_the_limit_holds(
     kitchen: Kitchen, tmp_path: Path
 ) -> None:
@@ -327,7 +328,7 @@ def test_accuracy_control_gives_back_operations_until_the_limit_holds(
             "attention_mask": np.ones((1, 4), np.int64),
             "token_type_ids": np.zeros((1, 4), np.int64),
         }
-        for _ in range(150)
+        for _ in range(300)
     ]
     make(ingredients)
 
@@ -343,11 +344,12 @@ def test_accuracy_control_needs_rows_to_tune_on(kitchen: Kitchen, tmp_path: Path
 
     ingredients = kitchen.ingredients("openvino-int8-accuracy", tmp_path)
     ingredients.tuning.clear()
-    with pytest.raises(InputError, match=r"data\.calibration_samples"):
+    with pytest.raises(InputError, match="add rows"):
         make(ingredients)
 
 
-def test_rows_to_tune_on_are_not_in_the_sample(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("asked", "given"), [(24, 24), (1000, 31)])
+def test_rows_to_tune_on_are_not_in_the_sample(kitchen: Kitchen, asked: int, given: int) -> None:
     request = RecipeRequest(
         recipe="openvino-int8-accuracy",
         source=kitchen.source,
@@ -356,7 +358,7 @@ def test_rows_to_tune_on_are_not_in_the_sample(kitchen: Kitchen, monkeypatch: py
         calibration=str(kitchen.calibration.path),
         columns=["text"],
         label="label",
-        samples=24,
+        samples=asked,
         excluded=[0, 1],
         isa=VNNI,
         out="",
@@ -364,7 +366,7 @@ def test_rows_to_tune_on_are_not_in_the_sample(kitchen: Kitchen, monkeypatch: py
     sample, rest = (
         {feeds["input_ids"].tobytes() for feeds in part} for part in recipes._calibration(request)
     )
-    assert len(sample) == len(rest) == 24
+    assert len(sample) == len(rest) == given
     assert not sample & rest
     for text in kitchen.calibration.inputs[:2]:
         assert kitchen.task.encode([text])["input_ids"].tobytes() not in sample | rest

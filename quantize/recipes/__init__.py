@@ -237,10 +237,11 @@ def recipe_job(request: object, progress: Progress) -> object:
 
 
 def _calibration(asked: RecipeRequest) -> tuple[list[Tensors], list[Tensors]]:
-    """The sample, and as many of the rows that it left."""
+    """The sample, and as many of the rows that it left; a recipe that tunes leaves at least half of them."""
     task = load_task(Path(asked.task_folder))
     data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(asked.excluded)
-    sample = replace(data, inputs=list(range(len(data)))).sample(asked.samples)  # of indices
+    most = len(data) // 2 if RECIPES[asked.recipe].tuned else len(data)
+    sample = replace(data, inputs=list(range(len(data)))).sample(min(asked.samples, most))  # of indices
     left = data.without(sample).sample(len(sample))
     return [task.encode([data.inputs[index]]) for index in sample], [task.encode([value]) for value in left]
 
