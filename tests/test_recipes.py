@@ -1,6 +1,7 @@
 """Every ONNX and OpenVINO recipe on a small real model: what it writes, and that it answers as fp32 does."""
 
 import importlib
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -310,6 +311,44 @@ def test_awq_says_where_it_does_not_apply(kitchen: Kitchen, tmp_path: Path) -> N
 
     with pytest.raises(InputError, match=r"AWQ does not apply to this model.*openvino-int4-scale"):
         make(kitchen.ingredients("openvino-int4-awq", tmp_path))
+
+
+def test_awq_scales_what_follows_a_relu(tmp_path: Path) -> None:
+    import openvino as ov
+
+    from edgekit.quantize.recipes.openvino_weights import make
+
+    random = np.random.default_rng(0)
+    shape = ["batch", "tokens", 128]
+    names = ["x", "a", "b", "c", "d", "logits"]
+    nodes = [
+        onnx.helper.make_node("Relu", [before], [after])
+        if index == 1
+        else onnx.helper.make_node("MatMul", [before, f"w{index}"], [after])
+        for index, (before, after) in enumerate(itertools.pairwise(names))
+    ]
+    weights = [
+        onnx.numpy_helper.from_array(random.normal(size=(128, 128)).astype(np.float32), f"w{index}")
+        for index in (0, 2, 3, 4)
+    ]
+    ends = [onnx.helper.make_tensor_value_info(name, 1, shape) for name in ("x", "logits")]
+    graph = onnx.helper.make_graph(nodes, "relu", ends[:1], ends[1:], weights)
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8),
+        tmp_path / "model.onnx",
+    )
+    source = Source(
+        kind="onnx", path="", task="token-classification", architecture="onnx", sha256="", files=()
+    )
+    feeds = [{"x": random.normal(size=(1, 5, 128)).astype(np.float32)} for _ in range(8)]
+    make(
+        Ingredients(
+            source=source, base=tmp_path, calibration=feeds, tuning=[], isa=VNNI, out=tmp_path,
+            progress=lambda what, share: None, options=RECIPES["openvino-int4-awq"].options,
+        )
+    )  # fmt: skip
+    nodes = ov.Core().read_model(tmp_path / "model.xml").get_ops()
+    assert any("awq" in node.get_friendly_name() for node in nodes)
 
 
 @pytest.mark.slow
