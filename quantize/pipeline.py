@@ -35,7 +35,8 @@ from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
 from edgekit.profiles.measure import MeasureRequest
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
-from edgekit.quantize.recipes import Made, Recipe, RecipeRequest, find_recipe, missing_package
+from edgekit.quantize.recipes import Recipe, find_recipe, missing_package
+from edgekit.quantize.recipes.job import Made, RecipeRequest
 from edgekit.quantize.source import Source, read_source
 from edgekit.spec import Limits, Spec, load_spec
 from edgekit.targets import Target, find_target
@@ -377,7 +378,7 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
         with _recorded(shop, key), new_folder(folder) as work:
             request = msgspec.structs.replace(request, out=str(work))
             made = msgspec.convert(
-                shop.run("edgekit.quantize.recipes:recipe_job", request, recipe.name), Made
+                shop.run("edgekit.quantize.recipes.job:recipe_job", request, recipe.name), Made
             )
         kept = Artifact(
             name=recipe.name,

@@ -12,7 +12,7 @@ from edgekit.errors import InputError
 from edgekit.nouns import Setting
 from edgekit.quantize.huggingface import read_pooling
 from edgekit.quantize.prepare import InspectRequest, inspect_job, reference_of
-from edgekit.quantize.recipes import RecipeRequest, recipe_job
+from edgekit.quantize.recipes.job import RecipeRequest, recipe_job
 from edgekit.quantize.source import read_source
 from tests.families import ENDINGS, FAMILIES, MAX_LENGTH, TEXTS, make_family, write_pooling
 

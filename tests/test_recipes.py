@@ -1,6 +1,7 @@
 """Every ONNX and OpenVINO recipe on a small real model: what it writes, and that it answers as fp32 does."""
 
 import importlib
+import itertools
 import json
 import shutil
 from collections import Counter
@@ -20,9 +21,9 @@ from edgekit.job import run_job
 from edgekit.nouns import Setting
 from edgekit.offline import stay_offline
 from edgekit.profiles.data import Dataset, read_dataset
-from edgekit.quantize import recipes
 from edgekit.quantize.prepare import InspectRequest
-from edgekit.quantize.recipes import RECIPES, Ingredients, RecipeRequest
+from edgekit.quantize.recipes import RECIPES, Ingredients, job
+from edgekit.quantize.recipes.job import RecipeRequest
 from edgekit.quantize.source import Source, read_source
 
 stay_offline()
@@ -75,7 +76,8 @@ class Kitchen:
         """Of the evaluation texts, whose lengths are mixed in every batch."""
         computes = RECIPES[name].computes
         setting = Setting(precision=computes, threads=1, batch_size=batch, options=options)
-        return open_model(self.made(name, isa), RECIPES[name].engine, setting).logits(self.evaluation.inputs)
+        model = open_model(self.made(name, isa), RECIPES[name].engine, setting)
+        return np.stack(model.answers(self.evaluation.inputs))
 
     def graph(self, name: str, isa: tuple[str, ...] = VNNI) -> "Graph":
         """The ONNX graph that a recipe wrote."""
@@ -142,7 +144,7 @@ def kitchen(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
         isa=VNNI,
         out=str(folder / "onnx-fp32"),
     )
-    run_job("edgekit.quantize.recipes:recipe_job", msgspec.to_builtins(request), folder / "log")
+    run_job("edgekit.quantize.recipes.job:recipe_job", msgspec.to_builtins(request), folder / "log")
     task = load_task(folder / "task")
     calibration, evaluation = (
         read_dataset(tiny / f"{name}.csv", task, ["text"], "label") for name in ("calibration", "evaluation")
@@ -312,6 +314,45 @@ def test_awq_says_where_it_does_not_apply(kitchen: Kitchen, tmp_path: Path) -> N
         make(kitchen.ingredients("openvino-int4-awq", tmp_path))
 
 
+def test_awq_scales_what_follows_a_relu(tmp_path: Path) -> None:
+    import openvino as ov
+
+    from edgekit.quantize.recipes.openvino_weights import make
+
+    random = np.random.default_rng(0)
+    shape = ["batch", "tokens", 128]
+    names = ["x", "a", "b", "c", "d", "logits"]
+    nodes = [
+        onnx.helper.make_node("Relu", [before], [after])
+        if index == 1
+        else onnx.helper.make_node("MatMul", [before, f"w{index}"], [after])
+        for index, (before, after) in enumerate(itertools.pairwise(names))
+    ]
+    weights = [
+        onnx.numpy_helper.from_array(random.normal(size=(128, 128)).astype(np.float32), f"w{index}")
+        for index in (0, 2, 3, 4)
+    ]
+    ends = [onnx.helper.make_tensor_value_info(name, 1, shape) for name in ("x", "logits")]
+    graph = onnx.helper.make_graph(nodes, "relu", ends[:1], ends[1:], weights)
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8),
+        tmp_path / "model.onnx",
+    )
+    source = Source(
+        kind="onnx", path="", task="token-classification", architecture="onnx", sha256="", files=()
+    )
+    feeds = [{"x": random.normal(size=(1, 5, 128)).astype(np.float32)} for _ in range(8)]
+    make(
+        Ingredients(
+            source=source, base=tmp_path, calibration=feeds, tuning=[], isa=VNNI, out=tmp_path,
+            progress=lambda what, share: None, options=RECIPES["openvino-int4-awq"].options,
+        )
+    )  # fmt: skip
+    nodes = ov.Core().read_model(tmp_path / "model.xml").get_ops()
+    assert any("awq" in node.get_friendly_name() for node in nodes)
+
+
+@pytest.mark.slow
 def test_accuracy_control_gives_back_operations_until_the_limit_holds(
     kitchen: Kitchen, tmp_path: Path
 ) -> None:
@@ -327,7 +368,7 @@ def test_accuracy_control_gives_back_operations_until_the_limit_holds(
             "attention_mask": np.ones((1, 4), np.int64),
             "token_type_ids": np.zeros((1, 4), np.int64),
         }
-        for _ in range(150)
+        for _ in range(300)
     ]
     make(ingredients)
 
@@ -343,11 +384,12 @@ def test_accuracy_control_needs_rows_to_tune_on(kitchen: Kitchen, tmp_path: Path
 
     ingredients = kitchen.ingredients("openvino-int8-accuracy", tmp_path)
     ingredients.tuning.clear()
-    with pytest.raises(InputError, match=r"data\.calibration_samples"):
+    with pytest.raises(InputError, match="add rows"):
         make(ingredients)
 
 
-def test_rows_to_tune_on_are_not_in_the_sample(kitchen: Kitchen, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("asked", "given"), [(24, 24), (1000, 31)])
+def test_rows_to_tune_on_are_not_in_the_sample(kitchen: Kitchen, asked: int, given: int) -> None:
     request = RecipeRequest(
         recipe="openvino-int8-accuracy",
         source=kitchen.source,
@@ -356,15 +398,13 @@ def test_rows_to_tune_on_are_not_in_the_sample(kitchen: Kitchen, monkeypatch: py
         calibration=str(kitchen.calibration.path),
         columns=["text"],
         label="label",
-        samples=24,
+        samples=asked,
         excluded=[0, 1],
         isa=VNNI,
         out="",
     )
-    sample, rest = (
-        {feeds["input_ids"].tobytes() for feeds in part} for part in recipes._calibration(request)
-    )
-    assert len(sample) == len(rest) == 24
+    sample, rest = (set(part.inputs) for part in job._calibration(request, kitchen.task))
+    assert len(sample) == len(rest) == given
     assert not sample & rest
     for text in kitchen.calibration.inputs[:2]:
         assert kitchen.task.encode([text])["input_ids"].tobytes() not in sample | rest

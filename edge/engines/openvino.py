@@ -137,7 +137,9 @@ def load(folder: Path, setting: Setting) -> Session:
         config["INFERENCE_PRECISION_HINT"] = PRECISIONS[setting.precision]
     model = ov.Core().read_model(folder / "model.xml")
     if buckets := _buckets(model, str(setting.options.get("buckets", ""))):
-        return BucketSession(model, buckets, _fixed_rows(model), config)
+        # One text at a time runs best on a wholly static shape; a batch falls into parts of any size.
+        rows = _fixed_rows(model) or (1 if setting.batch_size == 1 else None)
+        return BucketSession(model, buckets, rows, config)
     return OpenVinoSession(ov.Core().compile_model(model, "CPU", config))
 
 

@@ -28,7 +28,7 @@ def make(ingredients: Ingredients) -> None:
     if not ingredients.tuning:
         raise InputError(
             "openvino-int8-accuracy tunes on calibration rows beyond the sample, and there are none; "
-            "lower data.calibration_samples or add rows to data.calibration"
+            "add rows to data.calibration"
         )
     model = ov.convert_model(ingredients.from_base("model.onnx"))
     quantized = nncf.quantize_with_accuracy_control(
