@@ -67,10 +67,10 @@ def _gguf_quantized(precision: str, imatrix: bool) -> Recipe:
     )  # fmt: skip
 
 
-def _as_it_is(kind: str, engine: str) -> Recipe:
+def _as_it_is(kind: str, engine: str, tasks: tuple[str, ...]) -> Recipe:
     return Recipe(
         name=f"{kind}-source", format=kind, precision="as-stored", method="taken as it is", engine=engine,
-        module="edgekit.quantize.recipes.as_it_is", tasks=ALL, options={"ending": kind},
+        module="edgekit.quantize.recipes.as_it_is", tasks=tasks, options={"ending": kind},
     )  # fmt: skip
 
 
@@ -130,8 +130,8 @@ RECIPES = {
             "onnx-int4-weights", "int4", "weights in blocks of 32", "onnx_weights", tasks=TEXT, needs=_BLOCKS,
             options={"bits": 4, "block_size": 32, "symmetric": False},
         ),
-        _as_it_is("onnx", "onnxruntime"),
-        _as_it_is("gguf", "llama.cpp"),
+        _as_it_is("onnx", "onnxruntime", ALL),
+        _as_it_is("gguf", "llama.cpp", GGUF_TASKS),
         _openvino("openvino-fp32", "fp32", "none", "openvino_float", **_OPENVINO),
         _openvino("openvino-fp16", "fp16", "none", "openvino_float", **_OPENVINO, options={"fp16": True}),
         _openvino("openvino-bf16", "bf16", "none", "openvino_float", **_OPENVINO, computes="bf16", isa=("bf16",)),
