@@ -44,7 +44,9 @@ device = "this"               # or a name from: edgekit targets
 
 [limits]
 max_accuracy_drop = 0.01      # absolute; compared with the upper bound of the measured drop
-# confidence = 0.95           # of that bound
+# confidence = 0.95           # of that bound, over all variants together
+# on_too_few = "accept"       # where the measured drop is small enough and the rows are too few to be sure. Default: reject
+# min_metric = 0.9            # whatever the reference has; and by class: [limits.min_recall], [limits.min_precision]
 # p99_ms = 50                 # one input at a time
 # memory_mb = 1000            # the process's own peak
 """
