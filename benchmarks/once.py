@@ -31,6 +31,7 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
     }  # fmt: skip
     evidence = msgspec.convert(measure_job(asked, lambda what, share: None), Evidence)
     return {
+        "status": "peer",
         "metric": evidence.metric,
         "metric_value": evidence.metric_value,
         "drop": evidence.paired.drop,

@@ -7,6 +7,7 @@ timed in turns, in random order, each time in a fresh process by the same code. 
 """
 
 import json
+import math
 import random
 import statistics
 import subprocess
@@ -17,11 +18,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+import msgspec
+
+from edgekit.edge.builds import artifact_folder, read_build
+from edgekit.spec import load_spec
 
 HERE = Path(__file__).resolve().parent
 OBJECTIVES = ("latency", "throughput")
 PEER_BATCHES = (8, 32)  # a peer's throughput is the better of these
-COLUMNS = ("variant", "metric", "drop", "≤", "MB", "p50 ms", "samples/s", "")
+COLUMNS = ("drop", "≤", "MB", "p50 ms", "samples/s", "")
 
 
 @dataclass(kw_only=True)
@@ -76,8 +81,7 @@ def build_all(spec: dict[str, Any], work: Path, *, quick: bool) -> tuple[dict[st
         path = work / f"{objective}.toml"
         target = {**spec.get("target", {}), "recipes": names}
         path.write_text(to_toml({**spec, "objective": objective, "target": target}), "utf-8")
-        options = ["--quick"] if quick else []
-        builds[objective] = edgekit("build", path, "--out", work / "build", *options)
+        builds[objective] = edgekit("build", path, "--out", work / "build", *["--quick"] * quick)
         folders = artifact_folders(work / "build")
         for item in builds[objective]["variants"]:
             take(found[item["name"]], objective, item, folders)
@@ -92,14 +96,12 @@ def take(contender: Contender, objective: str, item: dict[str, Any], folders: di
     contender.engine, contender.size_bytes = item["engine"], item["size_bytes"]
     contender.folder = str(folders[item["name"]])
     contender.settings[objective] = [item["setting"]]
-    keys = ("metric", "metric_value", "drop", "drop_upper_bound", "status", "reason")
-    contender.figures[objective] = {key: item.get(key) for key in keys}
+    numbers = {key: item.get(key, math.nan) for key in ("metric_value", "drop", "drop_upper_bound")}
+    contender.figures[objective] = {"metric": item["metric"], "status": item["status"], **numbers}
 
 
 def artifact_folders(out: Path) -> dict[str, Path]:
     """Where a build keeps each variant's files."""
-    from edgekit.edge.builds import artifact_folder, read_build
-
     variants = read_build(out).variants
     return {item.name: artifact_folder(out, item.artifact) for item in variants if item.artifact}
 
@@ -118,11 +120,6 @@ def make_peers(spec: dict[str, Any], work: Path, python: Path, converter: Path |
     return [Contender(is_peer=True, settings=settings, **peer) for peer in json.loads(done.stdout)]
 
 
-def last_line(text: str) -> str:
-    """What a program said at its end."""
-    return ([line.strip() for line in text.splitlines() if line.strip()] or ["no output"])[-1][:160]
-
-
 def fresh(step: str, contender: Contender, spec: dict[str, Any], **more: object) -> Any:  # noqa: ANN401
     """A step of once.py in a process of its own; what goes wrong is the contender's problem, and the result None."""
     data = spec["data"]
@@ -134,7 +131,9 @@ def fresh(step: str, contender: Contender, spec: dict[str, Any], **more: object)
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
-    contender.problem = f"{step}: exit code {done.returncode}: {last_line(done.stderr)}"
+    contender.problem = (
+        f"{step}: exit code {done.returncode}: {(done.stderr.splitlines() or ['no output'])[-1][:160]}"
+    )
     return None
 
 
@@ -145,8 +144,8 @@ def judge_peers(peers: Sequence[Contender], spec: dict[str, Any], work: Path, co
     for peer in peers:
         if not peer.problem:
             settings = peer.settings["throughput"]
-            figures = fresh("judge", peer, spec, settings=settings, reference=latest, confidence=confidence)
-            peer.figures = dict.fromkeys(OBJECTIVES, figures)
+            found = fresh("judge", peer, spec, settings=settings, reference=latest, confidence=confidence)
+            peer.figures = dict.fromkeys(OBJECTIVES, found) if found else {}
 
 
 def time_all(contenders: Sequence[Contender], spec: dict[str, Any], rounds: int) -> None:
@@ -173,30 +172,30 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 def table_of(contenders: Sequence[Contender], chosen: dict[str, str | None]) -> list[list[str]]:
     """One row for each contender: edgekit's in the order of the recipes, then the peers'."""
-    return [list(COLUMNS), *(_row(item, chosen) for item in contenders)]
+    metrics = [item.figures["latency"].get("metric") for item in contenders if item.figures]
+    return [
+        ["variant", str(next(iter(metrics), "metric")), *COLUMNS],
+        *(_row(item, chosen) for item in contenders),
+    ]
 
 
 def _row(item: Contender, chosen: dict[str, str | None]) -> list[str]:
     if item.problem:
-        return [item.name, *["-"] * (len(COLUMNS) - 2), item.problem]
+        return [item.name, *["-"] * len(COLUMNS), item.problem]
     figures = item.figures["latency"]
     notes = [
         f"chosen for {name}" for name, choice in chosen.items() if choice == item.name and not item.is_peer
     ]
     return [
         item.name,
-        _number(figures["metric_value"], ".4f"),
-        _number(figures["drop"], "+.4f"),
-        _number(figures["drop_upper_bound"], ".4f"),
+        f"{figures['metric_value']:.4f}",
+        f"{figures['drop']:+.4f}",
+        f"{figures['drop_upper_bound']:.4f}",
         f"{item.size_bytes / 1e6:.1f}",
         spread(item.times["latency"], 2),
         spread(item.times["throughput"], 0),
         "; ".join([figures["status"], *notes]),
     ]
-
-
-def _number(value: float | None, form: str) -> str:
-    return "-" if value is None else format(value, form)
 
 
 def as_text(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
@@ -209,25 +208,21 @@ def as_text(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
 
 
-def verdicts(
-    contenders: Sequence[Contender], chosen: dict[str, str | None], limit: float | None
-) -> list[str]:
+def verdicts(contenders: Sequence[Contender], chosen: dict[str, str | None], limit: float) -> list[str]:
     """For each objective: the chosen variant with the fastest peer, and with the fastest that keeps the limit."""
     lines = []
+    timed = {item.name: item for item in contenders if not item.problem}
+    peers = [item for item in timed.values() if item.is_peer]
     for objective in OBJECTIVES:
-        mine = [
-            item
-            for item in contenders
-            if item.name == chosen[objective] and not item.is_peer and not item.problem
-        ]
-        peers = [item for item in contenders if item.is_peer and not item.problem and item.times[objective]]
-        keeping = [item for item in peers if limit is not None and _bound(item, objective) <= limit]
-        for what, group in (("the fastest peer", peers), ("the fastest peer that keeps the limit", keeping)):
-            if mine and group:
-                best = min(group, key=lambda item: _cost(statistics.median(item.times[objective]), objective))
-                lines.append(f"{objective}: {_compare(mine[0], best, objective)} ({what})")
-            else:
-                lines.append(f"{objective}: nothing to compare with {what}")
+        mine = timed.get(chosen[objective] or "")
+        keeping = [item for item in peers if _bound(item, objective) <= limit]
+        for what, group in (("fastest peer", peers), ("fastest peer that keeps the limit", keeping)):
+            if not mine or not group:
+                reason = "there is none" if mine else "no variant is chosen"
+                lines.append(f"{objective}: nothing to compare with the {what}: {reason}")
+                continue
+            best = min(group, key=lambda item: _cost(statistics.median(item.times[objective]), objective))
+            lines.append(f"{objective}: {_compare(mine, best, objective)} ({what})")
     return lines
 
 
@@ -246,8 +241,7 @@ def _cost(value: float, objective: str) -> float:
 
 
 def _bound(item: Contender, objective: str) -> float:
-    bound = item.figures[objective]["drop_upper_bound"]
-    return float("nan") if bound is None else float(bound)
+    return float(item.figures[objective]["drop_upper_bound"])
 
 
 def read_spec(path: Path | None, model: dict[str, Any], data: dict[str, Any], drop: float) -> dict[str, Any]:
@@ -262,10 +256,6 @@ def read_spec(path: Path | None, model: dict[str, Any], data: dict[str, Any], dr
         places = {key: str(Path(data[key]).resolve()) for key in ("calibration", "evaluation")}
         model = {"name": "benchmark", **model, "source": str(Path(model["source"]).resolve())}
         return {"model": model, "data": {**data, **places}, "limits": {"max_accuracy_drop": drop}}
-    import msgspec
-
-    from edgekit.spec import load_spec
-
     return dict(msgspec.to_builtins(load_spec(path)))
 
 
@@ -304,7 +294,7 @@ def main(**given: Any) -> None:  # noqa: ANN401 - one parameter for each option
         contenders += peers
     time_all(contenders, spec, given["repeats"])
     chosen = {objective: builds[objective]["chosen"] for objective in OBJECTIVES}
-    lines = verdicts(contenders, chosen, spec["limits"].get("max_accuracy_drop"))
+    lines = verdicts(contenders, chosen, spec["limits"].get("max_accuracy_drop") or 1.0)
     click.echo(as_text(table_of(contenders, chosen), markdown=given["markdown"]))
     click.echo("\n".join(["", *lines]))
     if given["json_path"]:

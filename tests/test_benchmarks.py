@@ -38,7 +38,13 @@ def files(tmp_path: Path) -> dict[str, Path]:
 
 
 def _contender(name: str, p50: list[float], speed: list[float], bound: float, **more: Any) -> Any:  # noqa: ANN401
-    figures = {"metric_value": 0.9, "drop": 0.001, "drop_upper_bound": bound, "status": "accepted"}
+    figures = {
+        "metric": "accuracy",
+        "metric_value": 0.9,
+        "drop": 0.001,
+        "drop_upper_bound": bound,
+        "status": "accepted",
+    }
     return recipes.Contender(
         name=name,
         size_bytes=23_000_000,
@@ -107,13 +113,14 @@ def test_the_table_shows_every_contender() -> None:
         ],
         chosen,
     )
+    assert rows[0][:3] == ["variant", "accuracy", "drop"]
     assert rows[1] == [
         "onnx-int8", "0.9000", "+0.0010", "0.0040", "23.0", "2.00 (1.00-3.00)", "500 (500-500)", "accepted; chosen for latency",
     ]  # fmt: skip
     assert rows[2] == ["olive", "-", "-", "-", "-", "-", "-", "exit code 1: no such module"]
     lines = recipes.as_text(rows, markdown=True).splitlines()
     assert len(lines) == 4
-    assert all(line.count("|") == len(recipes.COLUMNS) + 1 for line in lines)
+    assert all(line.count("|") == len(recipes.COLUMNS) + 3 for line in lines)
     assert "|" not in recipes.as_text(rows, markdown=False)
 
 
@@ -127,13 +134,13 @@ def test_the_verdict_takes_ratios_of_the_same_round() -> None:
     lines = recipes.verdicts(contenders, chosen, 0.01)
     assert lines[0] == (
         "latency: onnx-int8 is 2.00 (1.00-2.00) times as fast as fast; "
-        "its drop is at most 0.0040, the peer's 0.0200 (the fastest peer)"
+        "its drop is at most 0.0040, the peer's 0.0200 (fastest peer)"
     )
     assert "times as fast as slow" in lines[1]
     assert "1.00 (0.50-2.00) times as fast as fast" in lines[2]
-    assert recipes.verdicts(contenders, {"latency": None, "throughput": None}, 0.01)[0].startswith(
-        "latency: nothing to compare"
-    )
+    none = recipes.verdicts(contenders, {"latency": None, "throughput": None}, 0.01)
+    assert none[0].endswith("the fastest peer: no variant is chosen")
+    assert recipes.verdicts(contenders[:2], chosen, 0.01)[3].endswith("keeps the limit: there is none")
 
 
 def test_a_peer_runs_once_and_an_error_is_its_row(tmp_path: Path) -> None:
