@@ -8,6 +8,7 @@ is there from an earlier run is taken; what failed is tried again.
 
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -26,6 +27,7 @@ OFFLINE = {
     "OLIVE_DISABLE_TELEMETRY": "1",
 }
 MODEL_FILES = (".onnx", ".xml", ".bin", ".gguf")
+ERROR = re.compile(r"[\w.]*(Error|Exception): ")
 PATH = click.Path(exists=True, path_type=Path)
 
 
@@ -49,7 +51,9 @@ def run_peer(peer: dict[str, str], values: dict[str, Any]) -> str:
         (made / "made").touch()
         return ""
     lines = [line.strip() for line in done.stdout.splitlines() if line.strip()]
-    return f"exit code {done.returncode}: {(lines or ['no output'])[-1][:160]}"
+    # Some log an error and end well all the same: the error says more than the last line.
+    said = [line for line in lines if ERROR.match(line)] or lines or ["no output"]
+    return f"exit code {done.returncode}: {said[-1][:160]}"
 
 
 def lay_out(model: Path, task_folder: Path, folder: Path) -> int:

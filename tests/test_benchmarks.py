@@ -157,6 +157,10 @@ def test_a_peer_runs_once_and_an_error_is_its_row(tmp_path: Path) -> None:
     assert peers.make({**good, "command": "false"}, values, task)["problem"] == "", "taken from the first run"
     failing = {**good, "command": "{edgekit} -c \"raise SystemExit('it went\\nwrong')\""}
     assert peers.make(failing, {**values, "out": tmp_path / "bad"}, task)["problem"] == "exit code 1: wrong"
+    logged = {**good, "command": "{edgekit} -c \"print('ValueError: no data\\nsaved nothing')\""}
+    assert peers.make(logged, {**values, "out": tmp_path / "log"}, task)["problem"] == (
+        "exit code 0: ValueError: no data"
+    )
     silent = {**good, "command": "{edgekit} -c pass"}
     assert "no output" in peers.make(silent, {**values, "out": tmp_path / "none"}, task)["problem"]
 
