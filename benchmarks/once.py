@@ -1,0 +1,69 @@
+"""One step of recipes.py in a process of its own: put a file through the gate, or time it.
+
+python benchmarks/once.py judge|time REQUEST, a JSON object; the result is the last line of standard output.
+"""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgekit.edge.model import open_model
+from edgekit.edge.tasks import load_task
+from edgekit.nouns import Evidence, Setting
+from edgekit.profiles.data import Dataset, input_columns, read_dataset
+from edgekit.profiles.gate import drop_upper_bound
+from edgekit.profiles.latency import QUICK, offline, single_stream
+from edgekit.profiles.measure import measure_job
+
+
+def judge(request: dict[str, Any]) -> dict[str, Any]:
+    """Metric, drop and its upper bound of a file, by the gate that edgekit's own variants go through."""
+    data = _data(request)
+    asked = {
+        "folder": request["folder"], "engine": request["engine"], "settings": request["settings"][-1:],
+        "evaluation": str(data.path), "evaluation_sha256": data.sha256, "columns": _columns(request),
+        "label": request["label"], "reference": request["reference"], "quick": True, "needs_p99": False,
+        "size_bytes": 0, "calibration_sha256": "", "machine": "", "versions": {},
+    }  # fmt: skip
+    evidence = msgspec.convert(measure_job(asked, lambda what, share: None), Evidence)
+    return {
+        "status": "peer",
+        "metric": evidence.metric,
+        "metric_value": evidence.metric_value,
+        "drop": evidence.paired.drop,
+        "drop_upper_bound": drop_upper_bound(evidence.paired, request["confidence"]),
+    }
+
+
+def time(request: dict[str, Any]) -> float:
+    """p50 in ms of one input at a time, or samples a second in full batches: of the best of the settings."""
+    data = _data(request)
+    inputs = [data.inputs[index] for index in np.random.default_rng(0).permutation(len(data.inputs))]
+    folder, engine = Path(request["folder"]), request["engine"]
+    models = (
+        open_model(folder, engine, msgspec.convert(setting, Setting)) for setting in request["settings"]
+    )
+    if request["objective"] == "latency":
+        return min(float(np.median(single_stream(model, inputs, QUICK))) for model in models)
+    return max(offline(model, inputs, QUICK.seconds) for model in models)
+
+
+def _data(request: dict[str, Any]) -> Dataset:
+    task = load_task(Path(request["folder"]))
+    return read_dataset(Path(request["evaluation"]), task, _columns(request), request["label"])
+
+
+def _columns(request: dict[str, Any]) -> list[str]:
+    task = load_task(Path(request["folder"]))
+    return input_columns(Path(request["evaluation"]), task, request["input"], request["label"])
+
+
+STEPS = {"judge": judge, "time": time}
+
+if __name__ == "__main__":
+    result = STEPS[sys.argv[1]](json.loads(sys.argv[2]))
+    print(json.dumps(result))
