@@ -15,7 +15,7 @@ from edgekit.edge.model import open_model
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Evidence, Setting
 from edgekit.profiles.data import Dataset, input_columns, read_dataset
-from edgekit.profiles.gate import drop_upper_bound
+from edgekit.profiles.gate import upper_bound
 from edgekit.profiles.latency import QUICK, offline, single_stream
 from edgekit.profiles.measure import measure_job
 
@@ -24,7 +24,7 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
     """Metric, drop and its upper bound of a file, by the gate that edgekit's own variants go through."""
     data = _data(request)
     asked = {
-        "folder": request["folder"], "engine": request["engine"], "settings": request["settings"][-1:],
+        "folder": request["folder"], "task_folder": request["folder"], "engine": request["engine"], "settings": request["settings"][-1:],
         "evaluation": str(data.path), "evaluation_sha256": data.sha256, "columns": _columns(request),
         "label": request["label"], "reference": request["reference"], "quick": True, "needs_p99": False,
         "size_bytes": 0, "calibration_sha256": "", "machine": "", "versions": {},
@@ -34,8 +34,8 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
         "status": "peer",
         "metric": evidence.metric,
         "metric_value": evidence.metric_value,
-        "drop": evidence.paired.drop,
-        "drop_upper_bound": drop_upper_bound(evidence.paired, request["confidence"]),
+        "drop": evidence.comparison.drop,
+        "drop_upper_bound": upper_bound(evidence.comparison, request["confidence"]),
     }
 
 

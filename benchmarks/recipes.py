@@ -9,6 +9,7 @@ timed in turns, in random order, each time in a fresh process by the same code. 
 import json
 import math
 import random
+import re
 import statistics
 import subprocess
 import sys
@@ -71,10 +72,13 @@ def edgekit(*arguments: object) -> Any:  # noqa: ANN401
     return json.loads(done.stdout)
 
 
-def build_all(spec: dict[str, Any], work: Path, *, quick: bool) -> tuple[dict[str, Any], list[Contender]]:
-    """Build every recipe for both objectives; the builds' JSON by objective, and the variants."""
+def build_all(
+    spec: dict[str, Any], work: Path, pattern: str, *, quick: bool
+) -> tuple[dict[str, Any], list[Contender]]:
+    """Build the recipes for both objectives; the builds' JSON by objective, and the variants."""
     task = spec["model"]["task"]
-    names = [recipe["name"] for recipe in edgekit("recipes") if task in recipe["tasks"]]
+    fitting = [recipe["name"] for recipe in edgekit("recipes") if task in recipe["tasks"]]
+    names = [name for name in fitting if re.fullmatch(pattern, name) and not name.endswith("-source")]
     found: dict[str, Contender] = {name: Contender(name=name, is_peer=False) for name in names}
     builds: dict[str, Any] = {}
     for objective in OBJECTIVES:
@@ -275,6 +279,9 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--peers", type=PATH, help="Python of the peers' environment; without it they are left out.")
 @click.option("--converter", type=PATH, help="convert_hf_to_gguf.py of llama.cpp.")
 @click.option("--repeats", default=5, show_default=True)
+@click.option(
+    "--recipes", "pattern", default=".*", help="A regular expression; default: all that suit the task."
+)
 @click.option("--quick", is_flag=True, help="Build with --quick.")
 @click.option("--work", type=click.Path(path_type=Path), default=Path("recipes-benchmark"), show_default=True)
 @click.option("--markdown", is_flag=True)
@@ -287,7 +294,7 @@ def main(**given: Any) -> None:  # noqa: ANN401 - one parameter for each option
     spec = read_spec(given["spec_path"], model, data, given["max_accuracy_drop"])
     work: Path = given["work"].resolve()
     work.mkdir(parents=True, exist_ok=True)
-    builds, contenders = build_all(spec, work, quick=given["quick"])
+    builds, contenders = build_all(spec, work, given["pattern"], quick=given["quick"])
     if given["peers"]:
         peers = make_peers(spec, work, given["peers"].absolute(), given["converter"])
         judge_peers(peers, spec, work, builds["latency"].get("tested_confidence", 0.95))
