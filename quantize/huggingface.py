@@ -135,9 +135,9 @@ def compare_shapes(folder: Path, task: str) -> None:
                 "config.json and the weights must come from the same training"
             )
     # An embedder's vectors come from the tokens: the pooler that some bare encoders have plays no part.
-    names = [name.removeprefix(prefix) for name, _ in model.named_parameters()]
+    names = [name for name, _ in model.named_parameters()]
     needed = [name for name in names if task != "feature-extraction" or not name.startswith("pooler.")]
-    missing = [name for name in needed if name not in held]
+    missing = [name for name in needed if name.removeprefix(prefix) not in held]
     if missing:
         raise InputError(f"{path}: asks for {missing[0]}, which no safetensors file in {folder} holds")
 

@@ -127,6 +127,8 @@ def build(spec_path: Path, out: Path, *, quick: bool, watch: Watch) -> Build:
     """Run the whole build and write `out/build.json`; raises InputError before anything is written where it can."""
     spec, out = load_spec(spec_path), out.resolve()
     find_task(spec.model.task, f"{spec_path}: model.task")
+    for name in spec.target.recipes or ():
+        find_recipe(name, f"{spec_path}: target.recipes")
     machine = detect_machine()
     target = _target(spec, machine, spec_path)
     source = read_source(Path(spec.model.source), spec.model.task)

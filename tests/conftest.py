@@ -82,6 +82,14 @@ def project(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "project"))
 
 
+@pytest.fixture
+def warm_project(project: Path, built: "Built") -> Path:
+    """The same, where the source is inspected and the reference has answered already."""
+    for name in ("tasks", "references"):
+        shutil.copytree(built.folder / "cache" / name, project / "build" / "cache" / name)
+    return project
+
+
 @dataclass(frozen=True)
 class Built:
     """A finished build."""

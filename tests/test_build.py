@@ -77,8 +77,8 @@ def test_a_second_build_reuses_everything(built: Built, tiny: Path) -> None:
     assert "measuring" not in again.err
 
 
-def test_a_limit_that_none_keeps(project: Path) -> None:
-    spec = project / "edgekit.toml"
+def test_a_limit_that_none_keeps(warm_project: Path) -> None:
+    spec = warm_project / "edgekit.toml"
     spec.write_text(spec.read_text() + 'memory_mb = 1\n[target]\nrecipes = ["onnx-fp32"]\n')
     ran = edgekit("build", spec, "--quick", "--json", code=4)
     assert ran.json["chosen"] is None
@@ -87,8 +87,8 @@ def test_a_limit_that_none_keeps(project: Path) -> None:
     assert ran.json["variants"][0]["broken_limits"][0]["allowed"] == 1
 
 
-def test_a_killed_build_goes_on(project: Path) -> None:
-    spec = project / "edgekit.toml"
+def test_a_killed_build_goes_on(warm_project: Path) -> None:
+    spec = warm_project / "edgekit.toml"
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["onnx-fp32", "onnx-int8-dynamic"]\n')
     command = [sys.executable, "-m", "edgekit", "build", str(spec), "--quick", "--json"]
     for number in (signal.SIGKILL, signal.SIGINT):
@@ -103,15 +103,18 @@ def test_a_killed_build_goes_on(project: Path) -> None:
         process.stderr.close()
         assert "Traceback" not in rest
         assert process.returncode != 0
-        assert not (project / "build" / "build.json").exists()
+        assert not (warm_project / "build" / "build.json").exists()
     artifacts = {
-        path: path.stat().st_mtime_ns for path in (project / "build" / "cache" / "artifacts").glob("*.json")
+        path: path.stat().st_mtime_ns
+        for path in (warm_project / "build" / "cache" / "artifacts").glob("*.json")
     }
     assert len(artifacts) == 1
     ran = edgekit("build", spec, "--quick", "--json")
     assert ran.json["chosen"]
     assert all(path.stat().st_mtime_ns == before for path, before in artifacts.items())
-    keys = {path.name.removesuffix(".json") for path in (project / "build" / "cache" / "artifacts").iterdir()}
+    keys = {
+        path.name.removesuffix(".json") for path in (warm_project / "build" / "cache" / "artifacts").iterdir()
+    }
     assert all(re.fullmatch("[0-9a-f]{24}", key) for key in keys), keys
 
 
@@ -147,14 +150,14 @@ def test_two_builds_do_not_meet(project: Path) -> None:
     assert "edgekit build (process 1) is at work here" in ran.err
 
 
-def test_a_missing_engine_is_skipped_with_its_command(project: Path, tmp_path: Path) -> None:
+def test_a_missing_engine_is_skipped_with_its_command(warm_project: Path, tmp_path: Path) -> None:
     """An environment without OpenVINO, made by hiding it from the finders."""
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util\n"
         "real = importlib.util.find_spec\n"
         "importlib.util.find_spec = lambda name, *a: None if name == 'openvino' else real(name, *a)\n"
     )
-    spec = project / "edgekit.toml"
+    spec = warm_project / "edgekit.toml"
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["openvino-fp32", "onnx-fp32"]\n')
     done = subprocess.run(
         [sys.executable, "-m", "edgekit", "build", str(spec), "--quick", "--json"],
@@ -166,7 +169,7 @@ def test_a_missing_engine_is_skipped_with_its_command(project: Path, tmp_path: P
     assert measured["status"] == "accepted"
 
 
-def test_an_engine_that_crashes_is_a_failed_variant(project: Path, tmp_path: Path) -> None:
+def test_an_engine_that_crashes_is_a_failed_variant(warm_project: Path, tmp_path: Path) -> None:
     """llama.cpp is made to die of SIGSEGV whenever weights may be repacked, as its AMX path does on some machines."""
     if engine_version("llama.cpp") is None:
         pytest.skip("llama-cpp-python is not installed")
@@ -181,7 +184,7 @@ def test_an_engine_that_crashes_is_a_failed_variant(project: Path, tmp_path: Pat
         "        return load(folder, setting)\n"
         "    engine.load = planted\n"
     )
-    spec = project / "edgekit.toml"
+    spec = warm_project / "edgekit.toml"
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["gguf-f16"]\n')
     done = subprocess.run(
         [sys.executable, "-m", "edgekit", "build", str(spec), "--quick", "--json"],
@@ -193,8 +196,8 @@ def test_an_engine_that_crashes_is_a_failed_variant(project: Path, tmp_path: Pat
     assert variant["setting"]["options"] == {"extra_bufts": False}
 
 
-def test_throughput_lets_streams_run_side_by_side(project: Path) -> None:
-    spec = project / "edgekit.toml"
+def test_throughput_lets_streams_run_side_by_side(warm_project: Path) -> None:
+    spec = warm_project / "edgekit.toml"
     text = spec.read_text() + '[target]\nrecipes = ["onnx-fp32", "openvino-fp32", "gguf-f16"]\n'
     spec.write_text('objective = "throughput"\n' + text)
     ran = edgekit("build", spec, "--quick", "--json")

@@ -37,31 +37,31 @@ from tests.conftest import edgekit
     ],
 )
 def test_what_is_wrong_with_the_data_is_named(
-    project: Path, name: str, content: str | bytes, expected: str | None
+    warm_project: Path, name: str, content: str | bytes, expected: str | None
 ) -> None:
     data = content if isinstance(content, bytes) else content.encode()
-    (project / name).write_bytes(data)
+    (warm_project / name).write_bytes(data)
     if expected is None:  # another name for the only other column is understood, but not in one file only
-        assert "has no column 'words'" in edgekit("build", project / "edgekit.toml", code=2).err
+        assert "has no column 'words'" in edgekit("build", warm_project / "edgekit.toml", code=2).err
         return
-    ran = edgekit("build", project / "edgekit.toml", code=2)
+    ran = edgekit("build", warm_project / "edgekit.toml", code=2)
     assert expected in ran.err
-    assert not (project / "build" / "build.json").exists()
+    assert not (warm_project / "build" / "build.json").exists()
 
 
-def test_calibration_and_evaluation_must_not_share_a_row(project: Path) -> None:
-    shared = (project / "evaluation.csv").read_text().splitlines()[5]
-    with (project / "calibration.csv").open("a") as file:
+def test_calibration_and_evaluation_must_not_share_a_row(warm_project: Path) -> None:
+    shared = (warm_project / "evaluation.csv").read_text().splitlines()[5]
+    with (warm_project / "calibration.csv").open("a") as file:
         file.write(shared + "\n")
-    ran = edgekit("build", project / "edgekit.toml", code=2)
+    ran = edgekit("build", warm_project / "edgekit.toml", code=2)
     assert "calibration.csv: row 65 is also row 5 of" in ran.err
 
 
-def test_a_row_that_differs_in_white_space_only_is_left_out(project: Path) -> None:
-    text, label = (project / "evaluation.csv").read_text().splitlines()[5].split(",")
-    with (project / "calibration.csv").open("a") as file:
+def test_a_row_that_differs_in_white_space_only_is_left_out(warm_project: Path) -> None:
+    text, label = (warm_project / "evaluation.csv").read_text().splitlines()[5].split(",")
+    with (warm_project / "calibration.csv").open("a") as file:
         file.write(f'"{text.upper()}  ",{label}\n')
-    spec = project / "edgekit.toml"
+    spec = warm_project / "edgekit.toml"
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["onnx-fp32"]\n')
     ran = edgekit("build", spec, "--quick")
     assert "row 65 is in" in ran.err
