@@ -34,6 +34,7 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
         "status": "peer",
         "metric": evidence.metric,
         "metric_value": evidence.metric_value,
+        "agreement": evidence.agreement,
         "drop": evidence.comparison.drop,
         "drop_upper_bound": upper_bound(evidence.comparison, request["confidence"]),
     }

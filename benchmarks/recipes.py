@@ -27,7 +27,7 @@ from edgekit.spec import load_spec
 HERE = Path(__file__).resolve().parent
 OBJECTIVES = ("latency", "throughput")
 PEER_BATCHES = (8, 32)  # a peer's throughput is the better of these
-COLUMNS = ("drop", "≤", "MB", "p50 ms", "samples/s", "")
+COLUMNS = ("drop", "≤", "agree", "MB", "p50 ms", "samples/s", "")
 
 
 @dataclass(kw_only=True)
@@ -35,7 +35,7 @@ class Contender:
     """A variant of edgekit, or a peer's.
 
     settings: of the engine, by objective; the best of them counts.
-    figures: by objective: metric_value, drop, drop_upper_bound, status.
+    figures: by objective: metric_value, drop, drop_upper_bound, agreement, status.
     times: by objective: p50 in ms, or samples a second, one for each round.
     problem: why it can't be measured, in one line.
     """
@@ -100,7 +100,9 @@ def take(contender: Contender, objective: str, item: dict[str, Any], folders: di
     contender.engine, contender.size_bytes = item["engine"], item["size_bytes"]
     contender.folder = str(folders[item["name"]])
     contender.settings[objective] = [item["setting"]]
-    numbers = {key: item.get(key, math.nan) for key in ("metric_value", "drop", "drop_upper_bound")}
+    numbers = {
+        key: item.get(key, math.nan) for key in ("metric_value", "drop", "drop_upper_bound", "agreement")
+    }
     contender.figures[objective] = {"metric": item["metric"], "status": item["status"], **numbers}
 
 
@@ -195,6 +197,7 @@ def _row(item: Contender, chosen: dict[str, str | None]) -> list[str]:
         f"{figures['metric_value']:.4f}",
         f"{figures['drop']:+.4f}",
         f"{figures['drop_upper_bound']:.4f}",
+        f"{figures['agreement']:.4f}",
         f"{item.size_bytes / 1e6:.1f}",
         spread(item.times["latency"], 2),
         spread(item.times["throughput"], 0),

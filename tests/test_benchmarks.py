@@ -43,6 +43,7 @@ def _contender(name: str, p50: list[float], speed: list[float], bound: float, **
         "metric_value": 0.9,
         "drop": 0.001,
         "drop_upper_bound": bound,
+        "agreement": 0.99,
         "status": "accepted",
     }
     return recipes.Contender(
