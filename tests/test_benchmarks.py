@@ -116,7 +116,7 @@ def test_the_table_shows_every_contender() -> None:
     )
     assert rows[0][:3] == ["variant", "accuracy", "drop"]
     assert rows[1] == [
-        "onnx-int8", "0.9000", "+0.0010", "0.0040", "23.0", "2.00 (1.00-3.00)", "500 (500-500)", "accepted; chosen for latency",
+        "onnx-int8", "0.9000", "+0.0010", "0.0040", "0.9900", "23.0", "2.00 (1.00-3.00)", "500 (500-500)", "accepted; chosen for latency",
     ]  # fmt: skip
     assert rows[2] == ["olive", "-", "-", "-", "-", "-", "-", "exit code 1: no such module"]
     lines = recipes.as_text(rows, markdown=True).splitlines()
