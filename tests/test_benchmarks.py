@@ -118,7 +118,7 @@ def test_the_table_shows_every_contender() -> None:
     assert rows[1] == [
         "onnx-int8", "0.9000", "+0.0010", "0.0040", "0.9900", "23.0", "2.00 (1.00-3.00)", "500 (500-500)", "accepted; chosen for latency",
     ]  # fmt: skip
-    assert rows[2] == ["olive", "-", "-", "-", "-", "-", "-", "exit code 1: no such module"]
+    assert rows[2] == ["olive", "-", "-", "-", "-", "-", "-", "-", "exit code 1: no such module"]
     lines = recipes.as_text(rows, markdown=True).splitlines()
     assert len(lines) == 4
     assert all(line.count("|") == len(recipes.COLUMNS) + 3 for line in lines)
