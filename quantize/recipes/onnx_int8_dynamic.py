@@ -1,7 +1,6 @@
 """onnx-int8-dynamic: int8 weights; activations are quantized at run time, each tensor by its own range.
 
-The option `fused` joins each attention into one node first. Which is faster depends on CPU and batch: measured on a
-six-layer BERT with AVX-512 VNNI, fused took 15 % longer in batches of 8 and the same at one text.
+The option `fused` joins each attention into one node first. Which is faster depends on CPU and batch, so both are recipes.
 """
 
 import tempfile
