@@ -24,7 +24,7 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
     """Metric, drop and its upper bound of a file, by the gate that edgekit's own variants go through."""
     data = _data(request)
     asked = {
-        "folder": request["folder"], "task_folder": request["folder"], "engine": request["engine"], "settings": request["settings"][-1:],
+        "folder": request["folder"], "task_folder": request["folder"], "engine": request["engine"], "settings": request["settings"][-1:], "objective": "latency",
         "evaluation": str(data.path), "evaluation_sha256": data.sha256, "columns": _columns(request),
         "label": request["label"], "reference": request["reference"], "quick": True, "needs_p99": False,
         "size_bytes": 0, "calibration_sha256": "", "machine": "", "versions": {},

@@ -1,6 +1,7 @@
 """Two jobs that make Evidence: find the best setting for an artifact, then measure it, each in a fresh process."""
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,19 @@ from edgekit.profiles.latency import (
 )
 from edgekit.profiles.metrics import METRICS, Assessment, Metric, agreement
 from edgekit.profiles.reliability import reliability
+from edgekit.spec import Objective
+
+THREAD_TURNS = 3
 
 
 class MeasureRequest(Noun, frozen=True, kw_only=True):
-    """What both jobs are asked. The sweep chooses among `settings`; measuring takes the first."""
+    """What both jobs are asked. The sweep chooses among `settings` for `objective`; measuring takes the first."""
 
     folder: str
     task_folder: str  # the reference's own: what is right is read with its labels, not with the variant's
     engine: str
     settings: list[Setting]
+    objective: Objective
     evaluation: str
     evaluation_sha256: str
     columns: list[str]
@@ -57,17 +62,34 @@ def effort_of(asked: MeasureRequest) -> Effort:
 
 
 def sweep_job(request: object, progress: Progress) -> object:
-    """Return the setting with the most samples a second."""
+    """Return the setting with the most samples a second; for latency, of those with the best number of threads."""
     asked = msgspec.convert(request, MeasureRequest)
-    data = _data(asked)
-    seconds = effort_of(asked).sweep_seconds
+    inputs, seconds = _shuffled(_data(asked)), effort_of(asked).sweep_seconds
+    settings = _with_best_threads(asked, inputs, progress) if asked.objective == "latency" else asked.settings
     speeds = []
-    for index, setting in enumerate(asked.settings):
-        progress("finding the best setting", index / len(asked.settings))
-        speeds.append(
-            offline(open_model(Path(asked.folder), asked.engine, setting), _shuffled(data), seconds)
-        )
-    return msgspec.to_builtins(asked.settings[int(np.argmax(speeds))])
+    for index, setting in enumerate(settings):
+        progress("finding the best setting", index / len(settings))
+        speeds.append(offline(open_model(Path(asked.folder), asked.engine, setting), inputs, seconds))
+    return msgspec.to_builtins(settings[int(np.argmax(speeds))])
+
+
+def _with_best_threads(asked: MeasureRequest, inputs: Sequence[Any], progress: Progress) -> list[Setting]:
+    """The settings that have the number of threads with the lowest median for one input; measured in turns."""
+    first = {setting.threads: setting for setting in asked.settings}
+    if len(first) == 1:
+        return asked.settings
+    progress("finding the best number of threads", 0)
+    models = {
+        threads: open_model(Path(asked.folder), asked.engine, setting) for threads, setting in first.items()
+    }
+    seconds = effort_of(asked).sweep_seconds / 2
+    brief = Effort(calls=25, seconds=seconds, most_seconds=4 * seconds, sweep_seconds=0)
+    medians: dict[int, list[float]] = {threads: [] for threads in first}
+    for _ in range(THREAD_TURNS):
+        for threads, model in models.items():
+            medians[threads].append(float(np.median(single_stream(model, inputs, brief))))
+    best = min(medians, key=lambda threads: float(np.median(medians[threads])))
+    return [setting for setting in asked.settings if setting.threads == best]
 
 
 def measure_job(request: object, progress: Progress) -> object:

@@ -404,6 +404,7 @@ def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
         task_folder=str(bench.task_folder),
         engine=recipe.engine,
         settings=_candidates(shop, recipe),
+        objective=shop.spec.objective,
         evaluation=str(bench.evaluation.path),
         evaluation_sha256=bench.evaluation.sha256,
         columns=bench.columns,
@@ -439,10 +440,15 @@ def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
 
 
 def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
-    """What the sweep chooses from: for latency the whole machine works on one input."""
+    """What the sweep chooses from: for latency one stream on all cores or on one, else as many streams as cores, too."""
     cores = shop.machine.cores
     streams = [1] if shop.spec.objective == "latency" or cores == 1 else [1, cores]
-    return settings(cores, streams, BATCH_SIZES, recipe.computes)
+    found = settings(cores, streams, BATCH_SIZES, recipe.computes)
+    if (
+        shop.spec.objective == "latency" and cores > 1
+    ):  # two "cores" may be one that is shared: more threads can be slower
+        found += settings(1, [1], BATCH_SIZES, recipe.computes)
+    return found
 
 
 def _measure(shop: Workshop, recipe: Recipe, request: MeasureRequest) -> Evidence:

@@ -9,9 +9,12 @@ import sys
 from pathlib import Path
 
 import gguf
+import msgspec
 import pytest
 
 from edgekit.edge.engines import engine_version
+from edgekit.nouns import Build, Setting, read_json
+from edgekit.profiles.measure import MeasureRequest, sweep_job
 from edgekit.targets.detect import detect_machine
 from tests.conftest import Built, edgekit
 
@@ -203,3 +206,21 @@ def test_throughput_lets_streams_run_side_by_side(warm_project: Path) -> None:
     ran = edgekit("build", spec, "--quick", "--json")
     assert "highest throughput" in ran.json["reason"]
     assert all(item["agreement"] >= 0.995 for item in ran.json["variants"])
+
+
+def test_for_latency_the_number_of_threads_is_measured(built: Built, tiny: Path) -> None:
+    build = read_json((built.folder / "build.json").read_bytes(), Build)
+    artifact = build.variants[0].artifact
+    assert artifact
+    folder = built.folder / "cache" / "artifacts" / artifact.key
+    candidates = [Setting(threads=threads, batch_size=size) for threads in (2, 1) for size in (8, 32)]
+    request = MeasureRequest(
+        folder=str(folder), task_folder=str(folder), engine="onnxruntime", settings=candidates, objective="latency",
+        evaluation=str(tiny / "evaluation.csv"), evaluation_sha256="", columns=["text"], label="label", reference="",
+        quick=True, needs_p99=False, size_bytes=0, calibration_sha256="", machine="", versions={},
+    )  # fmt: skip
+    stages: list[str] = []
+    chosen = msgspec.convert(sweep_job(request, lambda what, share: stages.append(what)), Setting)
+    assert chosen in candidates
+    assert stages[0] == "finding the best number of threads"
+    assert stages.count("finding the best setting") == 2  # of four: those with the better number of threads

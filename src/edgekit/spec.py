@@ -15,6 +15,7 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
+Objective = Literal["latency", "throughput"]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 
@@ -87,7 +88,7 @@ class Spec(Noun, frozen=True, kw_only=True):
     data: DataPart
     target: TargetPart = TargetPart()
     limits: Limits = Limits()
-    objective: Literal["latency", "throughput"] = "latency"
+    objective: Objective = "latency"
 
 
 PARTS: dict[str, type[Noun]] = {
