@@ -440,15 +440,17 @@ def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
 
 
 def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
-    """What the sweep chooses from: for latency one stream on all cores or on one, else as many streams as cores, too."""
+    """What the sweep chooses from: for latency one stream on so many threads, else as many streams as cores, too."""
     cores = shop.machine.cores
-    streams = [1] if shop.spec.objective == "latency" or cores == 1 else [1, cores]
-    found = settings(cores, streams, BATCH_SIZES, recipe.computes)
-    if (
-        shop.spec.objective == "latency" and cores > 1
-    ):  # two "cores" may be one that is shared: more threads can be slower
-        found += settings(1, [1], BATCH_SIZES, recipe.computes)
-    return found
+    if shop.spec.objective == "throughput":
+        return settings(cores, [1, cores] if cores > 1 else [1], BATCH_SIZES, recipe.computes)
+    # The engine's own choice may pin its threads, and two "cores" may be one that is shared.
+    threads = dict.fromkeys((0, cores, 1))
+    return [
+        Setting(precision=recipe.computes, threads=count, batch_size=size)
+        for count in threads
+        for size in BATCH_SIZES
+    ]
 
 
 def _measure(shop: Workshop, recipe: Recipe, request: MeasureRequest) -> Evidence:
