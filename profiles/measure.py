@@ -30,7 +30,7 @@ from edgekit.profiles.metrics import METRICS, Assessment, Metric, agreement
 from edgekit.profiles.reliability import reliability
 from edgekit.spec import Objective
 
-THREAD_TURNS = 3
+THREAD_TURNS = 2
 
 
 class MeasureRequest(Noun, frozen=True, kw_only=True):
