@@ -83,7 +83,7 @@ def share_lower_bound(hits: int, total: int, confidence: float) -> float:
     """The smallest share that `hits` of `total` do not rule out, one-sided at `confidence`; exact."""
     if hits == 0:
         return 0.0
-    return _bisect(lambda share: _at_least(hits, total, share) < 1 - confidence)
+    return _bisect(lambda share: _at_least(hits, total, share) < 1 - confidence, 0.0)[0]
 
 
 def samples_for_share(hits: int, total: int, floor: float, confidence: float) -> int | None:
@@ -107,12 +107,13 @@ def _at_least(hits: int, total: int, share: float) -> float:
     return float(np.exp(terms).sum())
 
 
-def _bisect(is_low: Callable[[float], bool]) -> float:
-    low, high = 0.0, 1.0
-    for _ in range(50):
+def _bisect(is_low: Callable[[float], bool], low: float) -> tuple[float, float]:
+    """The last place from `low` to 1 that is low, and the first that is not."""
+    high = 1.0
+    for _ in range(60):
         middle = (low + high) / 2
         low, high = (middle, high) if is_low(middle) else (low, middle)
-    return low
+    return low, high
 
 
 def at_confidence(bounds: tuple[tuple[float, float], ...], confidence: float) -> float:
@@ -143,14 +144,11 @@ def _scaled(paired: Paired, samples: int) -> Paired:
 
 def _tango(paired: Paired, confidence: float) -> float:
     critical = NormalDist().inv_cdf(confidence)
-    low, high = max(paired.drop, -1.0), 1.0
-    for _ in range(60):
-        middle = (low + high) / 2
-        if _score(paired.lost, paired.gained, paired.samples, middle) > -critical:
-            low = middle
-        else:
-            high = middle
-    return high
+
+    def is_low(drop: float) -> bool:
+        return _score(paired.lost, paired.gained, paired.samples, drop) > -critical
+
+    return _bisect(is_low, max(paired.drop, -1.0))[1]
 
 
 def _score(lost: float, gained: float, samples: float, drop: float) -> float:
