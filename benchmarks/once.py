@@ -13,11 +13,13 @@ import numpy as np
 
 from edgekit.edge.model import open_model
 from edgekit.edge.tasks import load_task
-from edgekit.nouns import Evidence, Setting
+from edgekit.nouns import Setting
 from edgekit.profiles.data import Dataset, input_columns, read_dataset
 from edgekit.profiles.gate import upper_bound
-from edgekit.profiles.latency import QUICK, offline, single_stream
-from edgekit.profiles.measure import measure_job
+from edgekit.profiles.measure import Judged, judge_job
+from edgekit.profiles.scenarios import EFFORTS, samples_per_s, single_stream
+
+EFFORT = EFFORTS["default"]
 
 
 def judge(request: dict[str, Any]) -> dict[str, Any]:
@@ -26,17 +28,16 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
     asked = {
         "folder": request["folder"], "task_folder": request["folder"], "engine": request["engine"], "settings": request["settings"][-1:], "objective": "latency",
         "evaluation": str(data.path), "evaluation_sha256": data.sha256, "columns": _columns(request),
-        "label": request["label"], "reference": request["reference"], "quick": True, "needs_p99": False,
-        "size_bytes": 0, "calibration_sha256": "", "machine": "", "versions": {},
+        "label": request["label"], "reference": request["reference"], "effort": "quick", "calibration_sha256": "",
     }  # fmt: skip
-    evidence = msgspec.convert(measure_job(asked, lambda what, share: None), Evidence)
+    quality = msgspec.convert(judge_job(asked, lambda what, share: None), Judged).quality
     return {
         "status": "peer",
-        "metric": evidence.metric,
-        "metric_value": evidence.metric_value,
-        "agreement": evidence.agreement,
-        "drop": evidence.comparison.drop,
-        "drop_upper_bound": upper_bound(evidence.comparison, request["confidence"]),
+        "metric": quality.metric,
+        "metric_value": quality.metric_value,
+        "agreement": quality.agreement,
+        "drop": quality.comparison.drop,
+        "drop_upper_bound": upper_bound(quality.comparison, request["confidence"]),
     }
 
 
@@ -49,8 +50,8 @@ def time(request: dict[str, Any]) -> float:
         open_model(folder, engine, msgspec.convert(setting, Setting)) for setting in request["settings"]
     )
     if request["objective"] == "latency":
-        return min(float(np.median(single_stream(model, inputs, QUICK))) for model in models)
-    return max(offline(model, inputs, QUICK.seconds) for model in models)
+        return min(float(np.median(single_stream(model, inputs, EFFORT)[0])) for model in models)
+    return max(samples_per_s(model, inputs, EFFORT.seconds) for model in models)
 
 
 def _data(request: dict[str, Any]) -> Dataset:

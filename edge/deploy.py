@@ -74,7 +74,7 @@ def pick_variant(verified: Verified) -> VerifiedVariant:
     """The first variant that this device can run; raises Misfit with each one's reason."""
     reasons = []
     for variant in verified.variants:
-        reason = _misfit(variant)
+        reason = misfit(variant)
         if reason is None:
             return variant
         reasons.append(f"{variant.slot.variant}: {reason}")
@@ -83,7 +83,8 @@ def pick_variant(verified: Verified) -> VerifiedVariant:
     )
 
 
-def _misfit(variant: VerifiedVariant) -> str | None:
+def misfit(variant: VerifiedVariant) -> str | None:
+    """Why this device can't run a variant, or None."""
     slot, machine = variant.slot, detect_machine()
     if slot.architecture != machine.architecture:
         return f"is for {slot.architecture}, and this is {machine.architecture}"

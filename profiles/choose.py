@@ -1,9 +1,11 @@
 """Choosing: hard limits first, then the objective. A rejected variant is a result, and keeps its reason."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import msgspec
 
+from edgekit.edge.engines import engine_dependencies
 from edgekit.nouns import Broken, Choice, Counts, Evidence, Variant
 from edgekit.profiles.gate import (
     at_confidence,
@@ -13,12 +15,14 @@ from edgekit.profiles.gate import (
     share_lower_bound,
     upper_bound,
 )
+from edgekit.profiles.intervals import paired_ratio
 from edgekit.spec import Limits
 
 # A variant that computes in floating point is the same model: where it answers otherwise, something is broken.
 # The largest root mean square error of its answers, as a share of the reference's standard deviation.
 LARGEST_ERROR = {"fp32": 0.002, "fp16": 0.02, "f16": 0.02, "bf16": 0.08}
 LEAST_AGREEMENT = 0.995
+CLOSE = 1.1  # a variant that was measured further behind the best is no tie, however noisy the machine
 
 
 def judge_all(variants: Sequence[Variant], limits: Limits) -> tuple[tuple[Variant, ...], float]:
@@ -46,11 +50,11 @@ def judge(variant: Variant, limits: Limits, confidence: float) -> Variant:
 def _why_broken(precision: str, evidence: Evidence) -> str | None:
     if precision not in LARGEST_ERROR:
         return None
-    if evidence.agreement < LEAST_AGREEMENT:
-        return f"agrees with the reference to {evidence.agreement:.2%}; {precision} must reach {LEAST_AGREEMENT:.1%}"
-    if evidence.answer_error > LARGEST_ERROR[precision]:
+    if evidence.quality.agreement < LEAST_AGREEMENT:
+        return f"agrees with the reference to {evidence.quality.agreement:.2%}; {precision} must reach {LEAST_AGREEMENT:.1%}"
+    if evidence.quality.answer_error > LARGEST_ERROR[precision]:
         return (
-            f"its answers are off by {evidence.answer_error:.3g} of the reference's standard deviation; "
+            f"its answers are off by {evidence.quality.answer_error:.3g} of the reference's standard deviation; "
             f"{precision} may be off by {LARGEST_ERROR[precision]:g}"
         )
     return None
@@ -61,31 +65,34 @@ def _broken_limits(evidence: Evidence, limits: Limits, confidence: float) -> Ite
     yield from _accuracy_limits(evidence, limits, confidence)
     for name, floors in (("min_recall", limits.min_recall), ("min_precision", limits.min_precision)):
         for label, floor in floors.items():
-            hits, total = _share(name, evidence.classes.get(label))
+            hits, total = _share(name, evidence.quality.classes.get(label))
             bound = share_lower_bound(hits, total, confidence) if total else None
             if bound is None or bound < floor:
                 too_few = total == 0 or hits / total >= floor
                 yield Broken(
                     limit=f"{name}.{label}", measured=bound, allowed=floor, is_floor=True, too_few=too_few
                 )
-    for name, value, allowed in (
-        ("p99_ms", evidence.p99_ms, limits.p99_ms),
-        ("memory_mb", evidence.peak_rss_bytes / 1e6, limits.memory_mb),
-    ):
-        if allowed is not None and (value is None or value > allowed):
-            yield Broken(limit=name, measured=value, allowed=allowed)
+    performance = evidence.performance
+    if limits.p99_ms is not None and (performance.p99_ms is None or performance.p99_ms.high > limits.p99_ms):
+        p99 = performance.p99_ms
+        too_few = p99 is not None and p99.value <= limits.p99_ms
+        yield Broken(
+            limit="p99_ms", measured=p99.high if p99 else None, allowed=limits.p99_ms, too_few=too_few
+        )
+    if limits.memory_mb is not None and performance.peak_rss_bytes / 1e6 > limits.memory_mb:
+        yield Broken(limit="memory_mb", measured=performance.peak_rss_bytes / 1e6, allowed=limits.memory_mb)
 
 
 def _accuracy_limits(evidence: Evidence, limits: Limits, confidence: float) -> Iterator[Broken]:
     if limits.max_accuracy_drop is not None:
-        bound, allowed = upper_bound(evidence.comparison, confidence), limits.max_accuracy_drop
+        bound, allowed = upper_bound(evidence.quality.comparison, confidence), limits.max_accuracy_drop
         if bound > allowed:
-            too_few = evidence.comparison.drop < allowed
+            too_few = evidence.quality.comparison.drop < allowed
             yield Broken(limit="max_accuracy_drop", measured=bound, allowed=allowed, too_few=too_few)
     if limits.min_metric is not None:
-        bound, allowed = at_confidence(evidence.metric_bounds, confidence), limits.min_metric
+        bound, allowed = at_confidence(evidence.quality.metric_bounds, confidence), limits.min_metric
         if bound < allowed:
-            too_few = evidence.metric_value >= allowed
+            too_few = evidence.quality.metric_value >= allowed
             yield Broken(limit="min_metric", measured=bound, allowed=allowed, is_floor=True, too_few=too_few)
 
 
@@ -100,22 +107,25 @@ def _explain(broken: Broken, evidence: Evidence, confidence: float) -> str:
     name, _, label = broken.limit.partition(".")
     if broken.measured is None:
         few = (
-            f"{evidence.latency_samples} calls"
+            f"{evidence.performance.calls} calls"
             if name == "p99_ms"
             else f"no sample of {label!r} to measure it on"
         )
         return f"{broken.limit}: {few}: too few samples to tell / {broken.allowed:.4g}"
     text = f"{broken.limit} {broken.measured:.4g} / {broken.allowed:.4g}"
-    if name in ("p99_ms", "memory_mb"):
+    if name == "p99_ms" and evidence.performance.p99_ms:
+        text += f" (measured {evidence.performance.p99_ms.value:.4g}; upper bound of {evidence.performance.calls} calls)"
+        return f"{text}: too few samples to tell" if broken.too_few else text
+    if name == "memory_mb":
         return text
     side, enough = ("lower" if broken.is_floor else "upper"), None
     if name == "max_accuracy_drop":
-        measured, samples = evidence.comparison.drop, evidence.comparison.samples
-        enough = samples_to_tell(evidence.comparison, broken.allowed, confidence)
+        measured, samples = evidence.quality.comparison.drop, evidence.quality.comparison.samples
+        enough = samples_to_tell(evidence.quality.comparison, broken.allowed, confidence)
     elif name == "min_metric":
-        measured, samples = evidence.metric_value, evidence.comparison.samples
+        measured, samples = evidence.quality.metric_value, evidence.quality.comparison.samples
     else:
-        hits, samples = _share(name, evidence.classes.get(label))
+        hits, samples = _share(name, evidence.quality.classes.get(label))
         measured = hits / samples
         enough = samples_for_share(hits, samples, broken.allowed, confidence)
     text += f" (measured {measured:.4f}; {confidence:.4g} {side} bound of {samples} samples)"
@@ -125,18 +135,108 @@ def _explain(broken: Broken, evidence: Evidence, confidence: float) -> str:
 
 
 def choose(variants: Sequence[Variant], objective: str) -> Choice:
-    """The best accepted variant; where none is, the reason names the one that comes closest."""
-    accepted = [(item, item.evidence) for item in variants if item.status == "accepted" and item.evidence]
+    """The best accepted variant; of those that the measurement can't tell from it, the simplest.
+
+    Where none is accepted, the reason names the one that comes closest.
+    """
+    front = pareto(variants)
+    accepted = [item for item in variants if item.status == "accepted" and item.evidence]
     if not accepted:
-        return Choice(chosen=None, reason=_closest(variants))
-    if objective == "throughput":
-        best, evidence = max(accepted, key=lambda item: item[1].samples_per_s)
-        figure = f"highest throughput, {evidence.samples_per_s:.0f} samples/s"
-    else:
-        best, evidence = min(accepted, key=lambda item: item[1].p50_ms)
-        figure = f"lowest p50 latency at batch 1, {evidence.p50_ms:.2f} ms"
-    reason = f"{figure}, of the {len(accepted)} variants that keep every limit ({len(variants)} tried)"
-    return Choice(chosen=best.name, reason=reason)
+        return Choice(chosen=None, reason=_closest(variants), pareto=front)
+    goal = GOALS[objective]
+    known = [item for item in accepted if goal.value(_evidence(item)) is not None]
+    if not known:
+        return Choice(
+            chosen=None, reason=f"the objective is {objective}, which nothing measures here", pareto=front
+        )
+    best = min(known, key=lambda item: goal.cost(_evidence(item)))
+    rivals = [item for item in known if item is best or goal.is_tie(_evidence(best), _evidence(item))]
+    chosen = min(rivals, key=_simplicity)
+    ties = tuple(item.name for item in rivals if item is not chosen)
+    reason = f"{goal.describe(_evidence(chosen))}, of the {len(accepted)} variants that keep every limit ({len(variants)} tried)"
+    if ties:
+        reason += f"; a tie with {', '.join(ties)}, and the simplest of them"
+    return Choice(chosen=chosen.name, reason=reason, ties=ties, pareto=front)
+
+
+def _evidence(variant: Variant) -> Evidence:
+    assert variant.evidence  # noqa: S101 - the callers look
+    return variant.evidence
+
+
+def _simplicity(variant: Variant) -> tuple[int, int]:
+    """Fewer bytes, then fewer dependencies."""
+    return _evidence(variant).size_bytes, engine_dependencies(variant.engine)
+
+
+class Goal(NamedTuple):
+    """What an objective compares. cost: less is better. rounds: the same costs round by round, where there are any."""
+
+    value: Callable[[Evidence], float | None]
+    what: str  # with the value
+    rounds: Callable[[Evidence], Sequence[float]] = lambda evidence: ()
+    is_more_better: bool = False
+
+    def cost(self, evidence: Evidence) -> float:
+        """Less is better."""
+        value = self.value(evidence)
+        assert value is not None  # noqa: S101 - the caller looked
+        return -value if self.is_more_better else value
+
+    def is_tie(self, best: Evidence, other: Evidence) -> bool:
+        """Whether the measurement can't tell the two apart, and they are close."""
+        ours, theirs = self.rounds(best), self.rounds(other)
+        if not ours or len(ours) != len(theirs):
+            return self.value(best) == self.value(other)
+        ratio = paired_ratio(ours, theirs) if self.is_more_better else paired_ratio(theirs, ours)
+        return ratio.low <= 1 and ratio.value <= CLOSE
+
+    def describe(self, evidence: Evidence) -> str:
+        """The reason's first words."""
+        return self.what.format(self.value(evidence))
+
+
+GOALS = {
+    "latency": Goal(
+        lambda evidence: evidence.performance.p50_ms.value,
+        "lowest p50 latency at batch 1, {:.2f} ms",
+        lambda evidence: evidence.performance.round_p50_ms,
+    ),
+    "throughput": Goal(
+        lambda evidence: evidence.performance.samples_per_s.value,
+        "highest throughput, {:.0f} samples/s",
+        lambda evidence: evidence.performance.round_samples_per_s,
+        is_more_better=True,
+    ),
+    "energy": Goal(
+        lambda evidence: evidence.performance.energy_j.value if evidence.performance.energy_j else None,
+        "least energy for one input, {:.3g} J",
+        lambda evidence: evidence.performance.round_energy_j,
+    ),
+    "size": Goal(lambda evidence: evidence.size_bytes, "smallest, {:.0f} bytes"),
+    "accuracy": Goal(
+        lambda evidence: round(evidence.quality.metric_value, 9), "most accurate, {:.4f}", is_more_better=True
+    ),
+}
+
+
+def pareto(variants: Sequence[Variant]) -> tuple[str, ...]:
+    """The measured variants that no other is at least as good as in accuracy, latency and memory, and better in one."""
+    measured = [item for item in variants if item.evidence and item.status != "failed"]
+    costs = {item.name: _costs(_evidence(item)) for item in measured}
+    return tuple(
+        name
+        for name, mine in costs.items()
+        if not any(
+            other != mine and all(a <= b for a, b in zip(other, mine, strict=True))
+            for other in costs.values()
+        )
+    )
+
+
+def _costs(evidence: Evidence) -> tuple[float, float, float]:
+    performance = evidence.performance
+    return -evidence.quality.metric_value, performance.p50_ms.value, performance.peak_rss_bytes
 
 
 def _closest(variants: Sequence[Variant]) -> str:

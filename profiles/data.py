@@ -101,6 +101,22 @@ def read_dataset(path: Path, task: Task, columns: Sequence[str], label: str) -> 
     return Dataset(path=path, sha256=f"sha256:{digest}", inputs=inputs, truths=truths, width=width)
 
 
+def read_inputs(path: Path, task: Task, columns: Sequence[str]) -> list[Any]:
+    """The inputs of a file, labelled or not; raises InputError that names the file and the row."""
+    inputs: list[Any] = []
+    for number, row in enumerate(read_rows(path), 1):
+        missing = [name for name in columns if name not in row]
+        if missing:
+            raise InputError(
+                f"{path}: row {number} has no column {missing[0]!r} (--input); columns: {', '.join(row)}"
+            )
+        try:
+            inputs.extend(_inputs(row, task, columns, path.parent))
+        except InputError as error:
+            raise InputError(f"{path}: row {number}: {error}") from None
+    return inputs
+
+
 def _inputs(row: Row, task: Task, columns: Sequence[str], folder: Path) -> Iterator[Any]:
     if not task.reads_pairs:
         yield task.read(row, columns, folder)

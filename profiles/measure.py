@@ -1,7 +1,7 @@
-"""Two jobs that make Evidence: find the best setting for an artifact, then measure it, each in a fresh process."""
+"""The gate's job: find the best setting of an artifact for the objective, then measure its answers with it."""
 
-import time
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,29 +12,20 @@ from edgekit.edge.golden import golden_difference, read_golden
 from edgekit.edge.model import Model, open_model
 from edgekit.edge.tasks import Task, load_task
 from edgekit.job import Progress
-from edgekit.nouns import Evidence, Noun, Setting
+from edgekit.nouns import Noun, Quality, Setting
 from edgekit.profiles.answers import label_order, read_answers
 from edgekit.profiles.data import Dataset, read_dataset
 from edgekit.profiles.gate import CONFIDENCES, share_lower_bound, spread, upper_bound
-from edgekit.profiles.latency import (
-    ENOUGH_FOR_P99,
-    NORMAL,
-    NORMAL_WITH_P99,
-    QUICK,
-    QUICK_WITH_P99,
-    Effort,
-    offline,
-    single_stream,
-)
 from edgekit.profiles.metrics import METRICS, Assessment, Metric, agreement
 from edgekit.profiles.reliability import reliability
+from edgekit.profiles.scenarios import EFFORTS, Effort, Name, samples_per_s, single_stream
 from edgekit.spec import Objective
 
 THREAD_TURNS = 2
 
 
-class MeasureRequest(Noun, frozen=True, kw_only=True):
-    """What both jobs are asked. The sweep chooses among `settings` for `objective`; measuring takes the first."""
+class JudgeRequest(Noun, frozen=True, kw_only=True):
+    """What the job is asked. The sweep chooses among `settings` for `objective`."""
 
     folder: str
     task_folder: str  # the reference's own: what is right is read with its labels, not with the variant's
@@ -45,35 +36,51 @@ class MeasureRequest(Noun, frozen=True, kw_only=True):
     evaluation_sha256: str
     columns: list[str]
     label: str
-    reference: str  # folder with logits.npy and golden.json
-    quick: bool
-    needs_p99: bool
-    size_bytes: int
+    reference: str  # folder with answers.npz and golden.json
+    effort: Name
     calibration_sha256: str
-    machine: str
-    versions: dict[str, str]
 
 
-def effort_of(asked: MeasureRequest) -> Effort:
-    """How long to measure."""
-    if asked.needs_p99:
-        return QUICK_WITH_P99 if asked.quick else NORMAL_WITH_P99
-    return QUICK if asked.quick else NORMAL
+class Judged(Noun, frozen=True, kw_only=True):
+    """The setting that the sweep found, and the gate's figures with it."""
+
+    setting: Setting
+    quality: Quality
+    peak_rss_bytes: int
 
 
-def sweep_job(request: object, progress: Progress) -> object:
-    """Return the setting with the most samples a second; for latency, of those with the best number of threads."""
-    asked = msgspec.convert(request, MeasureRequest)
-    inputs, seconds = _shuffled(_data(asked)), effort_of(asked).sweep_seconds
-    settings = _with_best_threads(asked, inputs, progress) if asked.objective == "latency" else asked.settings
+def judge_job(request: object, progress: Progress) -> object:
+    """Return the Judged of one artifact."""
+    asked = msgspec.convert(request, JudgeRequest)
+    folder, task = Path(asked.folder), load_task(Path(asked.task_folder))
+    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
+    setting = sweep(asked, shuffled(data.inputs), progress)
+    progress("loading", 0)
+    model = open_model(folder, asked.engine, setting)
+    found = gate_figures(model, task, data, Path(asked.reference), progress)
+    quality = Quality(
+        evaluation_sha256=asked.evaluation_sha256, calibration_sha256=asked.calibration_sha256,
+        golden_difference=golden_difference(model, read_golden(Path(asked.reference))), **found,
+    )  # fmt: skip
+    return msgspec.to_builtins(Judged(setting=setting, quality=quality, peak_rss_bytes=peak_memory()))
+
+
+def sweep(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> Setting:
+    """The setting with the most samples a second; for latency, of those with the best number of threads."""
+    seconds = EFFORTS[asked.effort].sweep_seconds
+    settings = asked.settings
+    if asked.objective not in ("throughput", "energy"):
+        settings = _with_best_threads(asked, inputs, progress)
+    if len(settings) == 1:
+        return settings[0]
     speeds = []
     for index, setting in enumerate(settings):
         progress("finding the best setting", index / len(settings))
-        speeds.append(offline(open_model(Path(asked.folder), asked.engine, setting), inputs, seconds))
-    return msgspec.to_builtins(settings[int(np.argmax(speeds))])
+        speeds.append(samples_per_s(open_model(Path(asked.folder), asked.engine, setting), inputs, seconds))
+    return settings[int(np.argmax(speeds))]
 
 
-def _with_best_threads(asked: MeasureRequest, inputs: Sequence[Any], progress: Progress) -> list[Setting]:
+def _with_best_threads(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> list[Setting]:
     """The settings that have the number of threads with the lowest median for one input; measured in turns."""
     first = {setting.threads: setting for setting in asked.settings}
     if len(first) == 1:
@@ -82,67 +89,27 @@ def _with_best_threads(asked: MeasureRequest, inputs: Sequence[Any], progress: P
     models = {
         threads: open_model(Path(asked.folder), asked.engine, setting) for threads, setting in first.items()
     }
-    seconds = effort_of(asked).sweep_seconds / 2
-    brief = Effort(calls=25, seconds=seconds, most_seconds=4 * seconds, sweep_seconds=0)
+    seconds = EFFORTS[asked.effort].sweep_seconds / 2
+    brief = Effort(
+        name="quick", rounds=1, calls=25, seconds=seconds, most_seconds=4 * seconds, sweep_seconds=0
+    )
     medians: dict[int, list[float]] = {threads: [] for threads in first}
     for _ in range(THREAD_TURNS):
         for threads, model in models.items():
-            medians[threads].append(float(np.median(single_stream(model, inputs, brief))))
+            medians[threads].append(float(np.median(single_stream(model, inputs, brief)[0])))
     best = min(medians, key=lambda threads: float(np.median(medians[threads])))
     return [setting for setting in asked.settings if setting.threads == best]
 
 
-def measure_job(request: object, progress: Progress) -> object:
-    """Return the Evidence of one artifact with one setting."""
-    asked = msgspec.convert(request, MeasureRequest)
-    data, effort = _data(asked), effort_of(asked)
-    progress("loading", 0)
-    before = time.perf_counter()
-    model = open_model(Path(asked.folder), asked.engine, asked.settings[0])
-    load_ms = (time.perf_counter() - before) * 1e3
-    shuffled = _shuffled(data)
-    progress("measuring latency", 0.1)
-    times = single_stream(model, shuffled, effort)
-    progress("measuring throughput", 0.4)
-    speed = offline(model, shuffled, effort.seconds)
-    task = load_task(Path(asked.task_folder))
-    found = gate_figures(model, task, data, Path(asked.reference), progress)
-    return msgspec.to_builtins(
-        Evidence(
-            quick=asked.quick,
-            setting=model.setting,
-            p50_ms=float(np.percentile(times, 50)),
-            p99_ms=float(np.percentile(times, 99)) if len(times) >= ENOUGH_FOR_P99 else None,
-            latency_samples=len(times),
-            samples_per_s=speed,
-            size_bytes=asked.size_bytes,
-            peak_rss_bytes=peak_memory(),
-            load_ms=load_ms,
-            evaluation_sha256=asked.evaluation_sha256,
-            calibration_sha256=asked.calibration_sha256,
-            machine=asked.machine,
-            versions=asked.versions,
-            golden_difference=golden_difference(model, read_golden(Path(asked.reference))),
-            **found,
-        )
-    )
-
-
-def _shuffled(data: Dataset) -> list[Any]:
+def shuffled(inputs: Sequence[Any]) -> list[Any]:
     """The inputs in one random order for all variants: a file may be sorted by label or by length."""
-    return [data.inputs[index] for index in np.random.default_rng(0).permutation(len(data.inputs))]
-
-
-def _data(asked: MeasureRequest) -> Dataset:
-    return read_dataset(
-        Path(asked.evaluation), load_task(Path(asked.task_folder)), asked.columns, asked.label
-    )
+    return [inputs[index] for index in np.random.default_rng(0).permutation(len(inputs))]
 
 
 def gate_figures(
     model: Model, task: Task, data: Dataset, reference: Path, progress: Progress
 ) -> dict[str, Any]:
-    """What Evidence says about the answers, from the whole evaluation set.
+    """What Quality says about the answers, from the whole evaluation set.
 
     task: the reference's. reference: folder with its answers. Raises ArithmeticError over a NaN, InputError where the
     model's labels are not the reference's.
@@ -205,3 +172,9 @@ def peak_memory() -> int:
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024
     raise OSError("the kernel does not report VmHWM")
+
+
+def forget_peak_memory() -> None:
+    """Let the peak start anew from what is held now (proc(5), clear_refs)."""
+    with suppress(OSError):  # an old kernel: the peak is then too high, never too low
+        Path("/proc/self/clear_refs").write_text("5")

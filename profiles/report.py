@@ -6,7 +6,8 @@ import msgspec
 from rich.table import Table
 
 from edgekit.console import human_bytes
-from edgekit.nouns import Build, Evidence, Variant
+from edgekit.nouns import Build, Evidence, Figure, Noun, Performance, Quality, Variant
+from edgekit.profiles.conditions import warnings
 from edgekit.profiles.gate import upper_bound
 
 MARKS = {
@@ -30,48 +31,57 @@ def build_as_json(build: Build) -> dict[str, Any]:
         "tested_confidence": build.tested_confidence,
         "chosen": build.choice.chosen,
         "reason": build.choice.reason,
-        "variants": [_variant_as_json(variant, build.tested_confidence) for variant in build.variants],
+        "ties": build.choice.ties,
+        "variants": [_variant_as_json(variant, build) for variant in build.variants],
     }
 
 
-def _variant_as_json(variant: Variant, confidence: float) -> dict[str, Any]:
-    measured = (
-        "metric", "metric_value", "reference_value", "agreement", "batch_agreement", "judged_batch_size", "answer_error",
-        "max_answer_difference", "classes", "reliability", "p50_ms", "p99_ms", "latency_samples", "samples_per_s",
-        "size_bytes", "peak_rss_bytes", "load_ms", "quick", "setting",
-    )  # fmt: skip
-    comparison = variant.evidence.comparison if variant.evidence else None
-    evidence: dict[str, Any] = msgspec.to_builtins(variant.evidence) if variant.evidence else {}
-    return {
+def _variant_as_json(variant: Variant, build: Build) -> dict[str, Any]:
+    evidence, artifact = variant.evidence, variant.artifact
+    found: dict[str, Any] = {
         "name": variant.name,
         "format": variant.format,
         "precision": variant.precision,
         "engine": variant.engine,
         "status": variant.status,
         "reason": variant.reason,
-        **{name: evidence.get(name) for name in measured},
-        "drop": comparison.drop if comparison else None,
-        "drop_upper_bound": upper_bound(comparison, confidence) if comparison else None,
-        "size_bytes": variant.artifact.size_bytes if variant.artifact else None,
-        "contents": variant.artifact.contents if variant.artifact else None,
-        "build_peak_rss_bytes": variant.artifact.peak_rss_bytes if variant.artifact else None,
-        "calibration_samples": variant.artifact.calibration_samples if variant.artifact else None,
-        "calibration_sha256": variant.artifact.calibration_sha256 if variant.artifact else None,
-        "broken_limits": msgspec.to_builtins(variant.broken),
+        "broken_limits": variant.broken,
+        "pareto": variant.name in build.choice.pareto,
+        "setting": evidence.setting if evidence else None,
+        **_fields(Quality, evidence.quality if evidence else None),
+        **_fields(Performance, evidence.performance if evidence else None),
+        "drop": evidence.quality.comparison.drop if evidence else None,
+        "drop_upper_bound": (
+            upper_bound(evidence.quality.comparison, build.tested_confidence) if evidence else None
+        ),
+        "size_bytes": artifact.size_bytes if artifact else None,
+        "contents": artifact.contents if artifact else None,
+        "build_peak_rss_bytes": artifact.peak_rss_bytes if artifact else None,
+        "calibration_samples": artifact.calibration_samples if artifact else None,
+        "calibration_sha256": artifact.calibration_sha256 if artifact else None,
+        "machine": evidence.machine if evidence else None,
+        "versions": evidence.versions if evidence else None,
     }
+    return dict(msgspec.to_builtins(found))
+
+
+def _fields(kind: type[Noun], record: Noun | None) -> dict[str, Any]:
+    """Every field of a record; None for each where there is no record, so that all variants have the same keys."""
+    return {name: getattr(record, name) if record else None for name in kind.__struct_fields__}
 
 
 def build_as_table(build: Build) -> Table:
     """One line a variant."""
     measured = [variant.evidence for variant in build.variants if variant.evidence]
-    quick = any(evidence.quick for evidence in measured)
     title = f"{build.model} {build.version} on {build.target}, {build.evaluation_samples} evaluation samples"
     if measured:
-        title += f", reference {build.reference}: {measured[0].metric} {measured[0].reference_value:.4f}"
+        quality, performance = measured[0].quality, measured[0].performance
+        title += f", reference {build.reference}: {quality.metric} {quality.reference_value:.4f}"
         title += f"; drops with their upper bound at {build.tested_confidence:.4g}"
-    table = Table(title=title + (" (quick measurement)" if quick else ""), title_justify="left")
+        title += f"; times of {performance.rounds} rounds with their 95 % interval ({performance.effort} measurement)"
+    table = Table(title=title, title_justify="left")
     table.add_column("variant", no_wrap=True)
-    metric = measured[0].metric if measured else "metric"
+    metric = measured[0].quality.metric if measured else "metric"
     for name in (metric, "drop", "≤", "agree", "p50 ms", "p99 ms", "samples/s", "size", "peak memory"):
         table.add_column(name, justify="right", no_wrap=True)
     table.add_column("weights", overflow="fold")
@@ -95,17 +105,23 @@ def _weights(variant: Variant) -> str:
 def _figures(evidence: Evidence | None, confidence: float) -> list[str]:
     if evidence is None:
         return ["-"] * 9
+    quality, performance = evidence.quality, evidence.performance
     return [
-        f"{evidence.metric_value:.4f}",
-        f"{evidence.comparison.drop:+.4f}",
-        f"{upper_bound(evidence.comparison, confidence):.4f}",
-        f"{evidence.agreement:.2%}",
-        f"{evidence.p50_ms:.2f}",
-        "-" if evidence.p99_ms is None else f"{evidence.p99_ms:.2f}",
-        f"{evidence.samples_per_s:.0f}",
+        f"{quality.metric_value:.4f}",
+        f"{quality.comparison.drop:+.4f}",
+        f"{upper_bound(quality.comparison, confidence):.4f}",
+        f"{quality.agreement:.2%}",
+        with_interval(performance.p50_ms, 2),
+        with_interval(performance.p99_ms, 1) if performance.p99_ms else "-",
+        with_interval(performance.samples_per_s, 0) + (" !" if performance.disturbed else ""),
         human_bytes(evidence.size_bytes),
-        human_bytes(evidence.peak_rss_bytes),
+        human_bytes(performance.peak_rss_bytes),
     ]
+
+
+def with_interval(figure: Figure, digits: int) -> str:
+    """A figure as "2.03 (1.91-2.16)"."""
+    return f"{figure.value:.{digits}f} ({figure.low:.{digits}f}-{figure.high:.{digits}f})"
 
 
 def _plain(text: str) -> str:
@@ -114,14 +130,28 @@ def _plain(text: str) -> str:
 
 def notes(build: Build) -> list[str]:
     """What must be said beside the table: the choice, and what the figures are not."""
-    lines = []
-    measured = [variant.evidence for variant in build.variants if variant.evidence]
-    if any(evidence.p99_ms is None for evidence in measured):
-        lines.append("p99 is not given where fewer than 1000 calls were timed (a quick measurement).")
-    if measured:
-        lines.append(f"Measured on: {measured[0].machine}")
+    lines = notes_of({item.name: item.evidence.performance for item in build.variants if item.evidence})
+    evidence = next((item.evidence for item in build.variants if item.evidence), None)
+    if evidence:
+        lines.append(f"Measured on: {evidence.machine}")
     chosen = build.choice.chosen
     lines.append(
         f"Chosen: {chosen}: {build.choice.reason}" if chosen else f"Nothing chosen: {build.choice.reason}"
     )
     return lines
+
+
+def notes_of(measured: dict[str, Performance]) -> list[str]:
+    """What the figures of a session are not: what was skipped, what was disturbed."""
+    skipped = dict.fromkeys(text for item in measured.values() for text in item.skipped)
+    lines = [f"Not measured: {what}" for what in skipped]
+    disturbed = {name: item.disturbed for name, item in measured.items() if item.disturbed}
+    if disturbed:
+        name, reasons = next(iter(disturbed.items()))
+        lines.append(
+            f"Disturbed, also when measured again: {len(disturbed)} of {len(measured)} variants, such as {name}: {reasons[0]}"
+        )
+    states = [state for item in measured.values() for state in item.conditions]
+    return lines + [
+        f"Warning: {text}" for text in dict.fromkeys(text for state in states for text in warnings(state))
+    ]

@@ -5,35 +5,30 @@ digest of everything that went into it. So a second build re-uses all, a killed 
 crashes is a failed variant.
 """
 
-import errno
-import hashlib
 import importlib.metadata
-import os
 import platform
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 
 import msgspec
 
-import edgekit.edge
-import edgekit.profiles
-import edgekit.quantize
-import edgekit.targets
 from edgekit import __version__
+from edgekit.edge.builds import artifact_folder
 from edgekit.edge.engines import ENGINES, engine_version, settings
 from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import EdgekitError, InputError, JobFailed, MissingPackage
-from edgekit.files import describe_folder, digest_bytes, lock, make_folder, new_folder, write_durably
-from edgekit.job import run_job
-from edgekit.nouns import Artifact, Build, Evidence, Noun, Setting, Unreadable, Variant, read_json
+from edgekit.files import describe_folder, lock, make_folder, new_folder, write_durably
+from edgekit.job import Progress, run_job
+from edgekit.nouns import Artifact, Build, Evidence, Noun, Performance, Setting, Variant
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
-from edgekit.profiles.measure import MeasureRequest
+from edgekit.profiles.measure import Judged, JudgeRequest
+from edgekit.profiles.scenarios import Name
+from edgekit.profiles.session import Contender, Plan, Session, performances, run_session, write_inputs
+from edgekit.quantize.cache import clear_leftovers, kept, key_of, recorded
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe, missing_package
 from edgekit.quantize.recipes.job import Made, RecipeRequest
@@ -42,8 +37,7 @@ from edgekit.spec import Limits, Spec, load_spec
 from edgekit.targets import Target, find_target
 from edgekit.targets.detect import Machine, closest_target, detect_machine
 
-BATCH_SIZES = (8, 32)
-LEAST_FREE = 16 << 20  # bytes; with less, a step that failed is taken to have failed for want of space
+BATCH_SIZES = (1, 8, 32)  # short texts alone need no padding, and answer as if alone
 BUILD_PACKAGES = (
     "torch",
     "transformers",
@@ -66,17 +60,11 @@ class Watch(Protocol):
     def step(self, what: str, stage: str, share: float) -> None:
         """What is worked on, the stage, the share of that stage; called often."""
 
-    def done(self, variant: Variant, number: int, total: int) -> None:
-        """A variant is finished, whatever came of it."""
+    def done(self, variant: Variant, peak_rss_bytes: int, number: int, total: int) -> None:
+        """A variant is made and judged, whatever came of it; the peak is of judging it."""
 
     def warn(self, text: str) -> None:
         """Something that the user should know."""
-
-
-class Failure(Noun, frozen=True, kw_only=True):
-    """A step that failed for a reason that will not go away by itself."""
-
-    message: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -88,7 +76,8 @@ class Workshop:
     reference: Source  # the source itself, unless the spec names another
     target: Target
     machine: Machine
-    quick: bool
+    effort: Name
+    out: Path
     cache: Path
     logs: Path
     versions: dict[str, str]
@@ -101,13 +90,22 @@ class Workshop:
 
     def run(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
         """Run a job; its log is named after what it works on."""
-        log = self.logs / f"{what}.log"
-        return run_job(
-            function,
-            msgspec.to_builtins(request),
-            log,
-            lambda stage, share: self.watch.step(what, stage, share),
-        )
+        return self._run(function, request, what, lambda stage, share: self.watch.step(what, stage, share))
+
+    def run_silently(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
+        """The same for a job that is too short to tell how far it is."""
+        return self._run(function, request, what, None)
+
+    def _run(self, function: str, request: Noun, what: str, progress: Progress | None) -> Any:  # noqa: ANN401
+        return run_job(function, msgspec.to_builtins(request), self.logs / f"{what}.log", progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A variant on its way: what the gate measured of it, or None and its reason."""
+
+    variant: Variant
+    judged: Judged | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,7 +121,7 @@ class Bench:
     excluded: list[int]  # calibration rows that are evaluation rows but for white space
 
 
-def build(spec_path: Path, out: Path, *, quick: bool, watch: Watch) -> Build:
+def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
     """Run the whole build and write `out/build.json`; raises InputError before anything is written where it can."""
     spec, out = load_spec(spec_path), out.resolve()
     find_task(spec.model.task, f"{spec_path}: model.task")
@@ -136,17 +134,18 @@ def build(spec_path: Path, out: Path, *, quick: bool, watch: Watch) -> Build:
     recipes = _recipes(spec, source, target, spec_path)
     make_folder(out)
     with lock(out / "lock", "edgekit build"):
-        _clear_leftovers(out / "cache")
+        clear_leftovers(out / "cache")
         shop = Workshop(
-            spec=spec, source=source, reference=reference, target=target, machine=machine, quick=quick, cache=make_folder(out / "cache"),
+            spec=spec, source=source, reference=reference, target=target, machine=machine, effort=effort, out=out, cache=make_folder(out / "cache"),
             logs=make_folder(out / "logs"), versions=_build_versions(), watch=watch,
         )  # fmt: skip
         bench = _prepare(shop, spec_path)
-        made = []
+        candidates = []
         for number, recipe in enumerate(recipes, 1):
-            made.append(_variant(bench, recipe))
-            watch.done(made[-1], number, len(recipes))
-        variants, confidence = judge_all(made, spec.limits)
+            candidates.append(_candidate(bench, recipe))
+            variant, judged = candidates[-1].variant, candidates[-1].judged
+            watch.done(variant, judged.peak_rss_bytes if judged else 0, number, len(recipes))
+        variants, confidence = judge_all(_time(bench, candidates), spec.limits)
         result = Build(
             model=spec.model.name,
             version=spec.model.version,
@@ -241,7 +240,7 @@ def _prepare(shop: Workshop, spec_path: Path) -> Bench:
 
 
 def _inspect(shop: Workshop, source: Source) -> Path:
-    key = _key("inspect", source.sha256, source.task, shop.spec.model.max_length, shop.versions)
+    key = key_of("inspect", source.sha256, source.task, shop.spec.model.max_length, shop.versions)
     folder = shop.cache / "tasks" / key
     if not folder.is_dir():
         with new_folder(folder) as work:
@@ -270,7 +269,7 @@ def _with_threshold(shop: Workshop, task_folder: Path, calibration: Dataset, col
     threshold = shop.spec.model.threshold
     assert threshold is not None  # noqa: S101 - the caller looked
     label = shop.spec.data.label
-    key = _key("threshold", task_folder.name, calibration.sha256, columns, label, threshold, shop.versions)
+    key = key_of("threshold", task_folder.name, calibration.sha256, columns, label, threshold, shop.versions)
     folder = shop.cache / "tasks" / key
     if not folder.is_dir():
         with new_folder(folder) as work:
@@ -285,7 +284,7 @@ def _with_threshold(shop: Workshop, task_folder: Path, calibration: Dataset, col
 def _reference(shop: Workshop, task_folder: Path, evaluation: Dataset, columns: list[str]) -> Path:
     data = shop.spec.data
     own = task_folder if shop.reference is shop.source else _inspect(shop, shop.reference)
-    key = _key(
+    key = key_of(
         "reference",
         shop.reference.sha256,
         own.name,
@@ -313,8 +312,8 @@ def _reference(shop: Workshop, task_folder: Path, evaluation: Dataset, columns: 
     return folder
 
 
-def _variant(bench: Bench, recipe: Recipe) -> Variant:
-    """Make and measure one variant; whatever goes wrong with it is its reason."""
+def _candidate(bench: Bench, recipe: Recipe) -> Candidate:
+    """Make and judge one variant; whatever goes wrong with it is its reason."""
     blank = Variant(
         name=recipe.name,
         format=recipe.format,
@@ -325,12 +324,12 @@ def _variant(bench: Bench, recipe: Recipe) -> Variant:
     )
     try:
         if reason := _why_skip(bench, recipe):
-            return msgspec.structs.replace(blank, status="skipped", reason=reason)
+            return Candidate(variant=msgspec.structs.replace(blank, status="skipped", reason=reason))
         artifact = _artifact(bench, recipe)
         blank = msgspec.structs.replace(blank, artifact=artifact)
-        return msgspec.structs.replace(blank, evidence=_evidence(bench, recipe, artifact))
+        return Candidate(variant=blank, judged=_judged(bench, recipe, artifact))
     except EdgekitError as error:
-        return msgspec.structs.replace(blank, reason=str(error))
+        return Candidate(variant=msgspec.structs.replace(blank, reason=str(error)))
 
 
 def _why_skip(bench: Bench, recipe: Recipe) -> str | None:
@@ -352,7 +351,7 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
     shop, data = bench.shop, bench.shop.spec.data
     artifacts = shop.cache / "artifacts"
     base = _artifact(bench, find_recipe(recipe.base, "base")) if recipe.base else None
-    key = _key(
+    key = key_of(
         "artifact",
         bench.task_folder.name,
         recipe,
@@ -362,8 +361,8 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
         shop.versions,
     )
     folder, record = artifacts / key, artifacts / f"{key}.json"
-    kept: Artifact | None = _kept(record, Artifact) if folder.is_dir() else None
-    if kept is None:
+    found: Artifact | None = kept(record, Artifact) if folder.is_dir() else None
+    if found is None:
         request = RecipeRequest(
             recipe=recipe.name,
             source=shop.source,
@@ -377,12 +376,12 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
             isa=shop.isa,
             out="",
         )
-        with _recorded(shop, key), new_folder(folder) as work:
+        with recorded(shop.cache, key), new_folder(folder) as work:
             request = msgspec.structs.replace(request, out=str(work))
             made = msgspec.convert(
                 shop.run("edgekit.quantize.recipes.job:recipe_job", request, recipe.name), Made
             )
-        kept = Artifact(
+        found = Artifact(
             name=recipe.name,
             format=recipe.format,
             precision=recipe.precision,
@@ -392,15 +391,15 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
             files=describe_folder(folder),
             **msgspec.structs.asdict(made),
         )
-        write_durably(record, kept.to_json())
-    return kept
+        write_durably(record, found.to_json())
+    return found
 
 
-def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
-    """The evidence of an artifact, measured or found."""
+def _judged(bench: Bench, recipe: Recipe, artifact: Artifact) -> Judged:
+    """The best setting of an artifact and what the gate measures with it, made or found."""
     shop = bench.shop
-    request = MeasureRequest(
-        folder=str(shop.cache / "artifacts" / artifact.key),
+    request = JudgeRequest(
+        folder=str(artifact_folder(shop.out, artifact)),
         task_folder=str(bench.task_folder),
         engine=recipe.engine,
         settings=_candidates(shop, recipe),
@@ -410,39 +409,32 @@ def _evidence(bench: Bench, recipe: Recipe, artifact: Artifact) -> Evidence:
         columns=bench.columns,
         label=shop.spec.data.label,
         reference=str(bench.reference),
-        quick=shop.quick,
-        needs_p99=shop.spec.limits.p99_ms is not None,
-        size_bytes=artifact.size_bytes,
+        effort=shop.effort,
         calibration_sha256=artifact.calibration_sha256,
-        machine=shop.machine.description,
-        versions={
-            "edgekit": __version__,
-            "python": platform.python_version(),
-            recipe.engine: engine_version(recipe.engine) or "",
-        },
     )
-    key = _key(
-        "evidence",
+    key = key_of(
+        "judged",
         artifact.key,
         bench.reference.name,
         # Where the files lie says nothing about what is measured.
         msgspec.structs.replace(request, folder="", task_folder="", evaluation="", reference=""),
+        [shop.machine, engine_version(recipe.engine)],
     )
-    record = shop.cache / "evidence" / f"{key}.json"
-    kept: Evidence | None = _kept(record, Evidence)
-    if kept is not None:
-        return kept
-    with _recorded(shop, key):
-        evidence = _measure(shop, recipe, request)
+    record = shop.cache / "judged" / f"{key}.json"
+    found: Judged | None = kept(record, Judged)
+    if found is not None:
+        return found
+    with recorded(shop.cache, key):
+        found = _judge(shop, recipe, request)
     make_folder(record.parent)
-    write_durably(record, evidence.to_json())
-    return evidence
+    write_durably(record, found.to_json())
+    return found
 
 
 def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
     """What the sweep chooses from: for latency one stream on so many threads, else as many streams as cores, too."""
     cores = shop.machine.cores
-    if shop.spec.objective == "throughput":
+    if shop.spec.objective in ("throughput", "energy"):
         return settings(cores, [1, cores] if cores > 1 else [1], BATCH_SIZES, recipe.computes)
     # The engine's own choice may pin its threads, and two "cores" may be one that is shared.
     threads = dict.fromkeys((0, cores, 1))
@@ -453,65 +445,78 @@ def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
     ]
 
 
-def _measure(shop: Workshop, recipe: Recipe, request: MeasureRequest) -> Evidence:
-    """Sweep, then measure; where the engine crashes, once more with the settings that it is known to survive."""
+def _judge(shop: Workshop, recipe: Recipe, request: JudgeRequest) -> Judged:
+    """Where the engine crashes, once more with the settings that it is known to survive."""
     try:
-        best = shop.run("edgekit.profiles.measure:sweep_job", request, recipe.name)
-        chosen = msgspec.structs.replace(request, settings=[msgspec.convert(best, Setting)])
-        return msgspec.convert(
-            shop.run("edgekit.profiles.measure:measure_job", chosen, recipe.name), Evidence
-        )
+        return msgspec.convert(shop.run("edgekit.profiles.measure:judge_job", request, recipe.name), Judged)
     except JobFailed as error:
         options = ENGINES[recipe.engine].retry_options
         retries = [msgspec.structs.replace(setting, options=options) for setting in request.settings]
         if error.signal is None or not options or retries == list(request.settings):
             raise
         shop.watch.step(recipe.name, f"crashed with {error.signal}, trying another setting", 0)
-        return _measure(shop, recipe, msgspec.structs.replace(request, settings=retries))
+        return _judge(shop, recipe, msgspec.structs.replace(request, settings=retries))
 
 
-@contextmanager
-def _recorded(shop: Workshop, key: str) -> Iterator[None]:
-    """Keep a failure that would come again, and raise it at once the next time."""
-    path = shop.cache / "failures" / f"{key}.json"
-    failure: Failure | None = _kept(path, Failure)
-    if failure is not None:
-        raise JobFailed(failure.message)
-    try:
-        yield
-    except EdgekitError as error:
-        if shutil.disk_usage(shop.cache).free < LEAST_FREE:  # libraries word a full disk in many ways
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(shop.cache)) from error
-        # Killed from outside (out of memory, or by hand): the next run may be luckier.
-        fleeting = getattr(error, "signal", None) in ("SIGKILL", "SIGTERM", "SIGINT", "SIGABRT")
-        if not fleeting and not isinstance(error, MissingPackage):
-            make_folder(path.parent)
-            write_durably(path, Failure(message=str(error)).to_json())
-        raise
+def _time(bench: Bench, candidates: Sequence[Candidate]) -> list[Variant]:
+    """The candidates' variants with their evidence: one timing session for all of them, made or found."""
+    shop, limits = bench.shop, bench.shop.spec.limits
+    contenders = [
+        Contender(
+            name=item.variant.name,
+            folder=str(artifact_folder(shop.out, item.variant.artifact)),
+            engine=item.variant.engine,
+            setting=item.judged.setting,
+        )
+        for item in candidates
+        if item.variant.artifact and item.judged
+    ]
+    key = key_of(
+        "timing", shop.effort, limits.p99_ms is not None, bench.evaluation.sha256, bench.columns, shop.machine,
+        [(item.variant.artifact.key, item.judged.setting) for item in candidates if item.variant.artifact and item.judged],
+        {item.engine: engine_version(item.engine) for item in contenders},
+    )  # fmt: skip
+    record = make_folder(shop.cache / "timing") / f"{key}.json"
+    with tempfile.TemporaryDirectory(
+        prefix="edgekit-inputs-"
+    ) as scratch:  # the user's data: not into the cache
+        inputs = Path(scratch) / "inputs.json"
+        write_inputs(load_task(bench.task_folder), bench.evaluation.inputs, inputs)
+        plan = Plan(
+            effort=shop.effort, cores=shop.machine.cores, inputs=str(inputs), p99_limit_ms=limits.p99_ms
+        )
+        session = run_session(
+            contenders,
+            plan,
+            shop.run_silently,
+            lambda name, stage, share: shop.watch.step("timing", f"{stage}: {name}", share),
+            begun=kept(record, Session) or Session(),
+            keep=lambda session: write_durably(record, session.to_json()),
+        )
+    found = performances(session, plan)
+    return [_with_evidence(shop, item, found.get(item.variant.name)) for item in candidates]
 
 
-def _kept(path: Path, kind: Any) -> Any:  # noqa: ANN401 - the kind's own type
-    """A record of an earlier build, or None if there is none that this version can read."""
-    try:
-        return read_json(path.read_bytes(), kind)
-    except (FileNotFoundError, Unreadable):
-        return None
-
-
-def _key(*parts: object) -> str:
-    """A digest of everything that a step depends on, our own code among it."""
-    text = msgspec.json.encode([_code_digest(), *parts], order="sorted")
-    return digest_bytes(text).removeprefix("sha256:")[:24]
-
-
-@cache
-def _code_digest() -> str:
-    """Of every module of edgekit: whatever changes in it, results are made anew rather than wrongly re-used."""
-    digest = hashlib.sha256()
-    for package in (edgekit, edgekit.edge, edgekit.profiles, edgekit.quantize, edgekit.targets):
-        for path in sorted(Path(package.__path__[0]).rglob("*.py")):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()
+def _with_evidence(shop: Workshop, item: Candidate, found: Performance | str | None) -> Variant:
+    """A variant with its evidence; with its reason where there is none."""
+    variant, judged = item.variant, item.judged
+    if judged is None or variant.artifact is None or found is None:
+        return variant
+    if isinstance(found, str):
+        return msgspec.structs.replace(variant, reason=found)
+    evidence = Evidence(
+        setting=judged.setting,
+        quality=judged.quality,
+        performance=found,
+        size_bytes=variant.artifact.size_bytes,
+        machine=shop.machine.description,
+        versions={
+            "edgekit": __version__,
+            "python": platform.python_version(),
+            variant.engine: engine_version(variant.engine) or "",
+        },
+    )
+    return msgspec.structs.replace(variant, evidence=evidence)
 
 
 def _build_versions() -> dict[str, str]:
@@ -522,12 +527,3 @@ def _build_versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return versions
-
-
-def _clear_leftovers(cache: Path) -> None:
-    """Half-made folders of a build that was killed; their names start with a dot (see edgekit.files.new_folder)."""
-    for path in cache.glob("*/.*"):
-        if path.is_dir():
-            shutil.rmtree(path)
-        else:
-            path.unlink()

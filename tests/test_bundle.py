@@ -75,7 +75,7 @@ def test_inspect_and_verify(tar: Path, keys: Path) -> None:
     assert "sound; signed by" in edgekit("bundle", "verify", tar, "--key", keys / "release.pub").out
     shown = edgekit("bundle", "inspect", tar, "--key", keys / "release.pub", "--json").json
     assert shown["model"] == "tiny"
-    assert shown["variants"][0]["evidence"]["comparison"]["samples"] == 400
+    assert shown["variants"][0]["evidence"]["quality"]["comparison"]["samples"] == 400
     assert "model.onnx" in edgekit("bundle", "inspect", tar, "--key", keys / "release.pub").out
     assert "nothing verified" in edgekit("bundle", "inspect", tar).out
     assert edgekit("bundle", "verify", tar, "--key", keys / "other.pub", code=5).err.count("\n") == 1

@@ -1,29 +1,13 @@
 """Limits, statuses, the choice."""
 
-from typing import Any
-
+import msgspec
 import pytest
 
-from edgekit.nouns import Counts, Evidence, Paired, Setting, Variant
+from edgekit.nouns import Counts, Figure, Paired, Variant
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.choose import judge as judge_at
 from edgekit.spec import Limits
-
-
-def variant(name: str, precision: str = "int8", **figures: Any) -> Variant:  # noqa: ANN401
-    """A measured variant; figures override the ordinary ones."""
-    values: dict[str, Any] = {
-        "quick": False, "setting": Setting(), "metric": "accuracy", "metric_value": 0.9, "reference_value": 0.9,
-        "metric_bounds": ((0.5, 0.9), (0.95, 0.89), (0.999, 0.88)), "comparison": Paired(samples=3000, lost=0, gained=0),
-        "judged_batch_size": 1, "agreement": 1.0, "batch_agreement": 1.0, "answer_error": 0.0,
-        "max_answer_difference": 0.0, "classes": {}, "reliability": None, "p50_ms": 5.0, "p99_ms": 8.0, "latency_samples": 2000, "samples_per_s": 500.0,
-        "size_bytes": 1, "peak_rss_bytes": 100_000_000, "load_ms": 1.0, "evaluation_sha256": "", "calibration_sha256": "",
-        "golden_difference": 0.0, "machine": "", "versions": {},
-    }  # fmt: skip
-    return Variant(
-        name=name, format="onnx", precision=precision, engine="onnxruntime", status="failed", reason="",
-        evidence=Evidence(**(values | figures)),
-    )  # fmt: skip
+from tests.evidence import exactly, variant
 
 
 def judge(item: Variant, limits: Limits) -> Variant:
@@ -50,7 +34,7 @@ def test_too_few_samples_is_an_answer() -> None:
 
 
 def test_a_p99_that_was_not_measured_keeps_no_limit() -> None:
-    judged = judge(variant("a", p99_ms=None, latency_samples=300), Limits(p99_ms=50))
+    judged = judge(variant("a", p99_ms=None, calls=300), Limits(p99_ms=50))
     assert judged.status == "rejected"
     assert "300 calls: too few samples to tell" in judged.reason
 
@@ -127,3 +111,61 @@ def test_the_metric_alone_can_be_the_gate() -> None:
 def test_a_float_variant_whose_answers_are_off_is_failed() -> None:
     assert judge(variant("a", "fp32", answer_error=0.01), Limits()).status == "failed"
     assert judge(variant("a", "fp16", answer_error=0.01), Limits()).status == "accepted"
+
+
+def test_a_p99_whose_doubt_breaks_the_limit_is_too_few_calls() -> None:
+    p99 = Figure(value=8.0, low=7.0, high=12.0)
+    measured = variant("a")
+    assert measured.evidence
+    performance = msgspec.structs.replace(measured.evidence.performance, p99_ms=p99)
+    doubtful = msgspec.structs.replace(
+        measured, evidence=msgspec.structs.replace(measured.evidence, performance=performance)
+    )
+    judged = judge(doubtful, Limits(p99_ms=10))
+    assert "p99_ms 12 / 10 (measured 8; upper bound of 2000 calls): too few samples to tell" in judged.reason
+    assert judge(doubtful, Limits(p99_ms=10, on_too_few="accept")).status == "accepted"
+    assert judge(doubtful, Limits(p99_ms=7, on_too_few="accept")).status == "rejected"
+
+
+def noisy(name: str, rounds: tuple[float, ...], size_bytes: int) -> Variant:
+    """Accepted, with these medians."""
+    return judge(variant(name, p50_ms=rounds[0], round_p50_ms=rounds, size_bytes=size_bytes), Limits())
+
+
+def test_what_the_rounds_can_not_tell_apart_is_a_tie_and_the_smaller_wins() -> None:
+    """The first is faster in two rounds of three; the third is slower in each, by more than the doubt."""
+    fast = noisy("fast", (2.00, 2.10, 2.05), 90)
+    small = noisy("small", (2.05, 2.05, 2.10), 20)
+    slow = noisy("slow", (2.20, 2.31, 2.25), 10)
+    choice = choose([fast, small, slow], "latency")
+    assert (choice.chosen, choice.ties) == ("small", ("fast",))
+    assert "a tie with fast, and the simplest of them" in choice.reason
+
+
+def test_noise_makes_no_tie_of_variants_that_are_far_apart() -> None:
+    fast = noisy("fast", (2.0, 4.0, 1.5), 90)
+    slow = noisy("slow", (4.0, 3.5, 6.0), 10)
+    choice = choose([fast, slow], "latency")
+    assert (choice.chosen, choice.ties) == ("fast", ())
+
+
+def test_size_accuracy_and_energy_are_objectives_too() -> None:
+    small = judge(variant("small", size_bytes=10, metric_value=0.8), Limits())
+    right = judge(variant("right", size_bytes=20, metric_value=0.9), Limits())
+    thrifty = judge(
+        variant("thrifty", size_bytes=30, metric_value=0.7, energy_j=exactly(0.1), round_energy_j=(0.1,) * 3),
+        Limits(),
+    )
+    everyone = [small, right, thrifty]
+    assert choose(everyone, "size").chosen == "small"
+    assert choose(everyone, "accuracy").chosen == "right"
+    assert choose(everyone, "energy").chosen == "thrifty"
+    assert "nothing measures here" in choose([small, right], "energy").reason
+
+
+def test_the_pareto_front_keeps_what_nothing_else_beats_in_everything() -> None:
+    fast = judge(variant("fast", p50_ms=1.0, metric_value=0.88), Limits())
+    right = judge(variant("right", p50_ms=4.0, metric_value=0.9), Limits())
+    lean = judge(variant("lean", p50_ms=4.0, metric_value=0.88, peak_rss_bytes=1_000_000), Limits())
+    beaten = judge(variant("beaten", p50_ms=2.0, metric_value=0.88), Limits())
+    assert choose([fast, right, lean, beaten], "latency").pareto == ("fast", "right", "lean")

@@ -21,7 +21,7 @@ from edgekit.profiles.data import read_dataset
 from edgekit.profiles.measure import gate_figures
 from edgekit.spec import Limits
 from tests.conftest import Built
-from tests.test_choose import variant
+from tests.evidence import variant
 
 LIMITS = Limits(max_accuracy_drop=0.05)
 SETTING = Setting(batch_size=8)

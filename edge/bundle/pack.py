@@ -186,4 +186,4 @@ def _model_config(build: Build, artifact: Artifact) -> bytes:
 
 def _tolerance(golden: Path, evidence: Evidence) -> float:
     answers = np.concatenate([np.ravel(answer) for answer in read_golden(golden.parent).answers])
-    return float(TOLERANCE_FACTOR * evidence.golden_difference + TOLERANCE_SHARE * np.std(answers))
+    return float(TOLERANCE_FACTOR * evidence.quality.golden_difference + TOLERANCE_SHARE * np.std(answers))

@@ -65,6 +65,15 @@ def engine_version(name: str) -> str | None:
         return None
 
 
+def engine_dependencies(name: str) -> int:
+    """How many other distributions an engine needs: of two equal variants, the one with fewer is simpler."""
+    try:
+        needed = importlib.metadata.requires(ENGINES[name].distribution) or []
+    except importlib.metadata.PackageNotFoundError:
+        return 0
+    return sum("extra ==" not in line for line in needed)
+
+
 def require_engine(name: str) -> str:
     """The engine's installed version; raises MissingPackage with the command that installs it."""
     version = engine_version(name)

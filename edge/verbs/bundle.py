@@ -120,8 +120,9 @@ def inspect(bundle: Path, key: Path | None, as_json: bool) -> None:
         )
         if evidence:
             click.echo(
-                f"  measured: {evidence.metric} {evidence.metric_value:.4f} (reference {evidence.reference_value:.4f}), "
-                f"p50 {evidence.p50_ms:.2f} ms, {evidence.samples_per_s:.0f} samples/s, on {evidence.machine}"
+                f"  measured: {evidence.quality.metric} {evidence.quality.metric_value:.4f} "
+                f"(reference {evidence.quality.reference_value:.4f}), p50 {evidence.performance.p50_ms.value:.2f} ms, "
+                f"{evidence.performance.samples_per_s.value:.0f} samples/s, on {evidence.machine}"
             )
         for file in slot.files:
             click.echo(f"  {file.path}  {human_bytes(file.size)}  {file.sha256}")

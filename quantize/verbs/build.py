@@ -10,6 +10,7 @@ from edgekit.console import human_bytes, human_seconds, json_option, note, progr
 from edgekit.errors import NoVariant
 from edgekit.nouns import Variant
 from edgekit.offline import stay_offline
+from edgekit.profiles.scenarios import Name
 from edgekit.profiles.verbs.report import show_build
 
 
@@ -19,10 +20,14 @@ from edgekit.profiles.verbs.report import show_build
     "--out", type=click.Path(path_type=Path), help="Output folder.  [default: build/ beside the spec]"
 )
 @click.option(
-    "--quick", is_flag=True, help="Measure briefly: fewer calls, and p99 only if a limit asks for it."
+    "--quick",
+    "effort",
+    flag_value="quick",
+    help="Measure briefly: fewer rounds and calls, and p99 only if a limit asks for it.",
 )
+@click.option("--thorough", "effort", flag_value="thorough", help="Measure with MLPerf's counts.")
 @json_option
-def build(spec: Path, out: Path | None, quick: bool, as_json: bool) -> None:
+def build(spec: Path, out: Path | None, effort: Name | None, as_json: bool) -> None:
     """Quantize, compile and measure every variant, and choose the best under your limits.
 
     What is already built and measured is re-used, also after Ctrl-C or a full disk. Exit code 4: no variant keeps
@@ -36,7 +41,7 @@ def build(spec: Path, out: Path | None, quick: bool, as_json: bool) -> None:
 
     stay_offline()
     with progress_bar() as progress:
-        result = run(spec, out or spec.parent / "build", quick=quick, watch=Bars(progress))
+        result = run(spec, out or spec.parent / "build", effort=effort or "default", watch=Bars(progress))
     show_build(result, as_json=as_json)
     if result.choice.chosen is None:
         raise NoVariant(result.choice.reason)
@@ -54,22 +59,20 @@ class Bars:
 
     def step(self, what: str, stage: str, share: float) -> None:
         """Move the lower bar."""
-        if self._stages.get(what) != stage and not self._progress.console.is_terminal:
-            note(f"{what}: {stage}")
-        self._stages[what] = stage
+        heading = stage.partition(":")[0]
+        if self._stages.get(what) != heading and not self._progress.console.is_terminal:
+            note(f"{what}: {heading}")
+        self._stages[what] = heading
         self._progress.update(
             self._step, description=f"{what}: {stage}", completed=round(100 * share), total=100
         )
 
-    def done(self, variant: Variant, number: int, total: int) -> None:
+    def done(self, variant: Variant, peak_rss_bytes: int, number: int, total: int) -> None:
         """Move the upper bar, and say what the variant took."""
         self._progress.update(self._whole, completed=number, total=total)
-        peaks = [
-            (what, item.peak_rss_bytes)
-            for what, item in (("making", variant.artifact), ("measuring", variant.evidence))
-            if item is not None and item.peak_rss_bytes
-        ]
-        memory = ", ".join(f"peak memory {what} it {human_bytes(peak)}" for what, peak in peaks)
+        making = variant.artifact.peak_rss_bytes if variant.artifact else 0
+        peaks = [("making", making), ("judging", peak_rss_bytes)]
+        memory = ", ".join(f"peak memory {what} it {human_bytes(peak)}" for what, peak in peaks if peak)
         if variant.name in self._stages:  # not when all was re-used
             left = (time.monotonic() - self._started) / number * (total - number)
             to_go = f"; about {human_seconds(left)} to go" if number < total else ""

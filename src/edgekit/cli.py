@@ -16,6 +16,10 @@ VERBS = {
         "edgekit.quantize.verbs.build:build",
         "Quantize, compile, measure, and choose the best variant.",
     ),
+    "profile": (
+        "edgekit.profiles.verbs.profile:profile",
+        "Measure a bundle, a build or an appliance, here or on a device.",
+    ),
     "report": (
         "edgekit.profiles.verbs.report:report",
         "Show a finished build: every variant, the choice, and why.",

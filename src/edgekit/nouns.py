@@ -143,16 +143,13 @@ class Reliability(Noun, frozen=True, kw_only=True):
     coverage_risk: tuple[tuple[float, float], ...]
 
 
-class Evidence(Noun, frozen=True, kw_only=True):
-    """What was measured, where, on which data, with which versions.
+class Quality(Noun, frozen=True, kw_only=True):
+    """What the gate measured of a variant's answers, on the whole evaluation set.
 
-    The answers are measured one at a time and in batches of `setting.batch_size`, since the results of integer
+    The answers are measured one at a time and in batches of the setting's size, since the results of integer
     variants depend on their batch mates; what is said here is of the worse of the two, `judged_batch_size`.
     """
 
-    kind: Literal["measured"] = "measured"
-    quick: bool
-    setting: Setting
     metric: str
     metric_value: float
     metric_bounds: tuple[
@@ -171,17 +168,110 @@ class Evidence(Noun, frozen=True, kw_only=True):
     max_answer_difference: float
     classes: dict[str, Counts]
     reliability: Reliability | None
-    p50_ms: float  # one input at a time, tokenizing and decoding included
-    p99_ms: float | None  # None: too few samples to say
-    latency_samples: int
-    samples_per_s: float
-    size_bytes: int
-    peak_rss_bytes: int  # VmHWM of the measuring process
-    load_ms: float
+    golden_difference: float  # largest difference of an answer from the reference's on the golden samples
     evaluation_sha256: str
     calibration_sha256: str
-    golden_difference: float  # largest difference of an answer from the reference's on the golden samples
+
+
+class Figure(Noun, frozen=True, kw_only=True):
+    """A measured number, and the interval that its true value lies in at 95 % (two-sided)."""
+
+    value: float
+    low: float
+    high: float
+
+
+class Conditions(Noun, frozen=True, kw_only=True):
+    """The machine during one measurement. None: this machine does not tell.
+
+    others: CPU time that other processes took, as a share of all cores; steal: what the hypervisor took.
+    slowdown: a fixed piece of work before and after the measurement, over the fastest of the session: 1.0 is calm.
+    mhz: mean clock frequency of the cores before, during (the lowest seen) and after. celsius: the hottest sensor
+    before, during (the highest seen) and after. throttled: thermal throttling events.
+    """
+
+    others: float
+    steal: float | None = None
+    slowdown: float = 1.0
+    governor: str | None = None
+    mhz: tuple[float, float, float] | None = None
+    celsius: tuple[float, float, float] | None = None
+    throttled: int | None = None
+
+
+class ServerFigure(Noun, frozen=True, kw_only=True):
+    """MLPerf's server scenario: the largest Poisson arrival rate tried at which p99 keeps the limit."""
+
+    queries_per_s: float
+    p99_ms: Figure
+    limit_ms: float
+    queries: int  # at that rate
+
+
+class Performance(Noun, frozen=True, kw_only=True):
+    """How fast one variant runs on one machine: measured in `rounds` fresh processes, in turns with other variants.
+
+    Latency is of one input at a time, from raw input to prediction, tokenizing and decoding included; throughput is of
+    full batches on every stream. Intervals of p50, p90 and throughput come from the spread between rounds (Student's t
+    on logarithms; Kalibera and Jones, Rigorous benchmarking in reasonable time, 2013), that of p99 from the order
+    statistics of all calls.
+
+    latency_quantiles: ms at 0, 1, ... 100 %. p99_ms: None where the calls are too few.
+    energy_j: joules for one input in the offline scenario; None where nothing measures it; energy_source says which
+    meter, or why none. disturbed: what disturbed rounds that could not be repeated in peace; empty: a clean figure.
+    skipped: what was not measured, and why.
+    """
+
+    effort: Literal["quick", "default", "thorough"]
+    rounds: int
+    calls: int
+    p50_ms: Figure
+    p90_ms: Figure
+    p99_ms: Figure | None
+    latency_quantiles: tuple[float, ...]
+    samples_per_s: Figure
+    round_p50_ms: tuple[float, ...]
+    round_samples_per_s: tuple[float, ...]
+    round_energy_j: tuple[float, ...] = ()
+    server: ServerFigure | None = None
+    load_ms: float  # with the files in the page cache
+    cold_load_ms: float | None  # with them dropped from it
+    peak_rss_bytes: int  # VmHWM of the measuring process
+    energy_j: Figure | None = None
+    energy_source: str
+    conditions: tuple[Conditions, ...]
+    disturbed: tuple[str, ...] = ()
+    skipped: tuple[str, ...] = ()
+
+
+class Evidence(Noun, frozen=True, kw_only=True):
+    """What was measured of a variant, where, with which setting and versions."""
+
+    kind: Literal["measured"] = "measured"
+    setting: Setting
+    quality: Quality
+    performance: Performance
+    size_bytes: int
     machine: str
+    versions: dict[str, str]
+
+
+class Profile(Noun, frozen=True, kw_only=True):
+    """What `edgekit profile` measured of one variant on one device; without a word on accuracy, which needs labels.
+
+    manifest: digest of the variant's manifest in its bundle; "" of a build that is not packed. inputs: which ones.
+    """
+
+    kind: Literal["measured"] = "measured"
+    model: str
+    version: str
+    variant: str
+    manifest: str
+    setting: Setting
+    performance: Performance
+    inputs: str
+    machine: str
+    target: str  # the device class that the machine belongs to
     versions: dict[str, str]
 
 
@@ -223,10 +313,16 @@ class Variant(Noun, frozen=True, kw_only=True):
 
 
 class Choice(Noun, frozen=True, kw_only=True):
-    """The variant to ship, or none; and why, in one line."""
+    """The variant to ship, or none; and why, in one line.
+
+    ties: accepted variants that the measurement can't tell from the chosen one. pareto: the measured variants that no
+    other beats in accuracy, latency and memory at once.
+    """
 
     chosen: str | None
     reason: str
+    ties: tuple[str, ...] = ()
+    pareto: tuple[str, ...] = ()
 
 
 class Golden(Noun, frozen=True, kw_only=True):

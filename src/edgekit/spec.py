@@ -15,7 +15,7 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Positive = Annotated[float, msgspec.Meta(gt=0)]
-Objective = Literal["latency", "throughput"]
+Objective = Literal["latency", "throughput", "energy", "size", "accuracy"]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
 

@@ -1,0 +1,135 @@
+"""Joules, where the machine has a meter: RAPL on Intel and AMD, INA3221 on Jetson, a power meter in hwmon."""
+
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol
+
+SYS = Path("/sys")
+
+
+class EnergyCounter(Protocol):
+    """Counts the energy that was used."""
+
+    source: str  # which meter
+
+    def sample(self) -> None:
+        """Look at the meter; often enough that power changes little in between."""
+
+    def joules(self) -> float:
+        """Since this object was made."""
+
+
+class Rapl:
+    """Counters of energy, one for each package; they wrap."""
+
+    def __init__(self, zones: list[Path]) -> None:
+        self.source = f"RAPL, {', '.join((zone / 'name').read_text().strip() for zone in zones)}"
+        self._zones = zones
+        self._ranges = [float((zone / "max_energy_range_uj").read_text()) for zone in zones]
+        self._last = self._read()
+        self._joules = 0.0
+
+    def _read(self) -> list[float]:
+        return [float((zone / "energy_uj").read_text()) for zone in self._zones]
+
+    def sample(self) -> None:
+        now = self._read()
+        for before, after, span in zip(self._last, now, self._ranges, strict=True):
+            self._joules += ((after - before) if after >= before else (after - before + span)) / 1e6
+        self._last = now
+
+    def joules(self) -> float:
+        self.sample()
+        return self._joules
+
+
+class PowerMeter:
+    """A sensor of watts, summed up over time (trapezoids)."""
+
+    def __init__(self, source: str, watts: "Watts") -> None:
+        self.source = source
+        self._watts = watts
+        self._last = (time.perf_counter(), watts.read())
+        self._joules = 0.0
+
+    def sample(self) -> None:
+        now = (time.perf_counter(), self._watts.read())
+        self._joules += (now[0] - self._last[0]) * (now[1] + self._last[1]) / 2
+        self._last = now
+
+    def joules(self) -> float:
+        self.sample()
+        return self._joules
+
+
+class Watts(Protocol):
+    """A sensor of power."""
+
+    def read(self) -> float:
+        """Watts, now."""
+
+
+class Ina:
+    """Channels of INA3221 chips, millivolts and milliamperes, added up."""
+
+    def __init__(self, channels: list[tuple[Path, Path]]) -> None:
+        self._channels = channels
+
+    def read(self) -> float:
+        return sum(float(volts.read_text()) * float(amps.read_text()) for volts, amps in self._channels) / 1e6
+
+
+class Microwatts:
+    """A power file of hwmon."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def read(self) -> float:
+        return float(self._path.read_text()) / 1e6
+
+
+def find_counter(sys: Path = SYS) -> tuple[EnergyCounter | None, str]:
+    """A meter and what it is; or None, and why there is none."""
+    zones = sorted(sys.glob("class/powercap/intel-rapl:?"))
+    if zones:
+        try:
+            counter = Rapl(zones)
+        except OSError:
+            return None, "not measured: RAPL is there, and only root may read it"
+        return counter, counter.source
+    for what in (_jetson, _acpi):
+        with suppress(OSError, ValueError):
+            if meter := what(sys):
+                return meter, meter.source
+    return None, "not measured: this machine has no energy meter that Linux shows"
+
+
+def _jetson(sys: Path) -> PowerMeter | None:
+    """The input rail of a Jetson's board, or where there is none (AGX Orin) the sum of the rails that there are."""
+    rails: dict[str, tuple[Path, Path]] = {}
+    for chip in _chips(sys, "ina3221"):
+        for label in chip.glob("in*_label"):
+            number = label.name.removeprefix("in").removesuffix("_label")
+            current = chip / f"curr{number}_input"
+            if current.exists():  # the rest are sums that the chip makes up
+                rails[label.read_text().strip()] = (chip / f"in{number}_input", current)
+    chosen = {name: rails[name] for name in ("VDD_IN", "POM_5V_IN") if name in rails} or rails
+    if not chosen:
+        return None
+    return PowerMeter(f"INA3221, {' + '.join(sorted(chosen))}", Ina(list(chosen.values())))
+
+
+def _acpi(sys: Path) -> PowerMeter | None:
+    for chip in _chips(sys, "power_meter"):
+        return PowerMeter("ACPI power meter", Microwatts(chip / "power1_average"))
+    return None
+
+
+def _chips(sys: Path, name: str) -> list[Path]:
+    return [
+        path.parent
+        for path in sorted(sys.glob("class/hwmon/hwmon*/name"))
+        if path.read_text().strip() == name
+    ]

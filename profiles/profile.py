@@ -1,0 +1,103 @@
+"""Measuring staged variants on the machine that this runs on: one session for all of them."""
+
+import platform
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import msgspec
+
+from edgekit import __version__
+from edgekit.edge.engines import engine_version
+from edgekit.edge.golden import read_golden
+from edgekit.edge.tasks import load_task
+from edgekit.errors import InputError, JobFailed
+from edgekit.job import run_job
+from edgekit.nouns import Noun, Performance, Profile
+from edgekit.profiles.data import input_columns, read_inputs
+from edgekit.profiles.scenarios import Name
+from edgekit.profiles.session import Contender, Plan, Tell, performances, run_session, write_inputs
+from edgekit.profiles.staged import Staged
+from edgekit.targets.detect import closest_target, detect_machine
+
+
+class Wish(Noun, frozen=True, kw_only=True):
+    """What the user asked `edgekit profile` for."""
+
+    variants: tuple[str, ...] = ()
+    effort: Name = "default"
+    with_server: bool = False
+    p99_limit_ms: float | None = None
+
+
+class Profiles(Noun, frozen=True, kw_only=True):
+    """What was measured on one machine, and why the rest was not."""
+
+    machine: str
+    profiles: tuple[Profile, ...]
+    failed: dict[str, str] = {}
+
+
+def collect_inputs(first: Staged, data: Path | None, columns: Sequence[str], work: Path) -> tuple[Path, str]:
+    """Write the inputs that are measured with; returns the file and what they are. Raises InputError."""
+    task, path = load_task(first.folder), work / "inputs.json"
+    if data is None:
+        golden = read_golden(first.golden)
+        path.write_bytes(msgspec.json.encode(golden.inputs))
+        return (
+            path,
+            f"{len(golden.inputs)} golden samples, made up: their lengths are not those of your data (--data)",
+        )
+    inputs = read_inputs(data, task, input_columns(data, task, list(columns) or None, "label"))
+    if not inputs:
+        raise InputError(f"{data}: holds no rows; it needs at least one input")
+    write_inputs(task, inputs, path)
+    return path, f"{len(inputs)} of {data.name}"
+
+
+def measure(
+    staged: Sequence[Staged], wish: Wish, inputs: Path, said: str, work: Path, tell: Tell
+) -> Profiles:
+    """Time every staged variant in turns. Raises JobFailed if not one of them runs."""
+    machine = detect_machine()
+    plan = Plan(
+        effort=wish.effort, cores=machine.cores, inputs=str(inputs), p99_limit_ms=wish.p99_limit_ms, with_server=wish.with_server,
+    )  # fmt: skip
+    contenders = [
+        Contender(name=item.name, folder=str(item.folder), engine=item.engine, setting=item.setting)
+        for item in staged
+    ]
+    session = run_session(
+        contenders,
+        plan,
+        lambda function, request, what: run_job(function, msgspec.to_builtins(request), work / "log"),
+        tell,
+    )
+    found = performances(session, plan)
+    failed = {name: reason for name, reason in found.items() if isinstance(reason, str)}
+    if len(failed) == len(found):
+        raise JobFailed("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
+    return Profiles(
+        machine=machine.description, profiles=tuple(_profile(item, found, said) for item in staged if item.name not in failed), failed=failed,
+    )  # fmt: skip
+
+
+def _profile(item: Staged, found: Mapping[str, Performance | str], said: str) -> Profile:
+    performance = found[item.name]
+    assert isinstance(performance, Performance)  # noqa: S101 - those that failed were left out
+    machine = detect_machine()
+    return Profile(
+        model=item.model,
+        version=item.version,
+        variant=item.name,
+        manifest=item.manifest,
+        setting=item.setting,
+        performance=performance,
+        inputs=said,
+        machine=machine.description,
+        target=closest_target(machine).name,
+        versions={
+            "edgekit": __version__,
+            "python": platform.python_version(),
+            item.engine: engine_version(item.engine) or "",
+        },
+    )

@@ -1,0 +1,248 @@
+"""Measuring on another machine: the system's OpenSSH, edgekit as it is installed there, one stream each way.
+
+Here `measure_there` runs `ssh HOST edgekit profile --agent` and sends a header, the bundle, the key and the inputs on its
+standard input, then a byte of heartbeat now and then. There `serve_agent` stages the bundle in a temporary folder, runs
+the same code as a local profile, and answers with one JSON object a line: progress, then the result or the error. When
+the heartbeat ends, the link is lost: the agent stops what it started, removes the folder and ends.
+"""
+
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import threading
+import urllib.parse
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, BinaryIO
+
+import msgspec
+
+from edgekit import errors
+from edgekit.edge.bundle.keys import load_public_key
+from edgekit.errors import EdgekitError, InputError, JobFailed
+from edgekit.nouns import Noun
+from edgekit.profiles.profile import Profiles, Wish, collect_inputs, measure
+from edgekit.profiles.session import Tell
+from edgekit.profiles.staged import stage, staging_folder
+
+HEARTBEAT_SECONDS = 2.0
+LOST_SECONDS = 15.0  # without a heartbeat
+CHUNK = 1 << 20
+SSH = (
+    "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=15",
+    "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
+)  # fmt: skip
+SSH_FAILED, NOT_FOUND = 255, 127  # exit codes of ssh itself, and of the shell there
+
+
+class Header(Noun, frozen=True, kw_only=True):
+    """The first line to the agent. The sizes, in bytes, are of what follows; inputs of 0 means the golden samples."""
+
+    wish: Wish
+    bundle: int
+    key: int
+    inputs: int
+    said: str
+
+
+class Device(Noun, frozen=True, kw_only=True):
+    """Where to measure."""
+
+    host: str  # with user
+    port: int | None
+    command: tuple[str, ...]  # edgekit, there
+
+
+def parse_device(url: str, command: str) -> Device:
+    """From ssh://user@host:port; raises InputError."""
+    parts = urllib.parse.urlsplit(url)
+    try:
+        port = parts.port
+    except ValueError:
+        port = -1
+    host = parts.netloc.rpartition(":")[0] if port else parts.netloc
+    if (
+        parts.scheme != "ssh"
+        or not parts.hostname
+        or host.startswith("-")
+        or port == -1
+        or parts.path.strip("/")
+    ):
+        raise InputError(f"--device {url}: not of the form ssh://user@host or ssh://user@host:port")
+    return Device(host=host, port=port, command=tuple(shlex.split(command)))
+
+
+def measure_there(
+    device: Device, bundle: Path, key: Path, wish: Wish, inputs: Path | None, said: str, tell: Tell
+) -> Profiles:
+    """Measure a bundle's variants on a device. Raises what the agent raised, or JobFailed if the link fails."""
+    if not bundle.is_file():
+        raise InputError(f"{bundle}: to be sent to a device a bundle must be one .tar file")
+    parts = [path.read_bytes() if path else b"" for path in (key, inputs)]
+    header = Header(
+        wish=wish, bundle=bundle.stat().st_size, key=len(parts[0]), inputs=len(parts[1]), said=said
+    )
+    port = ["-p", str(device.port)] if device.port else []
+    command = [*SSH, *port, "--", device.host, shlex.join([*device.command, "profile", "--agent"])]
+    try:
+        process = subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+    except FileNotFoundError:
+        raise InputError("--device needs OpenSSH's ssh on this machine; install openssh-client") from None
+    assert process.stdin  # noqa: S101 - we asked for pipes
+    assert process.stdout  # noqa: S101
+    with process, _fed(process.stdin, header, bundle, parts), _ended(process):
+        ending = _listen(process.stdout, tell)
+    return _conclude(ending, process, device)
+
+
+@contextmanager
+def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
+    """Ctrl-C here ends ssh, which ends the agent."""
+    try:
+        yield
+    except BaseException:
+        process.kill()
+        raise
+
+
+@contextmanager
+def _fed(pipe: IO[bytes], header: Header, bundle: Path, parts: Sequence[bytes]) -> Iterator[None]:
+    """Send all, then heartbeats, from a thread of its own: the agent may answer before it has read everything."""
+    over = threading.Event()
+
+    def feed() -> None:
+        with suppress(OSError):  # the agent ended early: what it said comes on the other pipe
+            pipe.write(header.to_json() + b"\n")
+            with bundle.open("rb") as file:
+                while chunk := file.read(CHUNK):
+                    pipe.write(chunk)
+            pipe.write(b"".join(parts))
+            pipe.flush()
+            while not over.wait(HEARTBEAT_SECONDS):
+                pipe.write(b".")
+                pipe.flush()
+        with suppress(OSError):
+            pipe.close()
+
+    thread = threading.Thread(target=feed, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join(HEARTBEAT_SECONDS)
+
+
+def _listen(pipe: IO[bytes], tell: Tell) -> dict[str, object]:
+    """Hand progress on until the pipe closes; the last message that is not progress is the ending."""
+    ending: dict[str, object] = {}
+    for line in pipe:
+        try:
+            message = json.loads(line)
+        except ValueError:
+            continue  # a shell's greeting
+        if not isinstance(message, dict):
+            continue
+        if "share" in message:
+            tell(str(message["what"]), str(message["stage"]), float(message["share"]))
+        else:
+            ending = message
+    return ending
+
+
+def _conclude(ending: dict[str, object], process: "subprocess.Popen[bytes]", device: Device) -> Profiles:
+    if "result" in ending:
+        return msgspec.convert(ending["result"], Profiles)
+    if "kind" in ending:
+        kind = getattr(errors, str(ending["kind"]), EdgekitError)
+        raise kind(f"{device.host}: {ending['message']}")
+    assert process.stderr  # noqa: S101 - we asked for a pipe
+    said = process.stderr.read().decode(errors="replace").strip().splitlines()
+    last = said[-1] if said else "nothing was said"
+    if process.returncode == SSH_FAILED:
+        raise JobFailed(f"{device.host}: ssh: {last}; try it by hand: ssh {device.host}")
+    if process.returncode == NOT_FOUND:
+        raise JobFailed(
+            f"{device.host}: {' '.join(device.command)} is not there ({last}); say how it is called there with --remote-edgekit"
+        )
+    raise JobFailed(f"{device.host}: the agent ended with exit code {process.returncode}: {last}")
+
+
+def serve_agent(source: BinaryIO, target: BinaryIO) -> None:
+    """The other end: `edgekit profile --agent`."""
+
+    def say(message: dict[str, object]) -> None:
+        target.write(json.dumps(message).encode() + b"\n")
+        target.flush()
+
+    for number in (signal.SIGHUP, signal.SIGTERM):
+        signal.signal(number, signal.default_int_handler)
+    try:
+        with staging_folder() as work:
+            header = _receive(source, work)
+            _end_when_lost(source)
+            staged = stage(work / "bundle.tar", header.wish.variants, load_public_key(work / "key.pub"), work)
+            inputs, said = work / "inputs.json", header.said
+            if not header.inputs:
+                inputs, said = collect_inputs(staged[0], None, (), work)
+            tell: Tell = lambda what, stage, share: say({"what": what, "stage": stage, "share": share})
+            found = measure(staged, header.wish, inputs, said, work, tell)
+            say({"result": msgspec.to_builtins(found)})
+    except EdgekitError as error:
+        say({"kind": type(error).__name__, "message": str(error)})
+    except OSError as error:
+        with suppress(OSError):  # the link itself, perhaps
+            say({"kind": "EdgekitError", "message": f"{error.filename or ''}: {error.strerror}"})
+
+
+def _receive(source: BinaryIO, work: Path) -> Header:
+    """The header and the files that it announces."""
+    try:
+        header = msgspec.json.decode(source.readline(CHUNK), type=Header)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise InputError(
+            f"this edgekit does not understand the other one ({error}); install the same version"
+        ) from None
+    for name, size in (
+        ("bundle.tar", header.bundle),
+        ("key.pub", header.key),
+        ("inputs.json", header.inputs),
+    ):
+        with (work / name).open("wb") as file:
+            while size and (chunk := source.read(min(size, CHUNK))):
+                file.write(chunk)
+                size -= len(chunk)  # noqa: PLW2901
+        if size:
+            raise InputError("the link was lost before everything had come")
+    return header
+
+
+def _end_when_lost(source: BinaryIO) -> None:
+    """Interrupt the main thread, which cleans up, when the other end has gone or fallen silent."""
+    heard = threading.Event()
+
+    def listen() -> None:
+        while source.read(1):
+            heard.set()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def watch() -> None:
+        while heard.wait(LOST_SECONDS):
+            heard.clear()
+        os.kill(os.getpid(), signal.SIGINT)
+
+    for work in (listen, watch):
+        threading.Thread(target=work, daemon=True).start()
+
+
+def agent_main() -> None:
+    """On standard input and output; whatever a library prints must not mix with the answers."""
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    serve_agent(sys.stdin.buffer, answers)

@@ -1,0 +1,153 @@
+"""The timing job: one round of one variant in a fresh process, with an eye on the machine."""
+
+import os
+import time
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgekit.edge.model import Model, open_model
+from edgekit.job import Progress
+from edgekit.nouns import Conditions, Noun, ServerFigure, Setting
+from edgekit.profiles.conditions import Watch, calibrate
+from edgekit.profiles.energy import find_counter
+from edgekit.profiles.intervals import percentile
+from edgekit.profiles.measure import forget_peak_memory, peak_memory
+from edgekit.profiles.scenarios import (
+    EFFORTS,
+    ENOUGH_FOR_P99,
+    Name,
+    largest_rate,
+    offline,
+    server,
+    single_stream,
+)
+
+SEARCH_QUERIES = (
+    4 * ENOUGH_FOR_P99
+)  # at each rate that is tried; the one that is found gets all of the effort's
+STEP_DOWN = 0.93  # of a rate that does not keep the limit with all queries
+
+
+class RoundRequest(Noun, frozen=True, kw_only=True):
+    """What the job is asked.
+
+    inputs: a JSON file with a list of inputs in the task's wire form. cores: of the calibration loop. is_cold: drop the
+    model's files from the page cache first. server_limit_ms: of p99; None leaves the server scenario out.
+    """
+
+    folder: str
+    engine: str
+    setting: Setting
+    inputs: str
+    effort: Name
+    calls: int | None = None  # of single stream; None: the effort's
+    cores: int
+    is_cold: bool = False
+    server_limit_ms: float | None = None
+
+
+class Round(Noun, frozen=True, kw_only=True):
+    """What one round found. calibration_s: the fixed piece of work, the slower of before and after."""
+
+    times_ms: list[float]
+    is_stable: bool
+    samples: int
+    seconds: float
+    load_ms: float
+    is_cold: bool
+    peak_rss_bytes: int
+    joules: float | None
+    energy_source: str
+    calibration_s: float
+    conditions: Conditions
+    server: ServerFigure | None = None
+
+
+def round_job(request: object, progress: Progress) -> object:
+    """Return the Round."""
+    asked = msgspec.convert(request, RoundRequest)
+    effort = EFFORTS[asked.effort]
+    effort = replace(effort, calls=asked.calls or effort.calls)
+    calibration = calibrate(asked.cores)
+    if asked.is_cold:
+        drop_from_page_cache(Path(asked.folder))
+    model, inputs, load_ms = _load(asked)
+    counter, source = find_counter()
+    with Watch(counter=counter) as watch:
+        progress("single stream", 0)
+        times, is_stable = single_stream(model, inputs, effort)
+        progress("offline", 0.5)
+        before = counter.joules() if counter else 0.0
+        samples, seconds = offline(model, inputs, effort.seconds, effort.samples)
+        joules = counter.joules() - before if counter else None
+    slower = max(calibration, calibrate(asked.cores))
+    found = None
+    if asked.server_limit_ms is not None:
+        progress("server", 0.7)
+        found = largest_poisson_rate(model, inputs, asked.server_limit_ms, samples / seconds, effort.queries)
+    return msgspec.to_builtins(
+        Round(
+            times_ms=[round(value, 4) for value in times.tolist()],
+            is_stable=is_stable,
+            samples=samples,
+            seconds=seconds,
+            load_ms=load_ms,
+            is_cold=asked.is_cold,
+            peak_rss_bytes=peak_memory(),
+            joules=joules,
+            energy_source=source,
+            calibration_s=slower,
+            conditions=watch.conditions(),
+            server=found,
+        )
+    )
+
+
+def _load(asked: RoundRequest) -> tuple[Model, list[Any], float]:
+    """The model, its inputs and the milliseconds that loading took, engine and all."""
+    wire = msgspec.json.decode(Path(asked.inputs).read_bytes())
+    forget_peak_memory()
+    before = time.perf_counter()
+    model = open_model(Path(asked.folder), asked.engine, asked.setting)
+    load_ms = (time.perf_counter() - before) * 1e3
+    return model, [model.task.parse(value) for value in wire], load_ms
+
+
+def drop_from_page_cache(folder: Path) -> None:
+    """So that the next load reads from the disk; a hint that the kernel follows for files that nobody maps."""
+    for path in folder.iterdir():
+        if path.is_file():
+            handle = os.open(path, os.O_RDONLY)
+            try:
+                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+            finally:
+                os.close(handle)
+
+
+def largest_poisson_rate(
+    model: Model, inputs: Sequence[Any], limit_ms: float, most: float, queries: int
+) -> ServerFigure | None:
+    """The server scenario: the largest rate whose p99, with the doubt about it, keeps the limit; None if none does.
+
+    most: samples a second offline, beyond which the queue can only grow.
+    """
+    found: dict[float, np.ndarray | None] = {}
+
+    def keeps(rate: float, count: int) -> bool:
+        times = found[rate] = server(model, inputs, rate, count, limit_ms)
+        p99 = percentile(times, 0.99) if times is not None else None
+        return p99 is not None and p99.high <= limit_ms
+
+    rate = largest_rate(lambda rate: keeps(rate, min(queries, SEARCH_QUERIES)), most)
+    while rate is not None and queries > SEARCH_QUERIES and not keeps(rate, queries):
+        rate = rate * STEP_DOWN if rate > most / 16 else None
+    times = found[rate] if rate else None
+    p99 = percentile(times, 0.99) if times is not None else None
+    if rate is None or times is None or p99 is None:
+        return None
+    return ServerFigure(queries_per_s=rate, p99_ms=p99, limit_ms=limit_ms, queries=len(times))

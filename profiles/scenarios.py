@@ -1,0 +1,184 @@
+"""MLPerf's scenarios for a model in this process, on the user's own inputs: single stream, offline, server.
+
+V. J. Reddi et al., MLPerf Inference Benchmark, ISCA 2020. Warm-up ends as in Triton Model Navigator: when windows in a
+row have medians close to each other.
+"""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle, islice
+from typing import Any, Literal
+
+import numpy as np
+
+from edgekit.edge.model import Model
+
+ENOUGH_FOR_P99 = 1000  # ten samples lie beyond it; fewer say little
+WINDOW = 25  # calls; three windows in a row whose medians lie within 10 % are stable
+MOST_WARM_UP = 10.0  # seconds
+WARM_SHARE = 0.25  # of the offline scenario's time, before it counts
+HOPELESS = 20.0  # times the limit: the queue of the server scenario grows without end
+
+Name = Literal["quick", "default", "thorough"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effort:
+    """How long to measure.
+
+    rounds: fresh processes for each variant, in turns. Of each round: at least so many `calls` and `seconds` of single
+    stream, never longer than `most_seconds`; at least so many `samples` and `seconds` of offline.
+    retries: how often a disturbed round is repeated. queries: of the server scenario, at each rate that is tried.
+    """
+
+    name: Name
+    rounds: int
+    calls: int
+    seconds: float
+    most_seconds: float
+    samples: int = 0
+    retries: int = 2
+    sweep_seconds: float
+    queries: int = ENOUGH_FOR_P99
+
+
+EFFORTS: dict[Name, Effort] = {
+    "quick": Effort(
+        name="quick", rounds=3, calls=100, seconds=0.4, most_seconds=5.0, retries=1, sweep_seconds=0.4
+    ),
+    "default": Effort(
+        name="default", rounds=5, calls=ENOUGH_FOR_P99 // 5, seconds=0.8, most_seconds=30.0, sweep_seconds=1.0
+    ),
+    # MLPerf's least counts: 1,024 queries of single stream and 24,576 samples offline, 60 seconds each; 270,336 queries
+    # of the server scenario show a p99 within 0.05 points at a confidence of 0.99.
+    "thorough": Effort(
+        name="thorough", rounds=10, calls=1024, seconds=6.0, most_seconds=600.0, samples=2458, retries=3, sweep_seconds=3.0,
+        queries=270_336,
+    ),
+}  # fmt: skip
+
+
+def single_stream(model: Model, inputs: Sequence[Any], effort: Effort) -> tuple[np.ndarray, bool]:
+    """Milliseconds of each call with one input, from raw input to prediction; float64 [calls], warm-up left out.
+
+    The second result: whether the warm-up ended in stable windows.
+    """
+    coming = cycle(inputs)
+    is_stable = _warm_up(model, coming)
+    times: list[float] = []
+    started = time.perf_counter()
+    while True:
+        value = next(coming)
+        before = time.perf_counter()
+        model.predict([value])
+        now = time.perf_counter()
+        times.append((now - before) * 1e3)
+        gone = now - started
+        if (len(times) >= effort.calls and gone >= effort.seconds) or gone >= effort.most_seconds:
+            return np.array(times), is_stable
+
+
+def _warm_up(model: Model, coming: Iterator[Any]) -> bool:
+    medians: list[float] = []
+    until = time.perf_counter() + MOST_WARM_UP
+    while time.perf_counter() < until:
+        window = []
+        for value in islice(coming, WINDOW):
+            before = time.perf_counter()
+            model.predict([value])
+            window.append(time.perf_counter() - before)
+        medians = [*medians[-2:], float(np.median(window))]
+        if len(medians) == 3 and max(medians) <= 1.1 * min(medians):
+            return True
+    return False
+
+
+def offline(model: Model, inputs: Sequence[Any], seconds: float, samples: int = 0) -> tuple[int, float]:
+    """Samples that were answered in full batches on every stream, and the seconds they took.
+
+    At least `samples`, and for at least `seconds`.
+    """
+    size = model.setting.batch_size
+
+    def batches(until: float, least: int) -> Iterator[Sequence[Any]]:
+        place = 0
+        while time.perf_counter() < until or place < least:
+            yield [inputs[(place + offset) % len(inputs)] for offset in range(size)]
+            place += size
+
+    for _ in model.answers_of_batches(batches(time.perf_counter() + WARM_SHARE * seconds, 0)):
+        pass
+    started = time.perf_counter()
+    done = sum(len(part) for part in model.answers_of_batches(batches(started + seconds, samples)))
+    return done, time.perf_counter() - started
+
+
+def samples_per_s(model: Model, inputs: Sequence[Any], seconds: float) -> float:
+    """The offline scenario as one number."""
+    done, gone = offline(model, inputs, seconds)
+    return done / gone
+
+
+def server(
+    model: Model, inputs: Sequence[Any], rate: float, queries: int, limit_ms: float, seed: int = 0
+) -> np.ndarray | None:
+    """Milliseconds from arrival to prediction of queries that arrive at random (Poisson); None if the queue ran away.
+
+    rate: arrivals a second. Whenever a stream is free it takes what is waiting, up to a batch, as the server does.
+    """
+    arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, queries))
+    waiting: deque[int] = deque()
+    times = np.zeros(queries)
+    ready, over = threading.Condition(), threading.Event()
+    started = time.perf_counter()
+
+    def take() -> list[int]:
+        with ready:
+            while not waiting and not over.is_set():
+                ready.wait(0.05)
+            return [waiting.popleft() for _ in range(min(len(waiting), model.setting.batch_size))]
+
+    def work() -> None:
+        while indexes := take():
+            model.predict([inputs[index % len(inputs)] for index in indexes])
+            times[indexes] = (time.perf_counter() - started - arrivals[indexes]) * 1e3
+
+    streams = [threading.Thread(target=work, daemon=True) for _ in range(model.setting.streams)]
+    for stream in streams:
+        stream.start()
+    ran_away = _arrive(arrivals, started, waiting, ready, limit_ms)
+    over.set()
+    for stream in streams:
+        stream.join()
+    return None if ran_away else times
+
+
+def _arrive(
+    arrivals: np.ndarray, started: float, waiting: deque[int], ready: threading.Condition, limit_ms: float
+) -> bool:
+    """Put each query into the queue when its time has come; True if the first one waiting is hopelessly late."""
+    for index, arrival in enumerate(arrivals):
+        pause = arrival - (time.perf_counter() - started)
+        if pause > 0:
+            time.sleep(pause)
+        with ready:
+            if waiting and time.perf_counter() - started - arrivals[waiting[0]] > HOPELESS * limit_ms / 1e3:
+                waiting.clear()
+                return True
+            waiting.append(index)
+            ready.notify()
+    return False
+
+
+def largest_rate(keeps: Callable[[float], bool], start: float, steps: int = 6) -> float | None:
+    """The largest rate that keeps the limit, within about 2 %; None if not even an eighth of `start` does."""
+    low, high = start / 8, start
+    if not keeps(low):
+        return None
+    for _ in range(steps):
+        middle = (low * high) ** 0.5
+        low, high = (middle, high) if keeps(middle) else (low, middle)
+    return low

@@ -1,0 +1,205 @@
+"""A timing session: every variant takes its turn in every round, in random order, each time in a fresh process.
+
+Drift of the machine hits all variants alike, and the rounds of two variants are compared pair by pair. A cached and a
+fresh figure never meet: a session is kept and re-used as a whole, or made anew.
+"""
+
+import math
+import random
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgekit.edge.tasks import Task
+from edgekit.errors import EdgekitError
+from edgekit.nouns import Noun, Performance, Setting
+from edgekit.profiles.conditions import disturbances
+from edgekit.profiles.intervals import figure, percentile
+from edgekit.profiles.rounds import Round, RoundRequest
+from edgekit.profiles.scenarios import EFFORTS, ENOUGH_FOR_P99, Effort, Name
+
+MOST_INPUTS = 4096  # a sample of a larger file has its lengths, too
+QUANTILES = np.linspace(0, 1, 101)
+ROUND_JOB = "edgekit.profiles.rounds:round_job"
+
+Run = Callable[[str, Noun, str], Any]  # a job's function, its request, and what it is about
+Tell = Callable[[str, str, float], None]  # what is at work, the stage, and the share that is done
+
+
+class Contender(Noun, frozen=True, kw_only=True):
+    """A variant with the setting that it is measured with."""
+
+    name: str
+    folder: str
+    engine: str
+    setting: Setting
+
+
+class Plan(Noun, frozen=True, kw_only=True):
+    """What a session measures. p99_limit_ms: of the spec; then the calls suffice for a p99, whatever the effort."""
+
+    effort: Name
+    cores: int
+    inputs: str  # a JSON file, see RoundRequest
+    p99_limit_ms: float | None = None
+    with_server: bool = False
+
+
+class Turn(Noun, frozen=True, kw_only=True):
+    """One variant's turn in one round: what was found, or why it failed."""
+
+    name: str
+    found: Round | None = None
+    problem: str = ""
+
+
+class Session(Noun, frozen=True, kw_only=True):
+    """The rounds that were finished, each with a turn of every contender."""
+
+    rounds: tuple[tuple[Turn, ...], ...] = ()
+
+
+def write_inputs(task: Task, inputs: Sequence[Any], path: Path) -> None:
+    """The inputs that every round runs through, in one random order: a file may be sorted by label or by length."""
+    order = np.random.default_rng(0).permutation(len(inputs))[:MOST_INPUTS]
+    path.write_bytes(msgspec.json.encode([task.wire(inputs[index]) for index in order]))
+
+
+def run_session(
+    contenders: Sequence[Contender],
+    plan: Plan,
+    run: Run,
+    tell: Tell,
+    begun: Session = Session(),  # noqa: B008 - frozen
+    keep: Callable[[Session], None] = lambda session: None,
+) -> Session:
+    """Measure the rounds that `begun` lacks. keep: called after each round, so that a killed session goes on there."""
+    effort, session = EFFORTS[plan.effort], begun
+    best = min((turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf)
+    failed = {turn.name for turn in _turns(session) if turn.problem}
+    for number in range(len(session.rounds), effort.rounds):
+        order = [item for item in contenders if item.name not in failed]
+        random.Random(number).shuffle(order)  # noqa: S311 - an order, not a key
+        turns: dict[str, Turn] = {}
+        waiting = [(item, 0) for item in order]
+        while waiting:
+            contender, attempt = waiting.pop(0)
+            again = f", once more: {attempt}" if attempt else ""
+            tell(
+                contender.name,
+                f"timing, round {number + 1} of {effort.rounds}{again}",
+                number / effort.rounds,
+            )
+            turn = _take_turn(contender, plan, run, number)
+            turns[contender.name] = turn
+            if turn.found is None:
+                failed.add(contender.name)
+                continue
+            best = min(best, turn.found.calibration_s)
+            if attempt < effort.retries and list(disturbances(_conditions(turn.found, best))):
+                waiting.append(
+                    (contender, attempt + 1)
+                )  # at the end of the round: the disturbance may have passed
+        session = Session(rounds=(*session.rounds, tuple(turns.values())))
+        keep(session)
+    return session
+
+
+def _turns(session: Session) -> list[Turn]:
+    return [turn for turns in session.rounds for turn in turns]
+
+
+def _take_turn(contender: Contender, plan: Plan, run: Run, number: int) -> Turn:
+    effort = EFFORTS[plan.effort]
+    enough = math.ceil(ENOUGH_FOR_P99 / effort.rounds) if plan.p99_limit_ms else 0
+    request = RoundRequest(
+        folder=contender.folder, engine=contender.engine, setting=contender.setting, inputs=plan.inputs, effort=plan.effort,
+        calls=max(effort.calls, enough), cores=plan.cores, is_cold=number == 0,
+        server_limit_ms=plan.p99_limit_ms if plan.with_server and number == effort.rounds - 1 else None,
+    )  # fmt: skip
+    try:
+        return Turn(
+            name=contender.name, found=msgspec.convert(run(ROUND_JOB, request, contender.name), Round)
+        )
+    except EdgekitError as error:
+        return Turn(name=contender.name, problem=str(error))
+
+
+def _conditions(found: Round, best: float) -> Any:  # noqa: ANN401
+    return msgspec.structs.replace(found.conditions, slowdown=max(1.0, found.calibration_s / best))
+
+
+def performances(session: Session, plan: Plan) -> Mapping[str, Performance | str]:
+    """What the rounds say of each contender; or why one could not be measured."""
+    best = min((turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf)
+    names = dict.fromkeys(turn.name for turn in _turns(session))
+    results: dict[str, Performance | str] = {}
+    for name in names:
+        mine = [turn for turn in _turns(session) if turn.name == name]
+        problem = next((turn.problem for turn in mine if turn.problem), "")
+        found = [turn.found for turn in mine if turn.found]
+        results[name] = problem or _performance(found, plan, best)
+    return results
+
+
+def _performance(rounds: Sequence[Round], plan: Plan, best: float) -> Performance:
+    times = np.concatenate([item.times_ms for item in rounds])
+    medians = [float(np.median(item.times_ms)) for item in rounds]
+    speeds = [item.samples / item.seconds for item in rounds]
+    conditions = tuple(_conditions(item, best) for item in rounds)
+    joules = [item.joules / item.samples for item in rounds if item.joules]
+    warm = [item.load_ms for item in rounds if not item.is_cold]
+    servers = [item.server for item in rounds if item.server]
+    return Performance(
+        effort=plan.effort,
+        rounds=len(rounds),
+        calls=len(times),
+        p50_ms=figure(medians),
+        p90_ms=figure([float(np.quantile(item.times_ms, 0.9)) for item in rounds]),
+        p99_ms=percentile(times, 0.99) if len(times) >= ENOUGH_FOR_P99 else None,
+        latency_quantiles=tuple(round(float(value), 4) for value in np.quantile(times, QUANTILES)),
+        samples_per_s=figure(speeds),
+        round_p50_ms=tuple(medians),
+        round_samples_per_s=tuple(speeds),
+        round_energy_j=tuple(joules) if len(joules) == len(rounds) else (),
+        server=servers[-1] if servers else None,
+        load_ms=float(np.median(warm or [item.load_ms for item in rounds])),
+        cold_load_ms=next((item.load_ms for item in rounds if item.is_cold), None),
+        peak_rss_bytes=max(item.peak_rss_bytes for item in rounds),
+        energy_j=figure(joules) if len(joules) == len(rounds) else None,
+        energy_source=rounds[0].energy_source,
+        conditions=conditions,
+        disturbed=tuple(_disturbed(conditions)),
+        skipped=tuple(_skipped(rounds, plan, EFFORTS[plan.effort], len(times))),
+    )
+
+
+def _disturbed(conditions: Sequence[Any]) -> list[str]:
+    return [
+        f"round {number}: {reason}"
+        for number, item in enumerate(conditions, 1)
+        for reason in disturbances(item)
+    ]
+
+
+def _skipped(rounds: Sequence[Round], plan: Plan, effort: Effort, calls: int) -> list[str]:
+    skipped = []
+    if calls < ENOUGH_FOR_P99:
+        skipped.append(f"p99: fewer than {ENOUGH_FOR_P99} calls; measure without --quick")
+    if not plan.with_server:
+        skipped.append("server scenario: not asked for (edgekit profile --server)")
+    elif plan.p99_limit_ms is None:
+        skipped.append("server scenario: needs a limit on p99")
+    elif not any(item.server for item in rounds):
+        skipped.append(f"server scenario: no rate keeps a p99 of {plan.p99_limit_ms:g} ms")
+    if effort.name != "thorough":
+        skipped.append("MLPerf's counts: --thorough reaches them")
+    unstable = sum(not item.is_stable for item in rounds)
+    if unstable:
+        skipped.append(f"a stable warm-up: never reached in {unstable} of {len(rounds)} rounds")
+    if rounds[0].joules is None:
+        skipped.append(f"energy: {rounds[0].energy_source.removeprefix('not measured: ')}")
+    return skipped

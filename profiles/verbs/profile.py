@@ -1,0 +1,181 @@
+"""`edgekit profile`."""
+
+from pathlib import Path
+
+import click
+from rich.table import Table
+
+from edgekit.console import human_bytes, json_option, note, print_json, print_table, progress_bar
+from edgekit.errors import InputError
+from edgekit.files import write_durably
+from edgekit.nouns import Profile
+from edgekit.offline import stay_offline
+from edgekit.profiles.profile import Profiles, Wish
+from edgekit.profiles.report import notes_of, with_interval
+from edgekit.profiles.scenarios import Name
+
+FILE = click.Path(path_type=Path)
+
+
+@click.command()
+@click.argument("source", type=FILE, required=False)
+@click.option(
+    "--variant",
+    "variants",
+    multiple=True,
+    help="Which one; once for each.  [default: the one that would serve]",
+)
+@click.option("--key", type=FILE, help="Public key that signed the bundle.")
+@click.option(
+    "--data", type=FILE, help="CSV, JSONL or CoNLL file with inputs like yours.  [default: golden samples]"
+)
+@click.option("--input", "columns", multiple=True, help="The input column of --data.")
+@click.option("--quick", "effort", flag_value="quick", help="Fewer rounds and calls; no p99.")
+@click.option("--thorough", "effort", flag_value="thorough", help="MLPerf's counts; takes minutes.")
+@click.option(
+    "--server", is_flag=True, help="Also the server scenario: the largest arrival rate that keeps --p99-ms."
+)
+@click.option(
+    "--p99-ms", type=click.FloatRange(0, min_open=True), help="Limit on p99 of the server scenario."
+)
+@click.option(
+    "--device", metavar="ssh://USER@HOST", help="Measure there, with the edgekit that is installed there."
+)
+@click.option(
+    "--remote-edgekit", default="edgekit", show_default=True, help="How edgekit is called on the device."
+)
+@click.option(
+    "--out", type=FILE, help="Write the measurement to this file; `edgekit bundle attach` signs it."
+)
+@click.option("--agent", is_flag=True, hidden=True, help="The other end of --device.")
+@json_option
+def profile(
+    source: Path | None,
+    variants: tuple[str, ...],
+    key: Path | None,
+    data: Path | None,
+    columns: tuple[str, ...],
+    effort: Name | None,
+    server: bool,
+    p99_ms: float | None,
+    device: str | None,
+    remote_edgekit: str,
+    out: Path | None,
+    agent: bool,
+    as_json: bool,
+) -> None:
+    """Measure latency, throughput, memory and energy of a bundle, a build or an appliance, here or on a device.
+
+    Every variant takes its turn in every round, in a fresh process. A machine that was disturbed is noticed, the round is
+    repeated, and what stays disturbed is marked.
+
+    \b
+    Example:
+      edgekit profile tickets.tar --key release.pub --data tickets.csv --input text
+      edgekit profile tickets.tar --key release.pub --device ssh://me@box
+    """
+    stay_offline()
+    if agent:
+        from edgekit.profiles.remote import agent_main
+
+        agent_main()
+        return
+    if source is None:
+        raise click.UsageError("Missing argument 'SOURCE': a bundle, a build folder or an appliance folder.")
+    if server and p99_ms is None:
+        raise InputError("--server needs a limit: --p99-ms")
+    wish = Wish(variants=variants, effort=effort or "default", with_server=server, p99_limit_ms=p99_ms)
+    found = _measure(source, key, wish, data, columns, device, remote_edgekit)
+    if out:
+        write_durably(out, found.to_json())
+    if as_json:
+        print_json(found)
+        return
+    _show(found)
+
+
+def _measure(
+    source: Path,
+    key: Path | None,
+    wish: Wish,
+    data: Path | None,
+    columns: tuple[str, ...],
+    device: str | None,
+    command: str,
+) -> Profiles:
+    from edgekit.edge.bundle.keys import load_public_key
+    from edgekit.profiles.profile import collect_inputs, measure
+    from edgekit.profiles.remote import measure_there, parse_device
+    from edgekit.profiles.staged import lay_out_any, stage, staging_folder
+
+    place = parse_device(device, command) if device else None
+    with progress_bar() as progress, staging_folder() as work:
+        line = progress.add_task("staging", total=100)
+        shown = ""
+
+        def tell(what: str, stage: str, share: float) -> None:
+            nonlocal shown
+            progress.update(line, description=f"{what}: {stage}", completed=round(100 * share))
+            if stage != shown and not progress.console.is_terminal:
+                note(stage)
+            shown = stage
+
+        if place is None:
+            staged = stage(source, wish.variants, load_public_key(key) if key else None, work)
+            inputs, said = collect_inputs(staged[0], data, columns, work)
+            return measure(staged, wish, inputs, said, work, tell)
+        if key is None:
+            raise InputError(f"{source}: to be sent to a device a bundle needs its key: --key KEY.pub")
+        wire: Path | None = None
+        said = ""
+        if data:
+            wire, said = collect_inputs(
+                lay_out_any(source, load_public_key(key), work / "any"), data, columns, work
+            )
+        return measure_there(place, source, key, wish, wire, said, tell)
+
+
+def _show(found: Profiles) -> None:
+    table = Table(title=f"{found.machine}; times with their 95 % interval", title_justify="left")
+    for name in (
+        "variant",
+        "p50 ms",
+        "p90 ms",
+        "p99 ms",
+        "samples/s",
+        "load ms",
+        "cold",
+        "peak memory",
+        "J/input",
+    ):
+        table.add_column(name, justify="left" if name == "variant" else "right", no_wrap=True)
+    for item in found.profiles:
+        table.add_row(item.variant, *_figures(item))
+    print_table(table)
+    for line in notes_of({item.variant: item.performance for item in found.profiles}):
+        click.echo(line)
+    for server in [item for item in found.profiles if item.performance.server]:
+        figure = server.performance.server
+        if figure:
+            click.echo(
+                f"{server.variant}: serves {figure.queries_per_s:.0f} queries/s arriving at random with p99 "
+                f"{with_interval(figure.p99_ms, 1)} ms, of at most {figure.limit_ms:g} ms ({figure.queries} queries)"
+            )
+    for name, reason in found.failed.items():
+        click.echo(f"{name}: failed: {reason}")
+    click.echo(f"Inputs: {found.profiles[0].inputs}")
+
+
+def _figures(item: Profile) -> list[str]:
+    performance = item.performance
+    cold, energy = performance.cold_load_ms, performance.energy_j
+    return [
+        with_interval(performance.p50_ms, 2),
+        with_interval(performance.p90_ms, 2),
+        with_interval(performance.p99_ms, 2) if performance.p99_ms else "-",
+        with_interval(performance.samples_per_s, 0),
+        f"{performance.load_ms:.0f}",
+        "-" if cold is None else f"{cold:.0f}",
+        human_bytes(performance.peak_rss_bytes),
+        f"{energy.value:.3g}" if energy else "-",
+    ]

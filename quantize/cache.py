@@ -1,0 +1,82 @@
+"""What a build keeps: every step's result under the digest of all that went into it, failures among them."""
+
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+import edgekit.edge
+import edgekit.profiles
+import edgekit.quantize
+import edgekit.targets
+from edgekit.errors import EdgekitError, JobFailed, MissingPackage
+from edgekit.files import digest_bytes, make_folder, write_durably
+from edgekit.nouns import Noun, Unreadable, read_json
+
+LEAST_FREE = 16 << 20  # bytes; with less, a step that failed is taken to have failed for want of space
+
+
+class Failure(Noun, frozen=True, kw_only=True):
+    """A step that failed for a reason that will not go away by itself."""
+
+    message: str
+
+
+@contextmanager
+def recorded(folder: Path, key: str) -> Iterator[None]:
+    """Keep a failure that would come again, and raise it at once the next time."""
+    path = folder / "failures" / f"{key}.json"
+    failure: Failure | None = kept(path, Failure)
+    if failure is not None:
+        raise JobFailed(failure.message)
+    try:
+        yield
+    except EdgekitError as error:
+        if shutil.disk_usage(folder).free < LEAST_FREE:  # libraries word a full disk in many ways
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
+        # Killed from outside (out of memory, or by hand): the next run may be luckier.
+        fleeting = getattr(error, "signal", None) in ("SIGKILL", "SIGTERM", "SIGINT", "SIGABRT")
+        if not fleeting and not isinstance(error, MissingPackage):
+            make_folder(path.parent)
+            write_durably(path, Failure(message=str(error)).to_json())
+        raise
+
+
+def kept(path: Path, kind: Any) -> Any:  # noqa: ANN401 - the kind's own type
+    """A record of an earlier build, or None if there is none that this version can read."""
+    try:
+        return read_json(path.read_bytes(), kind)
+    except (FileNotFoundError, Unreadable):
+        return None
+
+
+def key_of(*parts: object) -> str:
+    """A digest of everything that a step depends on, our own code among it."""
+    text = msgspec.json.encode([_code_digest(), *parts], order="sorted")
+    return digest_bytes(text).removeprefix("sha256:")[:24]
+
+
+@cache
+def _code_digest() -> str:
+    """Of every module of edgekit: whatever changes in it, results are made anew rather than wrongly re-used."""
+    digest = hashlib.sha256()
+    for package in (edgekit, edgekit.edge, edgekit.profiles, edgekit.quantize, edgekit.targets):
+        for path in sorted(Path(package.__path__[0]).rglob("*.py")):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
+def clear_leftovers(folder: Path) -> None:
+    """Half-made folders of a build that was killed; their names start with a dot (see edgekit.files.new_folder)."""
+    for path in folder.glob("*/.*"):
+        if path.is_dir():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
