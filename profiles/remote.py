@@ -55,9 +55,10 @@ class Device(Noun, frozen=True, kw_only=True):
     host: str  # with user
     port: int | None
     command: tuple[str, ...]  # edgekit, there
+    ssh_config: Path | None = None  # instead of the user's own
 
 
-def parse_device(url: str, command: str) -> Device:
+def parse_device(url: str, command: str, ssh_config: Path | None = None) -> Device:
     """From ssh://user@host:port; raises InputError."""
     parts = urllib.parse.urlsplit(url)
     try:
@@ -73,7 +74,7 @@ def parse_device(url: str, command: str) -> Device:
         or parts.path.strip("/")
     ):
         raise InputError(f"--device {url}: not of the form ssh://user@host or ssh://user@host:port")
-    return Device(host=host, port=port, command=tuple(shlex.split(command)))
+    return Device(host=host, port=port, command=tuple(shlex.split(command)), ssh_config=ssh_config)
 
 
 def measure_there(
@@ -86,8 +87,9 @@ def measure_there(
     header = Header(
         wish=wish, bundle=bundle.stat().st_size, key=len(parts[0]), inputs=len(parts[1]), said=said
     )
-    port = ["-p", str(device.port)] if device.port else []
-    command = [*SSH, *port, "--", device.host, shlex.join([*device.command, "profile", "--agent"])]
+    options = ["-p", str(device.port)] if device.port else []
+    options += ["-F", str(device.ssh_config)] if device.ssh_config else []
+    command = [*SSH, *options, "--", device.host, shlex.join([*device.command, "profile", "--agent"])]
     try:
         process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE

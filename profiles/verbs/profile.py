@@ -6,13 +6,16 @@ import click
 from rich.table import Table
 
 from edgekit.console import human_bytes, json_option, note, print_json, print_table, progress_bar
+from edgekit.edge.bundle.keys import load_public_key
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.nouns import Profile
 from edgekit.offline import stay_offline
-from edgekit.profiles.profile import Profiles, Wish
+from edgekit.profiles.profile import Profiles, Wish, collect_inputs, measure
+from edgekit.profiles.remote import Device, agent_main, measure_there, parse_device
 from edgekit.profiles.report import notes_of, with_interval
 from edgekit.profiles.scenarios import Name
+from edgekit.profiles.staged import lay_out_any, stage, staging_folder
 
 FILE = click.Path(path_type=Path)
 
@@ -60,6 +63,7 @@ def profile(
     p99_ms: float | None,
     device: str | None,
     remote_edgekit: str,
+    ssh_config: Path | None,
     out: Path | None,
     agent: bool,
     as_json: bool,
@@ -76,8 +80,6 @@ def profile(
     """
     stay_offline()
     if agent:
-        from edgekit.profiles.remote import agent_main
-
         agent_main()
         return
     if source is None:
@@ -85,7 +87,8 @@ def profile(
     if server and p99_ms is None:
         raise InputError("--server needs a limit: --p99-ms")
     wish = Wish(variants=variants, effort=effort or "default", with_server=server, p99_limit_ms=p99_ms)
-    found = _measure(source, key, wish, data, columns, device, remote_edgekit)
+    place = parse_device(device, remote_edgekit, ssh_config) if device else None
+    found = _measure(source, key, wish, data, columns, place)
     if out:
         write_durably(out, found.to_json())
     if as_json:
@@ -100,15 +103,8 @@ def _measure(
     wish: Wish,
     data: Path | None,
     columns: tuple[str, ...],
-    device: str | None,
-    command: str,
+    place: Device | None,
 ) -> Profiles:
-    from edgekit.edge.bundle.keys import load_public_key
-    from edgekit.profiles.profile import collect_inputs, measure
-    from edgekit.profiles.remote import measure_there, parse_device
-    from edgekit.profiles.staged import lay_out_any, stage, staging_folder
-
-    place = parse_device(device, command) if device else None
     with progress_bar() as progress, staging_folder() as work:
         line = progress.add_task("staging", total=100)
         shown = ""
