@@ -12,7 +12,7 @@ from edgekit.edge.golden import read_golden
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError, JobFailed
 from edgekit.job import run_job
-from edgekit.nouns import Noun, Performance, Profile
+from edgekit.nouns import Noun, Performance, Profile, Profiles
 from edgekit.profiles.data import input_columns, read_inputs
 from edgekit.profiles.scenarios import Name
 from edgekit.profiles.session import Contender, Plan, Tell, performances, run_session, write_inputs
@@ -27,14 +27,6 @@ class Wish(Noun, frozen=True, kw_only=True):
     effort: Name = "default"
     with_server: bool = False
     p99_limit_ms: float | None = None
-
-
-class Profiles(Noun, frozen=True, kw_only=True):
-    """What was measured on one machine, and why the rest was not."""
-
-    machine: str
-    profiles: tuple[Profile, ...]
-    failed: dict[str, str] = {}
 
 
 def collect_inputs(first: Staged, data: Path | None, columns: Sequence[str], work: Path) -> tuple[Path, str]:

@@ -24,8 +24,8 @@ import msgspec
 from edgekit import errors
 from edgekit.edge.bundle.keys import load_public_key
 from edgekit.errors import EdgekitError, InputError, JobFailed
-from edgekit.nouns import Noun
-from edgekit.profiles.profile import Profiles, Wish, collect_inputs, measure
+from edgekit.nouns import Noun, Profiles
+from edgekit.profiles.profile import Wish, collect_inputs, measure
 from edgekit.profiles.session import Tell
 from edgekit.profiles.staged import stage, staging_folder
 
@@ -98,9 +98,11 @@ def measure_there(
         raise InputError("--device needs OpenSSH's ssh on this machine; install openssh-client") from None
     assert process.stdin  # noqa: S101 - we asked for pipes
     assert process.stdout  # noqa: S101
+    assert process.stderr  # noqa: S101
     with process, _fed(process.stdin, header, bundle, parts), _ended(process):
         ending = _listen(process.stdout, tell)
-    return _conclude(ending, process, device)
+        lines = process.stderr.read().decode(errors="replace").strip().splitlines()
+    return _conclude(ending, lines[-1] if lines else "nothing was said", process.returncode, device)
 
 
 @contextmanager
@@ -158,22 +160,20 @@ def _listen(pipe: IO[bytes], tell: Tell) -> dict[str, object]:
     return ending
 
 
-def _conclude(ending: dict[str, object], process: "subprocess.Popen[bytes]", device: Device) -> Profiles:
+def _conclude(ending: dict[str, object], last: str, code: int, device: Device) -> Profiles:
+    """last: what ssh, or the other end, said last."""
     if "result" in ending:
         return msgspec.convert(ending["result"], Profiles)
     if "kind" in ending:
         kind = getattr(errors, str(ending["kind"]), EdgekitError)
         raise kind(f"{device.host}: {ending['message']}")
-    assert process.stderr  # noqa: S101 - we asked for a pipe
-    said = process.stderr.read().decode(errors="replace").strip().splitlines()
-    last = said[-1] if said else "nothing was said"
-    if process.returncode == SSH_FAILED:
+    if code == SSH_FAILED:
         raise JobFailed(f"{device.host}: ssh: {last}; try it by hand: ssh {device.host}")
-    if process.returncode == NOT_FOUND:
+    if code == NOT_FOUND:
         raise JobFailed(
             f"{device.host}: {' '.join(device.command)} is not there ({last}); say how it is called there with --remote-edgekit"
         )
-    raise JobFailed(f"{device.host}: the agent ended with exit code {process.returncode}: {last}")
+    raise JobFailed(f"{device.host}: the agent ended with exit code {code}: {last}")
 
 
 def serve_agent(source: BinaryIO, target: BinaryIO) -> None:

@@ -418,7 +418,7 @@ def _judged(bench: Bench, recipe: Recipe, artifact: Artifact) -> Judged:
         bench.reference.name,
         # Where the files lie says nothing about what is measured.
         msgspec.structs.replace(request, folder="", task_folder="", evaluation="", reference=""),
-        [shop.machine, engine_version(recipe.engine)],
+        [shop.machine.description, engine_version(recipe.engine)],
     )
     record = shop.cache / "judged" / f"{key}.json"
     found: Judged | None = kept(record, Judged)
@@ -472,7 +472,7 @@ def _time(bench: Bench, candidates: Sequence[Candidate]) -> list[Variant]:
         if item.variant.artifact and item.judged
     ]
     key = key_of(
-        "timing", shop.effort, limits.p99_ms is not None, bench.evaluation.sha256, bench.columns, shop.machine,
+        "timing", shop.effort, limits.p99_ms is not None, bench.evaluation.sha256, bench.columns, shop.machine.description,
         [(item.variant.artifact.key, item.judged.setting) for item in candidates if item.variant.artifact and item.judged],
         {item.engine: engine_version(item.engine) for item in contenders},
     )  # fmt: skip

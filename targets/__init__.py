@@ -14,6 +14,21 @@ from edgekit.errors import InputError
 from edgekit.nouns import Noun
 
 
+class Peak(Noun, frozen=True, kw_only=True):
+    """How fast a device class can be at most, from its data sheet: what estimates are made from.
+
+    fp32_per_cycle, int8_per_cycle: operations of one core in one clock cycle, two for each multiply-add. cores, ghz and
+    bandwidth_gb_s: of a class that is a single board; None where the class is many machines.
+    """
+
+    fp32_per_cycle: float
+    int8_per_cycle: float
+    cores: int | None = None
+    ghz: float | None = None
+    bandwidth_gb_s: float | None = None
+    source: str
+
+
 class Target(Noun, frozen=True, kw_only=True):
     """A device class.
 
@@ -21,6 +36,7 @@ class Target(Noun, frozen=True, kw_only=True):
     recipes: what to try, by task, in this order.
     compile_on_device: the last compile step that only the device can do ("" for none); the engine's module does it.
     not_run: what of this target has not been run on hardware by us, in one sentence ("" for nothing).
+    peak: for estimates; None where nothing is known.
     """
 
     name: str
@@ -33,6 +49,7 @@ class Target(Noun, frozen=True, kw_only=True):
     compile_on_device: str = ""
     memory_gb: float | None = None
     not_run: str = ""
+    peak: Peak | None = None
 
 
 @cache

@@ -30,6 +30,7 @@ class Machine(Noun, frozen=True, kw_only=True):
     memory_bytes: int
     board: str  # of an embedded device, such as a Jetson's; "" elsewhere
     accelerators: tuple[str, ...]
+    ghz: float | None = None  # of the first core, now
 
     @property
     def description(self) -> str:
@@ -55,7 +56,17 @@ def detect_machine() -> Machine:
         memory_bytes=psutil.virtual_memory().total,
         board=_read("/proc/device-tree/model").rstrip("\0"),
         accelerators=_accelerators(),
+        ghz=_ghz(fields),
     )
+
+
+def _ghz(fields: dict[str, str]) -> float | None:
+    """The highest that the core may run at; where Linux does not say, what it runs at now."""
+    highest = _read("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq").strip()
+    if highest.isdigit():
+        return int(highest) / 1e6
+    now = fields.get("cpu MHz", "")
+    return float(now) / 1e3 if now else None
 
 
 def _cpu_fields() -> dict[str, str]:

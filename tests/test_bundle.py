@@ -278,3 +278,55 @@ def test_keys(tmp_path: Path) -> None:
     )
     assert "this passphrase opens" in edgekit(*pack_with, tmp_path / "b", code=2).err
     assert "not a bundle" in edgekit("bundle", "verify", tmp_path, "--key", tmp_path / "word", code=2).err
+
+
+def test_a_measurement_is_attached_later_by_a_role_of_its_own(
+    built: Built, tar: Path, keys: Path, tmp_path: Path
+) -> None:
+    """The release and what is deployed stay the same; who does not trust the role sees no measurement."""
+    profile, attached = tmp_path / "box.json", tmp_path / "attached.tar"
+    edgekit("profile", tar, "--key", keys / "release.pub", "--quick", "--out", profile)
+    sign = ("--trust", keys / "release.pub", "--key", keys / "other.key")
+    said = edgekit("bundle", "attach", tar, profile, *sign, "--out", attached).out
+    assert "1 measurement attached" in said
+    shown = edgekit("bundle", "inspect", attached, "--key", keys / "release.pub", "--json").json
+    assert (shown["untrusted_evidence"], shown["variants"][0]["profiles"]) == (1, [])
+    trusting = ("--key", keys / "release.pub", "--evidence-key", keys / "other.pub")
+    trusted = edgekit("bundle", "inspect", attached, *trusting, "--json").json
+    assert trusted["variants"][0]["profiles"] == json.loads(profile.read_text())["profiles"]
+    assert "profiled: p50" in edgekit("bundle", "inspect", attached, *trusting).out
+    before = edgekit("bundle", "inspect", tar, "--key", keys / "release.pub", "--json").json
+    assert trusted["release"] == before["release"]
+    edgekit("deploy", attached, tmp_path / "appliance", "--trust", keys / "release.pub")
+    again = tmp_path / "again.tar"
+    assert "holds none of the variants" in edgekit(
+        "bundle", "attach", pack_other(built, keys, tmp_path), profile, *sign, "--out", again, code=2
+    ).err  # fmt: skip
+    assert (
+        "no such file"
+        in edgekit("bundle", "attach", tar, tmp_path / "no.json", *sign, "--out", again, code=2).err
+    )
+    assert not again.exists()
+
+
+def pack_other(built: Built, keys: Path, folder: Path) -> Path:
+    """A bundle of another variant."""
+    pack(built, keys, folder / "other.tar", "onnx-fp32")
+    return folder / "other.tar"
+
+
+def test_the_evidence_of_a_build_can_have_a_key_of_its_own(built: Built, keys: Path, tmp_path: Path) -> None:
+    out = tmp_path / "two.tar"
+    edgekit(
+        "bundle", "pack", built.folder, "--key", keys / "release.key", "--evidence-key", keys / "other.key",
+        "--variant", "onnx-fp32", "--out", out,
+    )  # fmt: skip
+    release_only = edgekit("bundle", "inspect", out, "--key", keys / "release.pub", "--json").json
+    assert release_only["variants"][0]["evidence"] is None
+    both = edgekit(
+        "bundle", "inspect", out, "--key", keys / "release.pub", "--evidence-key", keys / "other.pub", "--json"
+    )  # fmt: skip
+    assert both.json["variants"][0]["evidence"]["quality"]["metric"] == "accuracy"
+    assert "not signed by a trusted key" in edgekit(
+        "bundle", "inspect", out, "--key", keys / "other.pub", code=5
+    ).err  # fmt: skip

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from securesystemslib.signer import CryptoSigner
 
 from edgekit.edge.builds import read_build
 from edgekit.edge.bundle.keys import load_signer
@@ -26,6 +27,12 @@ def second(built: Built, keys: Path, tmp_path: Path) -> Path:
     """A bundle of another variant."""
     pack(built, keys, tmp_path / "second.tar", "onnx-fp32")
     return tmp_path / "second.tar"
+
+
+def signers(keys: Path) -> tuple[CryptoSigner, CryptoSigner]:
+    """Of the release and of the evidence: the same."""
+    signer = load_signer(keys / "release.key", None)
+    return signer, signer
 
 
 def serving(appliance: Path) -> str:
@@ -125,7 +132,7 @@ def sabotage(built: Built, keys: Path, tmp_path: Path, name: str, spoil: Callabl
     spoil(files)
     artifact = msgspec.structs.replace(variant.artifact, files=describe_folder(files))
     bad: Variant = msgspec.structs.replace(variant, artifact=artifact)
-    pack_variants(build, [bad], folder, load_signer(keys / "release.key", None), tmp_path / "bad")
+    pack_variants(build, [bad], folder, *signers(keys), tmp_path / "bad")
     return tmp_path / "bad"
 
 
@@ -191,7 +198,7 @@ def test_a_bundle_for_another_architecture_does_not_fit(
 ) -> None:
     build = msgspec.structs.replace(read_build(built.folder), architecture="arm64")
     variant = next(item for item in build.variants if item.name == "onnx-fp32")
-    pack_variants(build, [variant], built.folder, load_signer(keys / "release.key", None), tmp_path / "arm")
+    pack_variants(build, [variant], built.folder, *signers(keys), tmp_path / "arm")
     assert "is for arm64, and this is amd64" in edgekit("deploy", tmp_path / "arm", appliance, code=6).err
 
 
@@ -274,7 +281,7 @@ def test_a_device_without_the_needed_cpu_features(
 ) -> None:
     build = msgspec.structs.replace(read_build(built.folder), isa=("avx_vnni", "avx512_vnni"))
     variant = next(item for item in build.variants if item.name == "onnx-int8-dynamic")
-    pack_variants(build, [variant], built.folder, load_signer(keys / "release.key", None), tmp_path / "vnni")
+    pack_variants(build, [variant], built.folder, *signers(keys), tmp_path / "vnni")
     if "avx_vnni" in detect_machine().isa:
         pytest.skip("this CPU has it")
     assert "needs a CPU with avx_vnni" in edgekit("deploy", tmp_path / "vnni", appliance, code=6).err

@@ -88,14 +88,19 @@ def seal(payload: bytes, payload_type: str, signer: CryptoSigner) -> bytes:
     return json.dumps(envelope.to_dict(), sort_keys=True, separators=(",", ":")).encode()
 
 
+def unseal_if_trusted(data: bytes, payload_type: str, keys: Sequence[Key], what: str) -> bytes | None:
+    """The payload of an envelope that one of `keys` signed, None if nobody trusted did; raises Refused if it is none."""
+    envelope = _open(data, payload_type, what)
+    try:
+        envelope.verify(list(keys), 1)
+    except (VerificationError, ValueError):
+        return None
+    return envelope.payload
+
+
 def unseal(data: bytes, payload_type: str, keys: Sequence[Key], what: str) -> tuple[bytes, str]:
     """The payload of an envelope that one of `keys` signed, and that key's id; raises Refused."""
-    try:
-        envelope = Envelope.from_dict(cast(dict[str, Any], json.loads(data)))
-    except Exception as error:  # noqa: BLE001 - hostile bytes; from_dict raises whatever they lead it into
-        raise Refused(f"{what}: not a signature envelope ({type(error).__name__})") from None
-    if envelope.payload_type != payload_type:
-        raise Refused(f"{what}: signs something else than {payload_type}")
+    envelope = _open(data, payload_type, what)
     if not keys:
         raise Refused(
             f"{what}: no key is trusted here yet; name one with --trust KEY.pub (or --key for verify)"
@@ -105,3 +110,13 @@ def unseal(data: bytes, payload_type: str, keys: Sequence[Key], what: str) -> tu
     except VerificationError:
         raise Refused(f"{what}: not signed by a trusted key") from None
     return envelope.payload, next(iter(accepted))
+
+
+def _open(data: bytes, payload_type: str, what: str) -> Envelope:
+    try:
+        envelope = Envelope.from_dict(cast(dict[str, Any], json.loads(data)))
+    except Exception as error:  # noqa: BLE001 - hostile bytes; from_dict raises whatever they lead it into
+        raise Refused(f"{what}: not a signature envelope ({type(error).__name__})") from None
+    if envelope.payload_type != payload_type:
+        raise Refused(f"{what}: signs something else than {payload_type}")
+    return envelope

@@ -6,7 +6,7 @@ import msgspec
 
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
-from edgekit.nouns import Evidence, Unreadable, read_json
+from edgekit.nouns import Evidence, Profile, Unreadable, read_json
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -17,6 +17,7 @@ LAYER = "application/vnd.cncf.model.{kind}.v1.raw"
 DSSE = "application/vnd.dsse.envelope.v1+json"
 RELEASE = "application/vnd.edgekit.release.v1+json"
 EVIDENCE = "application/vnd.edgekit.evidence.v1+json"
+PROFILE = "application/vnd.edgekit.profile.v1+json"
 
 FILEPATH = "org.cncf.model.filepath"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -92,6 +93,13 @@ class Statement(Record, frozen=True, kw_only=True):
 
     subject: Digest  # of the variant's manifest
     evidence: Evidence
+
+
+class Measurement(Record, frozen=True, kw_only=True):
+    """What a profile's signature says: this was measured of that variant, later, on some device."""
+
+    subject: Digest  # of the variant's manifest
+    profile: Profile
 
 
 def describe(data: bytes, media_type: str, **more: Any) -> Descriptor:  # noqa: ANN401

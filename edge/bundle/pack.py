@@ -55,10 +55,12 @@ class Contents:
         return self.add(manifest.to_json(), oci.MANIFEST, artifact_type=artifact_type)
 
 
-def pack_build(folder: Path, names: list[str], signer: CryptoSigner, out: Path) -> tuple[str, list[str]]:
+def pack_build(
+    folder: Path, names: list[str], signer: CryptoSigner, evidence_signer: CryptoSigner, out: Path
+) -> tuple[str, list[str]]:
     """Pack the named variants of a finished build, or the chosen one; return the release's digest and the names.
 
-    folder: the build's output. Raises InputError.
+    folder: the build's output. evidence_signer: the role that vouches for what was measured. Raises InputError.
     """
     build = read_build(folder)
     if not names and build.choice.chosen is None:
@@ -72,11 +74,18 @@ def pack_build(folder: Path, names: list[str], signer: CryptoSigner, out: Path) 
             raise InputError(
                 f"--variant {name}: was not measured ({variants[name].reason}), so it can't be packed"
             )
-    digest = pack(build, [variants[name] for name in names], folder, signer, out)
+    digest = pack(build, [variants[name] for name in names], folder, signer, evidence_signer, out)
     return digest, names
 
 
-def pack(build: Build, variants: Sequence[Variant], folder: Path, signer: CryptoSigner, out: Path) -> str:
+def pack(
+    build: Build,
+    variants: Sequence[Variant],
+    folder: Path,
+    signer: CryptoSigner,
+    evidence_signer: CryptoSigner,
+    out: Path,
+) -> str:
     """Write the measured `variants`, in order of preference, to `out`; return the digest of the release."""
     contents = Contents()
     manifests: list[Descriptor] = []
@@ -88,7 +97,7 @@ def pack(build: Build, variants: Sequence[Variant], folder: Path, signer: Crypto
         manifests.append(manifest)
         statement = oci.Statement(subject=manifest.digest, evidence=variant.evidence)
         referrers.append(
-            contents.attach(manifest, oci.EVIDENCE, seal(statement.to_json(), oci.EVIDENCE, signer))
+            contents.attach(manifest, oci.EVIDENCE, seal(statement.to_json(), oci.EVIDENCE, evidence_signer))
         )
     release = Index(
         schema_version=2,

@@ -5,19 +5,20 @@ The signature covers the digest of the release index, hence every manifest and e
 """
 
 import hashlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Sequence
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from securesystemslib.signer import Key
 
 from edgekit.edge.bundle import oci
-from edgekit.edge.bundle.keys import unseal
+from edgekit.edge.bundle.keys import unseal, unseal_if_trusted
 from edgekit.edge.bundle.layout import OCI_LAYOUT, Layout, blob_name, read_small
 from edgekit.edge.bundle.oci import (
     Descriptor,
     Index,
     Manifest,
+    Measurement,
     Release,
     Statement,
     parse,
@@ -26,9 +27,9 @@ from edgekit.edge.bundle.oci import (
 )
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
-from edgekit.nouns import Evidence, Slot, Unreadable, read_json
+from edgekit.nouns import Evidence, Profile, Slot, Unreadable, read_json
 
-T = TypeVar("T", Slot, Statement)
+T = TypeVar("T", Slot, Statement, Measurement)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +40,7 @@ class VerifiedVariant:
     manifest: Manifest
     slot: Slot
     evidence: Evidence | None
+    profiles: tuple[Profile, ...] = ()
 
     @property
     def layers(self) -> dict[str, Descriptor]:
@@ -53,10 +55,14 @@ class Verified:
     release: Release
     key_id: str
     variants: tuple[VerifiedVariant, ...]
+    untrusted: int = 0  # referrers that nobody trusted signed; they have no effect
 
 
-def verify(layout: Layout, keys: Sequence[Key]) -> Verified:
-    """Check signature and structure; raises Refused. Blobs' contents are checked by `check_blobs` or `read_blob`."""
+def verify(layout: Layout, keys: Sequence[Key], evidence_keys: Sequence[Key] = ()) -> Verified:
+    """Check signature and structure; raises Refused. Blobs' contents are checked by `check_blobs` or `read_blob`.
+
+    keys: may sign releases, and evidence. evidence_keys: may sign evidence only.
+    """
     where = layout.where
     if read_small(layout, "oci-layout") != OCI_LAYOUT:
         raise Refused(f"{where}: oci-layout is not what edgekit writes")
@@ -75,25 +81,61 @@ def verify(layout: Layout, keys: Sequence[Key]) -> Verified:
         raise Refused(f"{where}: the signed index is missing")
     index = parse(_blob(layout, index_descriptor), Index, f"{where}: release index")
     blobs |= {release.index}
-    evidence = {}
-    for item in top.manifests:
-        if item.artifact_type == oci.EVIDENCE:
-            envelope, subject, more = _attached(layout, item)
-            payload, _ = unseal(envelope, oci.EVIDENCE, keys, f"{where}: evidence")
-            statement = _decode(payload, Statement, f"{where}: evidence")
-            if statement.subject != subject or subject in evidence:
-                raise Refused(f"{where}: evidence hangs on another variant than it is about")
-            evidence[subject] = statement.evidence
-            blobs |= more
+    said = _read_evidence(layout, top, [*keys, *evidence_keys])
+    blobs |= said.blobs
     variants = []
     for item in index.manifests:
-        variants.append(_variant(layout, item, evidence.pop(item.digest, None)))
-        blobs |= {item.digest, variants[-1].manifest.config.digest}
-        blobs |= {layer.digest for layer in variants[-1].manifest.layers}
-    if evidence or not variants:
-        raise Refused(f"{where}: evidence without its variant" if evidence else f"{where}: no variant in it")
+        found = _variant(
+            layout, item, said.evidence.pop(item.digest, None), said.profiles.pop(item.digest, [])
+        )
+        variants.append(found)
+        blobs |= {item.digest, found.manifest.config.digest}
+        blobs |= {layer.digest for layer in found.manifest.layers}
+    if said.evidence or said.profiles or not variants:
+        raise Refused(
+            f"{where}: no variant in it" if not variants else f"{where}: evidence without its variant"
+        )
     _check_rest(layout, top, release, index_descriptor, blobs)
-    return Verified(release=release, key_id=key_id, variants=tuple(variants))
+    return Verified(release=release, key_id=key_id, variants=tuple(variants), untrusted=said.untrusted)
+
+
+@dataclass(kw_only=True)
+class _Said:
+    """What was attached to variants, by their digests. untrusted: how many envelopes nobody trusted signed."""
+
+    evidence: dict[str, Evidence] = field(default_factory=dict)
+    profiles: dict[str, list[Profile]] = field(default_factory=dict)
+    untrusted: int = 0
+    blobs: set[str] = field(default_factory=set)
+
+
+def _read_evidence(layout: Layout, top: Index, keys: Sequence[Key]) -> _Said:
+    """Every referrer of a variant; raises Refused where one is not sound, or trusted and about something else."""
+    said = _Said()
+    for item in top.manifests:
+        if item.artifact_type not in (oci.EVIDENCE, oci.PROFILE):
+            continue
+        envelope, subject, blobs = _attached(layout, item)
+        said.blobs |= blobs
+        what = f"{layout.where}: {'evidence' if item.artifact_type == oci.EVIDENCE else 'profile'}"
+        payload = unseal_if_trusted(envelope, item.artifact_type, keys, what)
+        if payload is None:
+            said.untrusted += 1
+        elif item.artifact_type == oci.EVIDENCE:
+            statement = _decode(payload, Statement, what)
+            _check_subject(statement.subject, subject, said.evidence, what)
+            said.evidence[subject] = statement.evidence
+        else:
+            measurement = _decode(payload, Measurement, what)
+            _check_subject(measurement.subject, subject, (), what)
+            said.profiles.setdefault(subject, []).append(measurement.profile)
+    return said
+
+
+def _check_subject(said: str, subject: str, taken: Container[str], what: str) -> None:
+    """Evidence is about what it hangs on, one on each variant."""
+    if said != subject or subject in taken:
+        raise Refused(f"{what} hangs on another variant than it is about")
 
 
 def _check_rest(layout: Layout, top: Index, release: Release, index: Descriptor, blobs: set[str]) -> None:
@@ -109,7 +151,7 @@ def _check_rest(layout: Layout, top: Index, release: Release, index: Descriptor,
             for item in rest
         ),
     ]  # fmt: skip
-    is_known = all(item.artifact_type in (oci.RELEASE, oci.EVIDENCE) for item in rest)
+    is_known = all(item.artifact_type in (oci.RELEASE, oci.EVIDENCE, oci.PROFILE) for item in rest)
     if not is_known or top_index(canonical) != top.to_json():
         raise Refused(f"{layout.where}: index.json says something that edgekit does not")
     expected = {"oci-layout", "index.json", *(blob_name(digest) for digest in blobs)}
@@ -134,7 +176,9 @@ def _bare(item: Descriptor) -> Descriptor:
     return Descriptor(media_type=oci.DSSE, digest=item.digest, size=item.size)
 
 
-def _variant(layout: Layout, item: Descriptor, evidence: Evidence | None) -> VerifiedVariant:
+def _variant(
+    layout: Layout, item: Descriptor, evidence: Evidence | None, profiles: Sequence[Profile]
+) -> VerifiedVariant:
     what = f"{layout.where}: manifest {item.digest[:19]}"
     manifest = parse(_blob(layout, item), Manifest, what)
     names = [layer.annotations.get(oci.FILEPATH, "") for layer in manifest.layers]
@@ -150,7 +194,9 @@ def _variant(layout: Layout, item: Descriptor, evidence: Evidence | None) -> Ver
     held = {name: (layer.digest, layer.size) for name, layer in zip(names, manifest.layers, strict=True)}
     if held != {**said, "slot.json": (slot_layer.digest, slot_layer.size)}:
         raise Refused(f"{what}: slot.json and the layers name different files")
-    return VerifiedVariant(descriptor=item, manifest=manifest, slot=slot, evidence=evidence)
+    return VerifiedVariant(
+        descriptor=item, manifest=manifest, slot=slot, evidence=evidence, profiles=tuple(profiles),
+    )  # fmt: skip
 
 
 def _plain(name: str) -> bool:

@@ -3,16 +3,27 @@
 from pathlib import Path
 
 import click
+from securesystemslib.signer import CryptoSigner
 
 from edgekit.console import human_bytes, json_option, print_json
+from edgekit.edge.bundle.attach import attach as run_attach
 from edgekit.edge.bundle.keys import load_public_key, load_signer, needs_passphrase
 from edgekit.edge.bundle.layout import open_layout, read_small
 from edgekit.edge.bundle.oci import Index, parse
 from edgekit.edge.bundle.pack import pack_build
 from edgekit.edge.bundle.verify import Verified, check_blobs, verify
 from edgekit.edge.verbs.keygen import read_passphrase
+from edgekit.errors import InputError
+from edgekit.nouns import Profiles, Unreadable, read_json
 
 BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
+EVIDENCE_KEYS = click.option(
+    "--evidence-key",
+    "evidence_keys",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Public key that may sign evidence, beside --key; once for each.",
+)
 
 
 @click.group()
@@ -40,9 +51,20 @@ def bundle() -> None:
 @click.option(
     "--passphrase-file", type=click.Path(path_type=Path), help="A file whose first line is the passphrase."
 )
+@click.option(
+    "--evidence-key",
+    type=click.Path(path_type=Path),
+    help="Private key of the role that vouches for what was measured.  [default: --key]",
+)
 @json_option
 def pack(
-    build: Path, key: Path, out: Path, names: tuple[str, ...], passphrase_file: Path | None, as_json: bool
+    build: Path,
+    key: Path,
+    out: Path,
+    names: tuple[str, ...],
+    passphrase_file: Path | None,
+    evidence_key: Path | None,
+    as_json: bool,
 ) -> None:
     """Pack the chosen variant of a build into a signed bundle, an OCI image layout.
 
@@ -50,13 +72,9 @@ def pack(
     Example:
       edgekit bundle pack build/ --key release.key --out tickets.tar
     """
-    passphrase = None
-    if needs_passphrase(key):
-        if passphrase_file:
-            passphrase = read_passphrase(passphrase_file)
-        else:
-            passphrase = str(click.prompt(f"Passphrase of {key}", hide_input=True, err=True)).encode()
-    digest, packed = pack_build(build, list(names), load_signer(key, passphrase), out)
+    signer = _signer(key, passphrase_file)
+    evidence_signer = _signer(evidence_key, passphrase_file) if evidence_key else signer
+    digest, packed = pack_build(build, list(names), signer, evidence_signer, out)
     if as_json:
         print_json({"bundle": str(out), "release": digest, "variants": packed})
     else:
@@ -83,13 +101,68 @@ def verify_bundle(bundle: Path, key: Path, as_json: bool) -> None:
         click.echo(f"{bundle}: sound; signed by {verified.key_id}")
 
 
+def _signer(key: Path, passphrase_file: Path | None) -> CryptoSigner:
+    """A private key, with its passphrase from the file or from the person at the keyboard."""
+    passphrase = None
+    if needs_passphrase(key):
+        if passphrase_file:
+            passphrase = read_passphrase(passphrase_file)
+        else:
+            passphrase = str(click.prompt(f"Passphrase of {key}", hide_input=True, err=True)).encode()
+    return load_signer(key, passphrase)
+
+
+@bundle.command()
+@BUNDLE
+@click.argument("profile", type=click.Path(path_type=Path))
+@click.option("--trust", type=click.Path(path_type=Path), required=True, help="Public key of the release.")
+@click.option(
+    "--key", type=click.Path(path_type=Path), required=True, help="Private key of the evidence role."
+)
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="The bundle with the measurement."
+)
+@click.option(
+    "--passphrase-file", type=click.Path(path_type=Path), help="A file whose first line is the passphrase."
+)
+@json_option
+def attach(
+    bundle: Path,
+    profile: Path,
+    trust: Path,
+    key: Path,
+    out: Path,
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Add what `edgekit profile --out` measured on a device to a bundle; the release and its signature stay the same.
+
+    \b
+    Example:
+      edgekit profile tickets.tar --key release.pub --device ssh://me@box --out box.json
+      edgekit bundle attach tickets.tar box.json --trust release.pub --key evidence.key --out tickets-box.tar
+    """
+    try:
+        profiles = read_json(profile.read_bytes(), Profiles).profiles
+    except FileNotFoundError:
+        raise InputError(f"{profile}: no such file; make one with: edgekit profile --out {profile}") from None
+    except Unreadable as error:
+        raise InputError(f"{profile}: not what edgekit profile --out writes: {error}") from None
+    count = run_attach(bundle, profiles, [load_public_key(trust)], _signer(key, passphrase_file), out)
+    if as_json:
+        print_json({"bundle": str(out), "attached": count})
+        return
+    click.echo(f"{out}: {count} measurement{'s' * (count > 1)} attached")
+
+
 @bundle.command()
 @BUNDLE
 @click.option(
     "--key", type=click.Path(path_type=Path), help="Public key; without it nothing is checked, only shown."
 )
+@EVIDENCE_KEYS
 @json_option
-def inspect(bundle: Path, key: Path | None, as_json: bool) -> None:
+def inspect(bundle: Path, key: Path | None, evidence_keys: tuple[Path, ...], as_json: bool) -> None:
     """Show what is in a bundle, with its evidence.
 
     \b
@@ -107,7 +180,7 @@ def inspect(bundle: Path, key: Path | None, as_json: bool) -> None:
             f"{bundle}: {len(layout.sizes())} files, {human_bytes(size)}; nothing verified (give --key KEY.pub)"
         )
         return
-    verified = verify(layout, [load_public_key(key)])
+    verified = verify(layout, [load_public_key(key)], [load_public_key(path) for path in evidence_keys])
     if as_json:
         print_json({"verified": True, **_describe(verified)})
         return
@@ -124,6 +197,11 @@ def inspect(bundle: Path, key: Path | None, as_json: bool) -> None:
                 f"(reference {evidence.quality.reference_value:.4f}), p50 {evidence.performance.p50_ms.value:.2f} ms, "
                 f"{evidence.performance.samples_per_s.value:.0f} samples/s, on {evidence.machine}"
             )
+        for profile in variant.profiles:
+            click.echo(
+                f"  profiled: p50 {profile.performance.p50_ms.value:.2f} ms, "
+                f"{profile.performance.samples_per_s.value:.0f} samples/s, on {profile.machine}"
+            )
         for file in slot.files:
             click.echo(f"  {file.path}  {human_bytes(file.size)}  {file.sha256}")
 
@@ -134,8 +212,14 @@ def _describe(verified: Verified) -> dict[str, object]:
         "version": verified.release.version,
         "release": verified.release.index,
         "key_id": verified.key_id,
+        "untrusted_evidence": verified.untrusted,
         "variants": [
-            {"manifest": item.descriptor.digest, "slot": item.slot, "evidence": item.evidence}
+            {
+                "manifest": item.descriptor.digest,
+                "slot": item.slot,
+                "evidence": item.evidence,
+                "profiles": item.profiles,
+            }
             for item in verified.variants
         ],
     }

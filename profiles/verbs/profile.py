@@ -3,21 +3,29 @@
 from pathlib import Path
 
 import click
+import msgspec
 from rich.table import Table
 
 from edgekit.console import human_bytes, json_option, note, print_json, print_table, progress_bar
+from edgekit.edge.builds import read_build
 from edgekit.edge.bundle.keys import load_public_key
+from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError
 from edgekit.files import write_durably
-from edgekit.nouns import Profile
+from edgekit.nouns import Profile, Profiles
 from edgekit.offline import stay_offline
-from edgekit.profiles.profile import Profiles, Wish, collect_inputs, measure
+from edgekit.profiles.estimate import BASE, tokens_of
+from edgekit.profiles.estimate import estimate as run_estimate
+from edgekit.profiles.profile import Wish, collect_inputs, measure
 from edgekit.profiles.remote import Device, agent_main, measure_there, parse_device
 from edgekit.profiles.report import notes_of, with_interval
 from edgekit.profiles.scenarios import Name
 from edgekit.profiles.staged import lay_out_any, stage, staging_folder
+from edgekit.targets import find_target
+from edgekit.targets.detect import detect_machine
 
 FILE = click.Path(path_type=Path)
+MOST_COUNTED = 256  # inputs, for the median length
 
 
 @click.command()
@@ -45,6 +53,10 @@ FILE = click.Path(path_type=Path)
     "--device", metavar="ssh://USER@HOST", help="Measure there, with the edgekit that is installed there."
 )
 @click.option(
+    "--estimate", metavar="TARGET", help="Of a build: an estimate for a device class that is not at hand."
+)
+@click.option("--ssh-config", type=FILE, help="Configuration of ssh, instead of ~/.ssh/config.")
+@click.option(
     "--remote-edgekit", default="edgekit", show_default=True, help="How edgekit is called on the device."
 )
 @click.option(
@@ -62,6 +74,7 @@ def profile(
     server: bool,
     p99_ms: float | None,
     device: str | None,
+    estimate: str | None,
     remote_edgekit: str,
     ssh_config: Path | None,
     out: Path | None,
@@ -77,6 +90,7 @@ def profile(
     Example:
       edgekit profile tickets.tar --key release.pub --data tickets.csv --input text
       edgekit profile tickets.tar --key release.pub --device ssh://me@box
+      edgekit profile build/ --estimate jetson-orin-nano
     """
     stay_offline()
     if agent:
@@ -84,6 +98,9 @@ def profile(
         return
     if source is None:
         raise click.UsageError("Missing argument 'SOURCE': a bundle, a build folder or an appliance folder.")
+    if estimate:
+        _estimate(source, estimate, data, columns, as_json=as_json)
+        return
     if server and p99_ms is None:
         raise InputError("--server needs a limit: --p99-ms")
     wish = Wish(variants=variants, effort=effort or "default", with_server=server, p99_limit_ms=p99_ms)
@@ -129,6 +146,38 @@ def _measure(
                 lay_out_any(source, load_public_key(key), work / "any"), data, columns, work
             )
         return measure_there(place, source, key, wish, wire, said, tell)
+
+
+def _estimate(build: Path, name: str, data: Path | None, columns: tuple[str, ...], *, as_json: bool) -> None:
+    target = find_target(name, "--estimate")
+    found = read_build(build)
+    (staged,) = stage(build, (BASE,), None, build)
+    with staging_folder() as work:
+        wire, said = collect_inputs(staged, data, columns, work)
+        task = load_task(staged.folder)
+        values = [task.parse(value) for value in msgspec.json.decode(wire.read_bytes())[:MOST_COUNTED]]
+    tokens = tokens_of(staged.folder, values)
+    estimates = run_estimate(found, build.resolve(), target, detect_machine(), tokens)
+    if as_json:
+        print_json(
+            {"kind": "estimated", "target": name, "tokens": tokens, "inputs": said, "estimates": estimates}
+        )
+        return
+    table = Table(title=f"ESTIMATE for {target.title}: nothing was measured there", title_justify="left")
+    for column in ("variant", "p50 ms, estimated", "at peak rates", "slower than that here"):
+        table.add_column(column, justify="left" if column == "variant" else "right", no_wrap=True)
+    for item in estimates:
+        table.add_row(
+            item.variant, with_interval(item.p50_ms, 2), f"{item.ideal_ms:.3f}", f"{item.factor:.1f} times"
+        )
+    print_table(table)
+    error = estimates[0].p50_ms.high / estimates[0].p50_ms.value
+    click.echo(
+        f"One factor for all variants would be wrong here by up to {error:.1f} times: that is the interval."
+    )
+    click.echo(
+        f"Inputs: {tokens} tokens, the median of {said}. Peak rates: {target.peak.source if target.peak else '-'}"
+    )
 
 
 def _show(found: Profiles) -> None:

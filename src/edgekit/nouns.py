@@ -275,6 +275,14 @@ class Profile(Noun, frozen=True, kw_only=True):
     versions: dict[str, str]
 
 
+class Profiles(Noun, frozen=True, kw_only=True):
+    """What was measured on one machine, and why the rest was not."""
+
+    machine: str
+    profiles: tuple[Profile, ...]
+    failed: dict[str, str] = {}
+
+
 class Broken(Noun, frozen=True, kw_only=True):
     """A limit that a variant does not keep, or is not shown to keep.
 

@@ -1,0 +1,167 @@
+"""Does edgekit's profiler find what the engines' own tools find? The same files, the same tensors, in turns.
+
+python benchmarks/engines.py BUILD --tokens 16
+
+ONNX Runtime: a bare loop around InferenceSession.run. OpenVINO: its benchmark_app, synchronous. Each in a fresh process;
+edgekit's loop runs with a task that does nothing, so that only the engine's call is timed, as the tools do.
+"""
+
+import json
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import msgspec
+import numpy as np
+
+from edgekit.edge.builds import artifact_folder, read_build
+from edgekit.edge.engines import load_engine
+from edgekit.edge.model import Model
+from edgekit.edge.tasks import load_task
+from edgekit.nouns import Setting, Variant
+from edgekit.profiles.scenarios import EFFORTS, single_stream
+
+SECONDS = 3.0
+TOOLS = {"onnxruntime": "bare session loop", "openvino": "benchmark_app"}
+
+
+class Fixed:
+    """A task that feeds the same tensors to every call and makes nothing of the outputs."""
+
+    labels: tuple[str, ...] = ()
+
+    def __init__(self, feeds: dict[str, np.ndarray]) -> None:
+        self._feeds = feeds
+
+    def encode(self, inputs: Sequence[Any]) -> dict[str, np.ndarray]:
+        return self._feeds
+
+    def answers(self, outputs: dict[str, np.ndarray], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+        return list(outputs.values())
+
+    def decode(self, inputs: Sequence[Any], answers: Sequence[np.ndarray]) -> list[Any]:
+        return list(answers)
+
+
+def feeds_of(folder: Path, tokens: int) -> dict[str, np.ndarray]:
+    """One text of so many tokens, nothing padded."""
+    task: Any = load_task(folder)
+    made = task.encode([" ".join(["card"] * 4 * tokens)])
+    return {
+        name: value[:, :tokens]
+        for name, value in made.items()
+        if value.ndim == 2 and value.shape[1] >= tokens
+    }
+
+
+def by_edgekit(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
+    """p50 in ms by edgekit's single stream."""
+    task: Any = Fixed(feeds_of(folder, tokens))
+    model = Model(task, load_engine(engine).load(folder, setting), setting)
+    effort = replace(EFFORTS["default"], seconds=SECONDS)
+    return float(np.median(single_stream(model, [None], effort)[0]))
+
+
+def by_bare_loop(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
+    """p50 in ms of InferenceSession.run, by nothing but a clock."""
+    import onnxruntime as ort
+
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = setting.threads
+    session = ort.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    feeds = feeds_of(folder, tokens)
+    feeds = {item.name: feeds[item.name] for item in session.get_inputs()}
+    times = []
+    until = time.perf_counter() + 4 / 3 * SECONDS
+    while time.perf_counter() < until:
+        before = time.perf_counter()
+        session.run(None, feeds)
+        times.append(1e3 * (time.perf_counter() - before))
+    return statistics.median(times[len(times) // 4 :])
+
+
+def by_benchmark_app(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
+    """p50 in ms of OpenVINO's benchmark_app; it makes up the tensors' values."""
+    names = feeds_of(folder, tokens)
+    shape = ",".join(f"{name}[1,{tokens}]" for name in names)
+    with tempfile.TemporaryDirectory() as work:
+        command = [
+            str(Path(sys.executable).with_name("benchmark_app")), "-m", str(folder / "model.xml"), "-d", "CPU", "-api", "sync",
+            "-hint", "latency", "-data_shape", shape, "-t", str(round(SECONDS)), "-json_stats",
+            "-report_type", "no_counters", "-report_folder", work,
+        ]  # fmt: skip
+        command += ["-nthreads", str(setting.threads)] if setting.threads else []
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        report = next(Path(work).glob("*.json"), None)
+        if done.returncode or report is None:
+            raise click.ClickException(f"benchmark_app: {(done.stdout + done.stderr).strip()[-300:]}")
+        found = json.loads(report.read_text())
+    return float(next(_find(found, "latency_median")))
+
+
+def _find(value: Any, key: str) -> Any:  # noqa: ANN401 - JSON
+    if isinstance(value, dict):
+        if key in value:
+            yield value[key]
+        for item in value.values():
+            yield from _find(item, key)
+
+
+WAYS: dict[str, Callable[[Path, str, Setting, int], float]] = {
+    "edgekit": by_edgekit,
+    "bare session loop": by_bare_loop,
+    "benchmark_app": by_benchmark_app,
+}
+
+
+def fresh(way: str, folder: Path, variant: Variant, setting: Setting, tokens: int) -> float:
+    """One measurement in a process of its own."""
+    request = json.dumps([way, str(folder), variant.engine, msgspec.to_builtins(setting), tokens])
+    command = [sys.executable, __file__, "--once", request]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise click.ClickException(f"{variant.name} by {way}: {done.stderr.strip()[-300:]}")
+    return float(done.stdout.splitlines()[-1])
+
+
+@click.command()
+@click.argument("build", type=click.Path(path_type=Path), required=False)
+@click.option("--variant", "names", multiple=True, default=("onnx-fp32", "openvino-int8"), show_default=True)
+@click.option("--tokens", default=16, show_default=True)
+@click.option("--rounds", default=7, show_default=True)
+@click.option("--once", hidden=True)
+def main(build: Path | None, names: tuple[str, ...], tokens: int, rounds: int, once: str | None) -> None:
+    """Print p50 by both, and their ratio round by round: median, lowest, highest."""
+    if once:
+        way, folder, engine, setting, tokens = json.loads(once)
+        click.echo(WAYS[way](Path(folder), engine, msgspec.convert(setting, Setting), tokens))
+        return
+    if build is None:
+        raise click.UsageError("Missing argument 'BUILD': the output folder of edgekit build.")
+    click.echo("| variant | edgekit p50 ms | tool p50 ms | ratio | tool |\n| --- | --- | --- | --- | --- |")
+    variants = {item.name: item for item in read_build(build).variants}
+    for name in names:
+        variant = variants.get(name)
+        if variant is None or variant.artifact is None or variant.engine not in TOOLS:
+            raise click.ClickException(f"--variant {name}: {build} has no such ONNX or OpenVINO variant")
+        folder, tool = artifact_folder(build.resolve(), variant.artifact), TOOLS[variant.engine]
+        times: dict[str, list[float]] = {"edgekit": [], tool: []}
+        for number in range(rounds):
+            for way in random.Random(number).sample(list(times), 2):  # noqa: S311 - an order, not a key
+                times[way].append(fresh(way, folder, variant, Setting(), tokens))
+        ratios = sorted(mine / theirs for mine, theirs in zip(times["edgekit"], times[tool], strict=True))
+        mine, theirs = (statistics.median(values) for values in times.values())
+        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+        click.echo(f"| {name} | {mine:.3f} | {theirs:.3f} | {spread} | {tool} |")
+
+
+if __name__ == "__main__":
+    main()

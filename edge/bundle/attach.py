@@ -1,0 +1,61 @@
+"""Attaching: measurements on a device join a signed bundle later, each signed by the evidence role."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from securesystemslib.signer import CryptoSigner, Key
+
+from edgekit.edge.bundle import oci
+from edgekit.edge.bundle.keys import seal
+from edgekit.edge.bundle.layout import Layout, open_layout, read_small, write_layout
+from edgekit.edge.bundle.oci import Index, parse, top_index
+from edgekit.edge.bundle.pack import Contents
+from edgekit.edge.bundle.verify import check_blobs, verify
+from edgekit.errors import InputError
+from edgekit.nouns import Profile
+
+CHUNK = 1 << 20
+
+
+def attach(
+    bundle: Path, profiles: Sequence[Profile], keys: Sequence[Key], signer: CryptoSigner, out: Path
+) -> int:
+    """Write the bundle once more, to `out`, with the profiles of its variants; returns how many there were.
+
+    The release and its signature stay as they are: what is deployed does not change. Raises Refused, InputError.
+    """
+    layout = open_layout(bundle)
+    verified = verify(layout, keys)
+    check_blobs(layout, verified)
+    variants = {item.descriptor.digest: item.descriptor for item in verified.variants}
+    mine = [item for item in profiles if item.manifest in variants]
+    if not mine:
+        raise InputError(f"{bundle}: holds none of the variants that were measured")
+    contents = Contents()
+    top = parse(read_small(layout, "index.json"), Index, f"{bundle}: index.json")
+    manifests = list(top.manifests)
+    for profile in mine:
+        said = oci.Measurement(subject=profile.manifest, profile=profile)
+        envelope = seal(said.to_json(), oci.PROFILE, signer)
+        added = contents.attach(variants[profile.manifest], oci.PROFILE, envelope)
+        manifests += [added] if added not in manifests else []
+    contents.small["index.json"] = top_index(manifests)
+    with tempfile.TemporaryDirectory(prefix=".attaching.", dir=out.resolve().parent) as work:
+        write_layout(out, contents.small, _copies(layout, Path(work), set(contents.small)))
+    return len(mine)
+
+
+def _copies(layout: Layout, work: Path, replaced: set[str]) -> dict[str, Path]:
+    """Every file of the layout that is not replaced, as a file of its own."""
+    files = {}
+    for number, (name, size) in enumerate(sorted(layout.sizes().items())):
+        if name in replaced:
+            continue
+        files[name] = work / str(number)
+        with layout.open(name) as source, files[name].open("wb") as target:
+            left = size
+            while left and (chunk := source.read(min(left, CHUNK))):
+                target.write(chunk)
+                left -= len(chunk)
+    return files

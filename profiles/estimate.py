@@ -1,0 +1,160 @@
+"""Where the device isn't at hand: latency from the operations of the graph and the peak rates of the device class.
+
+A roofline (S. Williams, A. Waterman, D. Patterson, CACM 52, 2009): the time that the arithmetic, or the reading of the
+weights, takes at the class's peak. Real engines are slower; how much slower is taken from the variants that were measured
+here, and the spread of that factor among them is the estimate's error. An estimate is no evidence: it is never signed,
+never kept in a build, and never part of a choice.
+"""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from edgekit.edge.builds import artifact_folder
+from edgekit.edge.tasks import load_task
+from edgekit.errors import InputError, MissingPackage
+from edgekit.nouns import Artifact, Build, Figure, Noun, Variant
+from edgekit.targets import Peak, Target, find_target
+from edgekit.targets.detect import Machine
+
+BASE = "onnx-fp32"  # its graph is counted: all variants do the same products
+PRODUCTS = ("MatMul", "Gemm", "Conv")
+INT8 = ("int8", "q8_0", "q4_k_m", "q4_0", "q5_k_m", "q6_k", "q3_k_m", "q2_k", "iq4_xs")  # computed in int8
+
+
+class Work(Noun, frozen=True, kw_only=True):
+    """What one input asks of a device. flops: two for each multiply-add. looked_up: share of weights only looked up."""
+
+    tokens: int
+    flops: float
+    looked_up: float
+
+
+class Estimate(Noun, frozen=True, kw_only=True):
+    """Of one variant on a device class. p50_ms is not measured; its interval is the spread of the factor here.
+
+    factor: measured over ideal time, of this variant here. ideal_ms: at the class's peak.
+    """
+
+    kind: Literal["estimated"] = "estimated"
+    variant: str
+    target: str
+    p50_ms: Figure
+    ideal_ms: float
+    factor: float
+
+
+def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int) -> list[Estimate]:
+    """One for each measured variant of a build that was made on this machine; raises InputError, MissingPackage."""
+    measured = [item for item in build.variants if item.evidence and item.artifact]
+    base = next((item.artifact for item in measured if item.name == BASE), None)
+    if base is None:
+        raise InputError(f"{out}: an estimate counts the operations of {BASE}; add it to target.recipes")
+    if target.peak is None or target.peak.cores is None or target.peak.ghz is None:
+        raise InputError(
+            f"--estimate {target.name}: a class of many machines, of which no speed is known; one of a single board has"
+        )
+    work = count(artifact_folder(out, base) / "model.onnx", tokens)
+    own = _own_peak(build, here)
+    factors = {item.name: _p50(item) / _ideal_ms(work, item, own) for item in measured}
+    spread = _spread(list(factors.values()))
+    found = []
+    for item in measured:
+        ideal = _ideal_ms(work, item, target.peak)
+        value = ideal * factors[item.name]
+        p50 = Figure(value=value, low=value / spread, high=value * spread)
+        found.append(
+            Estimate(
+                variant=item.name, target=target.name, p50_ms=p50, ideal_ms=ideal, factor=factors[item.name]
+            )
+        )
+    return found
+
+
+def _spread(factors: Sequence[float]) -> float:
+    """How far a variant's factor lies from the others' middle, at worst: how wrong the estimate would be here."""
+    middle = math.exp(float(np.mean(np.log(factors))))
+    return max(max(factor / middle, middle / factor) for factor in factors)
+
+
+def _p50(variant: Variant) -> float:
+    assert variant.evidence  # noqa: S101 - the caller looked
+    return variant.evidence.performance.p50_ms.value
+
+
+def _own_peak(build: Build, here: Machine) -> Peak:
+    peak = find_target(build.target, "build.target").peak
+    if peak is None or here.ghz is None:
+        raise InputError(
+            f"{build.target}: the speed of this machine is not known, so nothing can be scaled from it"
+        )
+    return Peak(
+        fp32_per_cycle=peak.fp32_per_cycle, int8_per_cycle=peak.int8_per_cycle, cores=here.cores, ghz=here.ghz,
+        bandwidth_gb_s=peak.bandwidth_gb_s, source="this machine",
+    )  # fmt: skip
+
+
+def _ideal_ms(work: Work, variant: Variant, peak: Peak) -> float:
+    artifact = variant.artifact
+    assert isinstance(artifact, Artifact)  # noqa: S101 - the caller looked
+    assert peak.cores  # noqa: S101
+    assert peak.ghz  # noqa: S101
+    per_cycle = peak.int8_per_cycle if variant.precision in INT8 else peak.fp32_per_cycle
+    arithmetic = work.flops / (per_cycle * peak.cores * peak.ghz * 1e9)
+    read = sum(artifact.contents.values()) * (1 - work.looked_up)
+    return 1e3 * max(arithmetic, read / (peak.bandwidth_gb_s * 1e9) if peak.bandwidth_gb_s else 0.0)
+
+
+def tokens_of(folder: Path, inputs: Sequence[Any]) -> int:
+    """The median length of the inputs as the model's tokenizer cuts them; 1 for tasks without a text."""
+    task = load_task(folder)
+    lengths = [
+        int(mask.sum())
+        for value in inputs
+        if (mask := task.encode([value]).get("attention_mask")) is not None
+    ]
+    return int(np.median(lengths)) if lengths else 1
+
+
+def count(model: Path, tokens: int) -> Work:
+    """The products of a graph for one input of so many tokens; raises MissingPackage."""
+    try:
+        import onnx
+        from onnx.reference import ReferenceEvaluator
+    except ModuleNotFoundError:
+        raise MissingPackage.of("counting a graph's operations: onnx", "build") from None
+    loaded = onnx.load(str(model))
+    feeds = {item.name: _ones(item, tokens) for item in loaded.graph.input}
+    # ONNX's shape inference gives up at the reshapes of an exported attention; to run it once gives every shape.
+    values = ReferenceEvaluator(loaded).run(None, feeds, intermediate=True)
+    shapes = {name: list(value.shape) for name, value in values.items() if hasattr(value, "shape")}
+    weights = {item.name: list(item.dims) for item in loaded.graph.initializer}
+    shapes |= weights
+    nodes = loaded.graph.node
+    flops = sum(
+        _flops(node.op_type, [shapes.get(name, []) for name in (*node.input, *node.output)]) for node in nodes
+    )
+    total = sum(math.prod(dims) for dims in weights.values())
+    lookups = {node.input[0] for node in nodes if node.op_type == "Gather"} & set(weights)
+    looked_up = sum(math.prod(weights[name]) for name in lookups)
+    return Work(tokens=tokens, flops=flops, looked_up=looked_up / max(total, 1))
+
+
+def _ones(item: Any, tokens: int) -> np.ndarray:  # noqa: ANN401 - onnx has no types
+    """A tensor for one input of the graph: a batch of one, and so many tokens where the axis is open."""
+    from onnx.helper import tensor_dtype_to_np_dtype
+
+    kind = item.type.tensor_type
+    shape = [axis.dim_value or (1 if place == 0 else tokens) for place, axis in enumerate(kind.shape.dim)]
+    return np.ones(shape, tensor_dtype_to_np_dtype(kind.elem_type))
+
+
+def _flops(kind: str, shapes: list[list[int]]) -> float:
+    """Of one node, from the shapes of its inputs and then its output."""
+    if kind not in PRODUCTS or len(shapes) < 3 or not shapes[0] or not shapes[-1]:
+        return 0.0
+    depth = math.prod(shapes[1][1:]) if kind == "Conv" else shapes[0][-1]
+    return 2.0 * math.prod(shapes[-1]) * depth
