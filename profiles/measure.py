@@ -91,7 +91,7 @@ def _with_best_threads(asked: JudgeRequest, inputs: Sequence[Any], progress: Pro
     }
     seconds = EFFORTS[asked.effort].sweep_seconds / 2
     brief = Effort(
-        name="quick", rounds=1, calls=25, seconds=seconds, most_seconds=4 * seconds, most_warm_up=1.0, sweep_seconds=0
+        name="quick", rounds=1, calls=25, seconds=seconds, most_seconds=4 * seconds, most_warm_up=0.2, sweep_seconds=0
     )  # fmt: skip
     medians: dict[int, list[float]] = {threads: [] for threads in first}
     for _ in range(THREAD_TURNS):
