@@ -5,120 +5,27 @@ digest of everything that went into it. So a second build re-uses all, a killed 
 crashes is a failed variant.
 """
 
-import importlib.metadata
-import platform
-import tempfile
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
 
 import msgspec
 
-from edgekit import __version__
-from edgekit.edge.builds import artifact_folder
-from edgekit.edge.engines import ENGINES, engine_version, settings
 from edgekit.edge.tasks import Task, find_task, load_task
-from edgekit.errors import EdgekitError, InputError, JobFailed, MissingPackage
-from edgekit.files import describe_folder, lock, make_folder, new_folder, write_durably
-from edgekit.job import Progress, run_job
-from edgekit.nouns import Artifact, Build, Evidence, Noun, Performance, Setting, Variant
+from edgekit.errors import InputError
+from edgekit.files import lock, make_folder, new_folder, write_durably
+from edgekit.nouns import Build
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
-from edgekit.profiles.measure import Judged, JudgeRequest
 from edgekit.profiles.scenarios import Name
-from edgekit.profiles.session import Contender, Plan, Session, performances, run_session, write_inputs
-from edgekit.quantize.cache import clear_leftovers, kept, key_of, recorded
+from edgekit.quantize.cache import clear_leftovers, key_of
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
-from edgekit.quantize.recipes import Recipe, find_recipe, missing_package
-from edgekit.quantize.recipes.job import Made, RecipeRequest
+from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
+from edgekit.quantize.timing import time_all
+from edgekit.quantize.variants import make
+from edgekit.quantize.workshop import Bench, Watch, Workshop, build_versions
 from edgekit.spec import Limits, Spec, load_spec
 from edgekit.targets import Target, find_target
 from edgekit.targets.detect import Machine, closest_target, detect_machine
-
-BATCH_SIZES = (1, 8, 32)  # short texts alone need no padding, and answer as if alone
-BUILD_PACKAGES = (
-    "torch",
-    "transformers",
-    "optimum-onnx",
-    "onnx",
-    "onnxruntime",
-    "nncf",
-    "openvino",
-    "gguf",
-    "llama-cpp-python",
-    "tokenizers",
-    "numpy",
-    "Pillow",
-)
-
-
-class Watch(Protocol):
-    """Who wants to know how far a build is."""
-
-    def step(self, what: str, stage: str, share: float) -> None:
-        """What is worked on, the stage, the share of that stage; called often."""
-
-    def done(self, variant: Variant, peak_rss_bytes: int, number: int, total: int) -> None:
-        """A variant is made and judged, whatever came of it; the peak is of judging it."""
-
-    def warn(self, text: str) -> None:
-        """Something that the user should know."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Workshop:
-    """What every step of one build needs."""
-
-    spec: Spec
-    source: Source
-    reference: Source  # the source itself, unless the spec names another
-    target: Target
-    machine: Machine
-    effort: Name
-    out: Path
-    cache: Path
-    logs: Path
-    versions: dict[str, str]
-    watch: Watch
-
-    @property
-    def isa(self) -> tuple[str, ...]:
-        """The CPU features that the artifacts may count on."""
-        return self.machine.isa if self.spec.target.device == "this" else self.target.isa
-
-    def run(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
-        """Run a job; its log is named after what it works on."""
-        return self._run(function, request, what, lambda stage, share: self.watch.step(what, stage, share))
-
-    def run_silently(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
-        """The same for a job that is too short to tell how far it is."""
-        return self._run(function, request, what, None)
-
-    def _run(self, function: str, request: Noun, what: str, progress: Progress | None) -> Any:  # noqa: ANN401
-        return run_job(function, msgspec.to_builtins(request), self.logs / f"{what}.log", progress)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Candidate:
-    """A variant on its way: what the gate measured of it, or None and its reason."""
-
-    variant: Variant
-    judged: Judged | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Bench:
-    """A workshop with everything laid out that the variants share."""
-
-    shop: Workshop
-    task_folder: Path
-    reference: Path
-    calibration: Dataset
-    evaluation: Dataset
-    columns: list[str]
-    excluded: list[int]  # calibration rows that are evaluation rows but for white space
 
 
 def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
@@ -137,15 +44,15 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
         clear_leftovers(out / "cache")
         shop = Workshop(
             spec=spec, source=source, reference=reference, target=target, machine=machine, effort=effort, out=out, cache=make_folder(out / "cache"),
-            logs=make_folder(out / "logs"), versions=_build_versions(), watch=watch,
+            logs=make_folder(out / "logs"), versions=build_versions(), watch=watch,
         )  # fmt: skip
         bench = _prepare(shop, spec_path)
         candidates = []
         for number, recipe in enumerate(recipes, 1):
-            candidates.append(_candidate(bench, recipe))
+            candidates.append(make(bench, recipe))
             variant, judged = candidates[-1].variant, candidates[-1].judged
             watch.done(variant, judged.peak_rss_bytes if judged else 0, number, len(recipes))
-        variants, confidence = judge_all(_time(bench, candidates), spec.limits)
+        variants, confidence = judge_all(time_all(bench, candidates), spec.limits)
         result = Build(
             model=spec.model.name,
             version=spec.model.version,
@@ -310,220 +217,3 @@ def _reference(shop: Workshop, task_folder: Path, evaluation: Dataset, columns: 
             )
             shop.run("edgekit.quantize.prepare:reference_job", request, "reference")
     return folder
-
-
-def _candidate(bench: Bench, recipe: Recipe) -> Candidate:
-    """Make and judge one variant; whatever goes wrong with it is its reason."""
-    blank = Variant(
-        name=recipe.name,
-        format=recipe.format,
-        precision=recipe.precision,
-        engine=recipe.engine,
-        status="failed",
-        reason="",
-    )
-    try:
-        if reason := _why_skip(bench, recipe):
-            return Candidate(variant=msgspec.structs.replace(blank, status="skipped", reason=reason))
-        artifact = _artifact(bench, recipe)
-        blank = msgspec.structs.replace(blank, artifact=artifact)
-        return Candidate(variant=blank, judged=_judged(bench, recipe, artifact))
-    except EdgekitError as error:
-        return Candidate(variant=msgspec.structs.replace(blank, reason=str(error)))
-
-
-def _why_skip(bench: Bench, recipe: Recipe) -> str | None:
-    missing = [name for name in recipe.isa if name not in bench.shop.isa]
-    if missing:
-        return f"this CPU has no {missing[0]}"
-    if engine_version(recipe.engine) is None:
-        return str(MissingPackage.of(f"the engine {recipe.engine}", ENGINES[recipe.engine].extra))
-    if recipe.base is None and bench.shop.source.kind == "onnx":
-        return None  # taken as it is
-    package = missing_package(recipe)
-    if package is None and recipe.base:
-        package = missing_package(find_recipe(recipe.base, "base"))
-    return str(package) if package else None
-
-
-def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
-    """The artifact of a recipe, made or found."""
-    shop, data = bench.shop, bench.shop.spec.data
-    artifacts = shop.cache / "artifacts"
-    base = _artifact(bench, find_recipe(recipe.base, "base")) if recipe.base else None
-    key = key_of(
-        "artifact",
-        bench.task_folder.name,
-        recipe,
-        base.key if base else None,
-        shop.isa,
-        [bench.calibration.sha256, data.calibration_samples, bench.excluded] if recipe.calibrated else None,
-        shop.versions,
-    )
-    folder, record = artifacts / key, artifacts / f"{key}.json"
-    found: Artifact | None = kept(record, Artifact) if folder.is_dir() else None
-    if found is None:
-        request = RecipeRequest(
-            recipe=recipe.name,
-            source=shop.source,
-            base=str(artifacts / base.key) if base else None,
-            task_folder=str(bench.task_folder),
-            calibration=str(bench.calibration.path),
-            columns=bench.columns,
-            label=data.label,
-            samples=data.calibration_samples,
-            excluded=bench.excluded,
-            isa=shop.isa,
-            out="",
-        )
-        with recorded(shop.cache, key), new_folder(folder) as work:
-            request = msgspec.structs.replace(request, out=str(work))
-            made = msgspec.convert(
-                shop.run("edgekit.quantize.recipes.job:recipe_job", request, recipe.name), Made
-            )
-        found = Artifact(
-            name=recipe.name,
-            format=recipe.format,
-            precision=recipe.precision,
-            method=recipe.method,
-            engine=recipe.engine,
-            key=key,
-            files=describe_folder(folder),
-            **msgspec.structs.asdict(made),
-        )
-        write_durably(record, found.to_json())
-    return found
-
-
-def _judged(bench: Bench, recipe: Recipe, artifact: Artifact) -> Judged:
-    """The best setting of an artifact and what the gate measures with it, made or found."""
-    shop = bench.shop
-    request = JudgeRequest(
-        folder=str(artifact_folder(shop.out, artifact)),
-        task_folder=str(bench.task_folder),
-        engine=recipe.engine,
-        settings=_candidates(shop, recipe),
-        objective=shop.spec.objective,
-        evaluation=str(bench.evaluation.path),
-        evaluation_sha256=bench.evaluation.sha256,
-        columns=bench.columns,
-        label=shop.spec.data.label,
-        reference=str(bench.reference),
-        effort=shop.effort,
-        calibration_sha256=artifact.calibration_sha256,
-    )
-    key = key_of(
-        "judged",
-        artifact.key,
-        bench.reference.name,
-        # Where the files lie says nothing about what is measured.
-        msgspec.structs.replace(request, folder="", task_folder="", evaluation="", reference=""),
-        [shop.machine.description, engine_version(recipe.engine)],
-    )
-    record = shop.cache / "judged" / f"{key}.json"
-    found: Judged | None = kept(record, Judged)
-    if found is not None:
-        return found
-    with recorded(shop.cache, key):
-        found = _judge(shop, recipe, request)
-    make_folder(record.parent)
-    write_durably(record, found.to_json())
-    return found
-
-
-def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
-    """What the sweep chooses from: for latency one stream on so many threads, else as many streams as cores, too."""
-    cores = shop.machine.cores
-    if shop.spec.objective in ("throughput", "energy"):
-        return settings(cores, [1, cores] if cores > 1 else [1], BATCH_SIZES, recipe.computes)
-    # The engine's own choice may pin its threads, and two "cores" may be one that is shared.
-    threads = dict.fromkeys((0, cores, 1))
-    return [
-        Setting(precision=recipe.computes, threads=count, batch_size=size)
-        for count in threads
-        for size in BATCH_SIZES
-    ]
-
-
-def _judge(shop: Workshop, recipe: Recipe, request: JudgeRequest) -> Judged:
-    """Where the engine crashes, once more with the settings that it is known to survive."""
-    try:
-        return msgspec.convert(shop.run("edgekit.profiles.measure:judge_job", request, recipe.name), Judged)
-    except JobFailed as error:
-        options = ENGINES[recipe.engine].retry_options
-        retries = [msgspec.structs.replace(setting, options=options) for setting in request.settings]
-        if error.signal is None or not options or retries == list(request.settings):
-            raise
-        shop.watch.step(recipe.name, f"crashed with {error.signal}, trying another setting", 0)
-        return _judge(shop, recipe, msgspec.structs.replace(request, settings=retries))
-
-
-def _time(bench: Bench, candidates: Sequence[Candidate]) -> list[Variant]:
-    """The candidates' variants with their evidence: one timing session for all of them, made or found."""
-    shop, limits = bench.shop, bench.shop.spec.limits
-    contenders = [
-        Contender(
-            name=item.variant.name,
-            folder=str(artifact_folder(shop.out, item.variant.artifact)),
-            engine=item.variant.engine,
-            setting=item.judged.setting,
-        )
-        for item in candidates
-        if item.variant.artifact and item.judged
-    ]
-    key = key_of(
-        "timing", shop.effort, limits.p99_ms is not None, bench.evaluation.sha256, bench.columns, shop.machine.description,
-        [(item.variant.artifact.key, item.judged.setting) for item in candidates if item.variant.artifact and item.judged],
-        {item.engine: engine_version(item.engine) for item in contenders},
-    )  # fmt: skip
-    record = make_folder(shop.cache / "timing") / f"{key}.json"
-    with tempfile.TemporaryDirectory(
-        prefix="edgekit-inputs-"
-    ) as scratch:  # the user's data: not into the cache
-        inputs = Path(scratch) / "inputs.json"
-        write_inputs(load_task(bench.task_folder), bench.evaluation.inputs, inputs)
-        plan = Plan(
-            effort=shop.effort, cores=shop.machine.cores, inputs=str(inputs), p99_limit_ms=limits.p99_ms
-        )
-        session = run_session(
-            contenders,
-            plan,
-            shop.run_silently,
-            lambda name, stage, share: shop.watch.step("timing", f"{stage}: {name}", share),
-            begun=kept(record, Session) or Session(),
-            keep=lambda session: write_durably(record, session.to_json()),
-        )
-    found = performances(session, plan)
-    return [_with_evidence(shop, item, found.get(item.variant.name)) for item in candidates]
-
-
-def _with_evidence(shop: Workshop, item: Candidate, found: Performance | str | None) -> Variant:
-    """A variant with its evidence; with its reason where there is none."""
-    variant, judged = item.variant, item.judged
-    if judged is None or variant.artifact is None or found is None:
-        return variant
-    if isinstance(found, str):
-        return msgspec.structs.replace(variant, reason=found)
-    evidence = Evidence(
-        setting=judged.setting,
-        quality=judged.quality,
-        performance=found,
-        size_bytes=variant.artifact.size_bytes,
-        machine=shop.machine.description,
-        versions={
-            "edgekit": __version__,
-            "python": platform.python_version(),
-            variant.engine: engine_version(variant.engine) or "",
-        },
-    )
-    return msgspec.structs.replace(variant, evidence=evidence)
-
-
-def _build_versions() -> dict[str, str]:
-    versions = {"edgekit": __version__}
-    for name in BUILD_PACKAGES:
-        try:
-            versions[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return versions
