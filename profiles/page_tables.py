@@ -25,7 +25,7 @@ class Row(NamedTuple):
 
 
 COLUMNS = (
-    "drop", "≤", "agree", "p50 ms", "p90 ms", "p99 ms", "samples/s", "load ms, warm", "load ms, cold", "size",
+    "drop", "≤", "agree", "p50 ms", "p90 ms", "p99 ms", "samples/s", "warm load ms", "cold load ms", "size",
     "peak memory", "J / input",
 )  # fmt: skip
 

@@ -9,9 +9,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-CHARACTER, LINE = 6.6, 14.0  # pixels of the style sheet's 12 px letters, wide enough for most fonts
+CHARACTER, BOLD, LINE = (
+    6.9,
+    7.8,
+    14.0,
+)  # pixels of the style sheet's 12 px letters, wide enough for most fonts
 STEPS = (1, 2, 5)
-WIDE, NARROW = 860.0, 350.0  # pixels: of a page, of a phone
+LOG_STEPS = ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), STEPS, (1,))
+WIDE, NARROW = 1000.0, 350.0  # pixels: of a page, of a phone
 
 
 class Scale(NamedTuple):
@@ -32,11 +37,14 @@ class Scale(NamedTuple):
 
     def ticks(self, most: int = 7) -> list[float]:
         """Round values within the range, few enough to be read."""
-        if self.is_log and self.high / self.low > 3:
+        if self.is_log and self.high / self.low > 2:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
-            found = [step * 10.0**power for power in powers for step in STEPS]
-            found = [value for value in found if self.low <= value <= self.high]
-            return found if len(found) <= most else [value for value in found if f"{value:e}"[0] == "1"]
+            for steps in LOG_STEPS:
+                found = [step * 10.0**power for power in powers for step in steps]
+                found = [value for value in found if self.low <= value <= self.high]
+                if len(found) <= most:
+                    break
+            return found
         step = nice_step((self.high - self.low) / most)
         first = math.ceil(self.low / step - 1e-9)
         return [place * step for place in range(first, math.floor(self.high / step + 1e-9) + 1)]
@@ -126,18 +134,32 @@ class Box(NamedTuple):
 
 def draw_axes(picture: Picture, frame: Box, x: Scale, y: Scale | None, names: tuple[str, str]) -> None:
     wide = picture.width > 500
-    for value in x.ticks(9 if wide else 5):
+    for value in x.ticks(10 if wide else 5):
         picture.line("grid", x(value), frame.top, x(value), frame.bottom)
         picture.text("tick", x(value), frame.bottom + 16, tick_label(value), "middle")
     if y:
         step = nice_step((y.high - y.low) / 7)
-        for value in y.ticks():
+        for value in y.ticks(7):
             picture.line("grid", frame.left, y(value), frame.right, y(value))
             picture.text("tick", frame.left - 6, y(value) + 4, tick_label(value, step), "end")
         picture.line("axis", frame.left, frame.top, frame.left, frame.bottom)
-        picture.text("axis-name", frame.left + 6, frame.top + 12, names[1])
+        picture.text("axis-name", 0, 12, names[1])
     picture.line("axis", frame.left, frame.bottom, frame.right, frame.bottom)
     picture.text("axis-name", (frame.left + frame.right) / 2, frame.bottom + 36, names[0], "middle")
+
+
+class Mark(NamedTuple):
+    """A point, and the texts that may stand beside it, the best first."""
+
+    x: float
+    y: float
+    texts: Sequence[str]
+    character: float = CHARACTER
+
+    @property
+    def box(self) -> Box:
+        """What it covers."""
+        return Box(self.x, self.y, self.x, self.y).grown(7)
 
 
 class Label(NamedTuple):
@@ -149,43 +171,44 @@ class Label(NamedTuple):
 
 
 def place_labels(
-    marks: Sequence[tuple[float, float, Sequence[str]]],
-    frame: Box,
-    taken: Iterable[Box] = (),
-    soft: Iterable[Box] = (),
+    marks: Sequence[Mark], frame: Box, taken: Iterable[Box] = (), soft: Iterable[Box] = ()
 ) -> list[Label | None]:
     """A place for the label of each mark, the first ones first; None where nothing is free.
 
-    marks: x, y and the texts to try, the best first. taken: what no label may cover. soft: what it may if it must, such as
-    error bars.
+    taken: what no label may cover. soft: what it may if it must, such as error bars.
     """
-    taken = [*taken, *(Box(x, y, x, y).grown(6) for x, y, _ in marks)]
-    soft = list(soft)
+    taken, soft = [*taken, *(mark.box for mark in marks)], list(soft)
     found: list[Label | None] = []
-    for x, y, texts in marks:
-        places = ((text, box, far) for text in texts for box, far in _around(x, y, text))
-        best: tuple[float, Label] | None = None
-        for text, box, is_far in places:
-            if best and best[1].text != text:
-                break  # a longer text has found a place
-            inside = box.overlap(frame) >= 0.999 * box.overlap(box)
-            if not inside or any(box.overlap(other) for other in taken):
-                continue
-            cost = sum(box.overlap(other) for other in soft) + (150 if is_far else 0)
-            if best is None or cost < best[0]:
-                best = cost, Label(text, box, is_far)
-        found.append(best[1] if best else None)
-        if best:
-            taken.append(best[1].box)
+    for mark in marks:
+        label = None
+        for text in mark.texts:
+            wide = mark.character * len(text)
+            places = [
+                Label(text, box, is_far) for box, is_far in _around(mark, wide, far=text == mark.texts[-1])
+            ]
+            free = [place for place in places if _is_free(place.box, frame, taken)]
+            if free:
+                label = min(free, key=lambda place: place.is_far * 150 + sum(map(place.box.overlap, soft)))
+                taken.append(label.box)
+                break
+        found.append(label)
     return found
 
 
-def _around(x: float, y: float, text: str) -> Iterator[tuple[Box, bool]]:
-    """Boxes for a text beside a point: near ones first."""
-    wide, high = CHARACTER * len(text), LINE
-    for gap in (8.0, 22.0, 38.0):
+def _is_free(box: Box, frame: Box, taken: Iterable[Box]) -> bool:
+    inside = (
+        frame.left <= box.left
+        and box.right <= frame.right
+        and frame.top <= box.top
+        and box.bottom <= frame.bottom
+    )
+    return inside and not any(box.overlap(other) for other in taken)
+
+
+def _around(mark: Mark, wide: float, *, far: bool) -> Iterator[tuple[Box, bool]]:
+    """Boxes beside a point: near ones first, far ones only where they may be."""
+    for gap in (9.0, 22.0, 38.0, 56.0) if far else (9.0,):
         for dx, dy in ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1)):
-            middle_x = x + dx * (gap + wide / 2)
-            middle_y = y + dy * (gap + high / 2)
-            box = Box(middle_x - wide / 2, middle_y - high / 2, middle_x + wide / 2, middle_y + high / 2)
-            yield box, gap > 10
+            x = mark.x + dx * (gap + wide / 2)
+            y = mark.y + dy * (gap + LINE / 2 - (3 if dx == 0 else 0))
+            yield Box(x - wide / 2, y - LINE / 2, x + wide / 2, y + LINE / 2), gap > 10

@@ -42,7 +42,7 @@ def in_words(build: Build) -> Iterator[str]:
         return
     evidence = chosen.evidence
     quality = evidence.quality
-    yield f"It has the {build.choice.reason}."
+    yield f"Why: {build.choice.reason}."
     bound = upper_bound(quality.comparison, build.tested_confidence)
     lost = quality.comparison.drop
     how = f"loses {lost:.4f}" if lost > 0 else f"gains {-lost:.4f}" if lost < 0 else "loses nothing"
