@@ -97,7 +97,7 @@ class _Rows:
         most = 38 if self._beside else 48
         self._names = [name if len(name) <= most else f"{name[: most - 1]}…" for name in names]
         self._each = 26.0 if self._beside else 42.0
-        left = BOLD * max(len(name) for name in self._names) + 20 if self._beside else 8.0
+        left = BOLD * max(len(name) for name in self._names) + 20 if self._beside else 16.0
         self.frame = Box(left, 4, width - 12, 8 + self._each * len(names))
         self.height = self.frame.bottom + 46
 
