@@ -98,3 +98,9 @@ def test_the_same_in_text_json_and_html(tmp_path: Path) -> None:
 def test_only_variants_that_may_be_shipped_are_costed() -> None:
     made = build(variant("good"), variant("bad", "fp32", agreement=0.5))
     assert [item.variant for item in cost_sheet(made, PRICES).variants] == ["good"]
+
+
+@pytest.mark.parametrize("value", ["nan", "inf"])
+def test_a_price_is_a_finite_number(tmp_path: Path, value: str) -> None:
+    folder = write_build(tmp_path / "build", build(variant("a")))
+    assert "--watts" in edgekit("report", folder, "--watts", value, code=2).err

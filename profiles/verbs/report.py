@@ -1,8 +1,10 @@
 """`edgekit report`."""
 
+import math
 from pathlib import Path
 
 import click
+import msgspec
 
 from edgekit.console import json_option, note, print_json, print_table
 from edgekit.edge.builds import read_build
@@ -57,6 +59,9 @@ def report(
         energy_price=energy_price,
         currency=currency,
     )
+    for name, value in msgspec.structs.asdict(prices).items():
+        if isinstance(value, float) and not math.isfinite(value):
+            raise InputError(f"--{name.replace('_', '-')} {value}: it must be a finite number")
     build = read_build(folder)
     if html:
         if not html.parent.is_dir():
