@@ -27,8 +27,8 @@ class Prices(Noun, frozen=True, kw_only=True):
 class Cost(Noun, frozen=True, kw_only=True):
     """One variant's line; None: an option or a measurement is missing.
 
-    busy_share: of the day, at the measured throughput; above 1 the device can't keep up. break_even_days: until what
-    the calls would have cost has paid for device and energy; None with verdict "never" where it never does.
+    busy_share: of the day, at the measured throughput; above 1 the device can't keep up, and no saving is given.
+    break_even_days: until what the calls would have cost has paid for device and energy; None where it never does.
     """
 
     variant: str
@@ -87,8 +87,8 @@ def _cost(variant: Variant, prices: Prices) -> Cost:
     kwh = None if joules is None else joules * requests / JOULES_A_KWH
     energy = None if kwh is None or prices.energy_price is None else kwh * prices.energy_price
     calls = None if prices.per_call_price is None else requests * prices.per_call_price
-    saved = None if calls is None or energy is None else calls - energy
-    days = _break_even(saved, prices.device_price) if busy <= 1 else None
+    saved = None if calls is None or energy is None or busy > 1 else calls - energy
+    days = _break_even(saved, prices.device_price)
     return Cost(
         variant=variant.name,
         energy_j=joules,

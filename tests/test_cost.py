@@ -65,6 +65,7 @@ def test_more_requests_than_the_device_can_do() -> None:
     cost = line(PRICES, samples_per_s=0.25, energy_j=exactly(1.0))
     assert cost.busy_share == pytest.approx(2.0)
     assert cost.verdict == "can't keep up"
+    assert cost.saved_per_day is None
     assert cost.break_even_days is None
 
 
