@@ -1,5 +1,6 @@
 """A finished build as text and as JSON."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -8,8 +9,11 @@ from rich.table import Table
 from edgekit.console import human_bytes
 from edgekit.nouns import Build, Evidence, Figure, Noun, Performance, Quality, Variant
 from edgekit.profiles.conditions import warnings
+from edgekit.profiles.cost import Cost, CostSheet
 from edgekit.profiles.gate import upper_bound
+from edgekit.profiles.intervals import UNBOUNDED
 
+DIGITS = re.compile(r"\d+")
 MARKS = {
     "accepted": "[green]accepted[/]",
     "rejected": "[red]rejected[/]",
@@ -18,8 +22,9 @@ MARKS = {
 }
 
 
-def build_as_json(build: Build) -> dict[str, Any]:
-    """The object that `edgekit build --json` prints."""
+def build_as_json(build: Build, cost: CostSheet) -> dict[str, Any]:
+    """The object that `edgekit build --json` and `edgekit report --json` print."""
+    measured = _measured(build)
     return {
         "model": build.model,
         "version": build.version,
@@ -33,6 +38,9 @@ def build_as_json(build: Build) -> dict[str, Any]:
         "reason": build.choice.reason,
         "ties": build.choice.ties,
         "variants": [_variant_as_json(variant, build) for variant in build.variants],
+        "not_measured": not_measured(measured),
+        "disturbed": {name: item.disturbed for name, item in measured.items() if item.disturbed},
+        "cost": msgspec.to_builtins(cost),
     }
 
 
@@ -78,6 +86,7 @@ def build_as_table(build: Build) -> Table:
         quality, performance = measured[0].quality, measured[0].performance
         title += f", reference {build.reference}: {quality.metric} {quality.reference_value:.4f}"
         title += f"; drops with their upper bound at {build.tested_confidence:.4g}"
+        title += "; ◄ chosen, ◆ no other beats it in accuracy, latency and memory at once"
         title += f"; times of {performance.rounds} rounds with their 95 % interval ({performance.effort} measurement)"
     table = Table(title=title, title_justify="left")
     table.add_column("variant", no_wrap=True)
@@ -88,13 +97,71 @@ def build_as_table(build: Build) -> Table:
     table.add_column("status")
     table.add_column("why", overflow="fold")
     for variant in build.variants:
-        name = f"[bold]{variant.name} ◄[/]" if variant.name == build.choice.chosen else variant.name
         figures = _figures(variant.evidence, build.tested_confidence)
-        table.add_row(name, *figures, _weights(variant), MARKS[variant.status], _plain(variant.reason))
+        table.add_row(
+            _marked(variant.name, build),
+            *figures,
+            weights(variant),
+            MARKS[variant.status],
+            _plain(variant.reason),
+        )
     return table
 
 
-def _weights(variant: Variant) -> str:
+def _marked(name: str, build: Build) -> str:
+    mark = f"{_plain(name)} ◆" if name in build.choice.pareto else _plain(name)
+    return f"[bold]{mark} ◄[/]" if name == build.choice.chosen else mark
+
+
+def cost_as_table(cost: CostSheet) -> Table:
+    """One line a variant: what a day costs, and when the device has paid for itself."""
+    money = cost.prices.currency
+    table = Table(title="Cost of a day", title_justify="left")
+    table.add_column("variant", no_wrap=True)
+    for name in (
+        "J/input",
+        "busy",
+        "kWh",
+        f"energy {money}",
+        f"calls {money}",
+        f"saved {money}",
+        "break-even",
+    ):
+        table.add_column(_plain(name), justify="right")
+    for line in cost.variants:
+        table.add_row(_plain(line.variant), *cost_cells(line))
+    return table
+
+
+def cost_cells(line: Cost) -> list[str]:
+    """The figures of one line of the cost sheet, as text."""
+    joules = "-" if line.energy_j is None else f"{line.energy_j:.3g}"
+    return [
+        f"{joules} (watts given)" if line.energy_from == "watts given" else joules,
+        "-" if line.busy_share is None else f"{line.busy_share:.3%}",
+        *(
+            "-" if value is None else f"{value:,.4g}" if abs(value) < 1000 else f"{value:,.0f}"
+            for value in (
+                line.kwh_per_day,
+                line.energy_cost_per_day,
+                line.calls_cost_per_day,
+                line.saved_per_day,
+            )
+        ),
+        line.verdict or "-",
+    ]
+
+
+def cost_notes(cost: CostSheet) -> list[str]:
+    """What the sheet rests on, and what it lacks."""
+    lines = [f"Assumed: {text}" for text in cost.assumptions]
+    if cost.missing:
+        what = "is complete with" if cost.variants else "needs"
+        lines.append(f"The cost sheet {what}: {', '.join(cost.missing)}")
+    return lines
+
+
+def weights(variant: Variant) -> str:
     """The types that the file really holds, by their share of its weights."""
     contents = variant.artifact.contents if variant.artifact else {}
     total = sum(contents.values())
@@ -120,7 +187,9 @@ def _figures(evidence: Evidence | None, confidence: float) -> list[str]:
 
 
 def with_interval(figure: Figure, digits: int) -> str:
-    """A figure as "2.03 (1.91-2.16)"."""
+    """A figure as "2.03 (1.91-2.16)"; of a single round nothing is known of its spread."""
+    if figure.high >= UNBOUNDED:
+        return f"{figure.value:.{digits}f} (one round)"
     return f"{figure.value:.{digits}f} ({figure.low:.{digits}f}-{figure.high:.{digits}f})"
 
 
@@ -130,7 +199,7 @@ def _plain(text: str) -> str:
 
 def notes(build: Build) -> list[str]:
     """What must be said beside the table: the choice, and what the figures are not."""
-    lines = notes_of({item.name: item.evidence.performance for item in build.variants if item.evidence})
+    lines = notes_of(_measured(build))
     evidence = next((item.evidence for item in build.variants if item.evidence), None)
     if evidence:
         lines.append(f"Measured on: {evidence.machine}")
@@ -141,10 +210,27 @@ def notes(build: Build) -> list[str]:
     return lines
 
 
+def _measured(build: Build) -> dict[str, Performance]:
+    return {item.name: item.evidence.performance for item in build.variants if item.evidence}
+
+
+def not_measured(measured: dict[str, Performance]) -> list[str]:
+    """What was left out, and why; one line for what is said of several variants, also if its numbers differ."""
+    alike: dict[str, dict[str, str]] = {}
+    for name, item in measured.items():
+        for text in item.skipped:
+            alike.setdefault(DIGITS.sub("", text), {})[name] = text
+    lines = []
+    for said in alike.values():
+        name, text = next(iter(said.items()))
+        others = "" if len(set(said.values())) == 1 else f" ({name}; {len(said) - 1} more alike)"
+        lines.append(text + others)
+    return lines
+
+
 def notes_of(measured: dict[str, Performance]) -> list[str]:
     """What the figures of a session are not: what was skipped, what was disturbed."""
-    skipped = dict.fromkeys(text for item in measured.values() for text in item.skipped)
-    lines = [f"Not measured: {what}" for what in skipped]
+    lines = [f"Not measured: {what}" for what in not_measured(measured)]
     disturbed = {name: item.disturbed for name, item in measured.items() if item.disturbed}
     if disturbed:
         name, reasons = next(iter(disturbed.items()))

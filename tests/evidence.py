@@ -1,8 +1,11 @@
 """Evidence for tests: ordinary figures, of which a test names those it is about."""
 
+from pathlib import Path
 from typing import Any
 
-from edgekit.nouns import Conditions, Evidence, Figure, Paired, Performance, Quality, Setting, Variant
+from edgekit.nouns import Build, Conditions, Evidence, Figure, Paired, Performance, Quality, Setting, Variant
+from edgekit.profiles.choose import choose, judge_all
+from edgekit.spec import Limits
 
 QUALITY: dict[str, Any] = {
     "metric": "accuracy", "metric_value": 0.9, "reference_value": 0.9,
@@ -46,3 +49,23 @@ def variant(name: str, precision: str = "int8", **figures: Any) -> Variant:  # n
     return Variant(
         name=name, format="onnx", precision=precision, engine="onnxruntime", status="failed", reason="", evidence=evidence,
     )  # fmt: skip
+
+
+def build(*variants: Variant, objective: str = "latency", **values: Any) -> Build:  # noqa: ANN401
+    """A finished build of measured variants: judged, and one of them chosen; values override the ordinary ones."""
+    limits = Limits(max_accuracy_drop=0.01)
+    judged, confidence = judge_all(variants, limits)
+    ordinary: dict[str, Any] = {
+        "model": "tickets", "version": "1.0.0", "task": "text-classification", "target": "x86-64-v4",
+        "architecture": "amd64", "isa": ("avx2",), "objective": objective, "limits": {"max_accuracy_drop": 0.01},
+        "reference": "PyTorch fp32", "evaluation_samples": 3000, "tested_confidence": confidence, "variants": judged,
+        "choice": choose(judged, objective),
+    }  # fmt: skip
+    return Build(**(ordinary | values))
+
+
+def write_build(folder: Path, made: Build) -> Path:
+    """As `edgekit build` leaves it."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "build.json").write_bytes(made.to_json())
+    return folder

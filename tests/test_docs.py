@@ -17,9 +17,11 @@ import pytest
 from edgekit.cli import VERBS
 from edgekit.edge.rows import read_rows
 from edgekit.spec import Spec
-from tests.conftest import ROOT
+from tests.conftest import ROOT, edgekit
+from tests.evidence import build, variant, write_build
 
 PAGE = ROOT / "docs" / "your-own-model.md"
+READING = ROOT / "docs" / "reading-a-report.md"
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 COMMAND = re.compile(r"^\$ (edgekit .*)$", re.MULTILINE)
 LIMITS = re.compile(r"^\[limits\]\n(?:[a-z_0-9]+ = .*\n)+", re.MULTILINE)
@@ -54,6 +56,17 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
     with (tmp_path / "answers.csv").open(newline="") as file:
         answers = list(csv.DictReader(file))
     assert sum(row["predicted_label"] == row["label"] for row in answers) > 0.9 * len(answers)
+
+
+def test_reading_a_report(tmp_path: Path) -> None:
+    """Every command in a console block, on made-up builds."""
+    for folder, p50_ms in (("build-before", 6.0), ("build", 4.0)):
+        write_build(tmp_path / folder, build(variant("onnx-int8-static", p50_ms=p50_ms)))
+    commands = COMMAND.findall(READING.read_text())
+    assert len(commands) >= 5
+    for command in commands:
+        edgekit(*shlex.split(command)[1:], cwd=tmp_path)
+    assert "Ship onnx-int8-static" in (tmp_path / "report.html").read_text()
 
 
 def test_every_piece_of_a_spec_on_the_page_is_valid() -> None:

@@ -14,6 +14,7 @@ from edgekit.targets.detect import closest_target, detect_machine
 # package as imported: (what for, the extra that brings it)
 OPTIONAL = {
     "PIL": ("pictures", "vision"),
+    "jinja2": ("report as a page", "report"),
     "torch": ("building: the reference", "build"),
     "transformers": ("building: Hugging Face models", "build"),
     "optimum": ("building: ONNX export", "build"),

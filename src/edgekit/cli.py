@@ -24,6 +24,10 @@ VERBS = {
         "edgekit.profiles.verbs.report:report",
         "Show a finished build: every variant, the choice, and why.",
     ),
+    "compare": (
+        "edgekit.profiles.verbs.compare:compare_verb",
+        "Set two builds or two measurements side by side.",
+    ),
     "recipes": (
         "edgekit.quantize.verbs.recipes:recipes",
         "List what can be built, and what each recipe needs.",

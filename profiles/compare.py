@@ -1,0 +1,186 @@
+"""Two builds, or two measurements, side by side: what became faster, and what can't be told.
+
+Rounds of two sessions are not paired: whatever the machine was doing in the one and not in the other is in the ratio.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edgekit.edge.builds import read_build
+from edgekit.errors import InputError
+from edgekit.nouns import Build, Evidence, Figure, Noun, Performance, Profile, Setting, Unreadable, read_json
+from edgekit.profiles.intervals import Verdict, unpaired_ratio, verdict
+from edgekit.profiles.profile import Profiles
+
+
+class Measured(Noun, frozen=True, kw_only=True):
+    """What both kinds of files say of a variant; None: a profile says nothing of it."""
+
+    performance: Performance
+    setting: Setting
+    machine: str
+    versions: dict[str, str]
+    data: str  # that accuracy is of, by its hash; of a profile, the inputs
+    metric: str | None = None
+    metric_value: float | None = None
+    size_bytes: int | None = None
+
+
+class Side(Noun, frozen=True, kw_only=True):
+    """One of the two."""
+
+    name: str
+    model: str
+    variants: dict[str, Measured]
+
+
+class Difference(Noun, frozen=True, kw_only=True):
+    """A variant that both have: B against A. Ratios are B / A, so a p50 ratio below 1 is faster."""
+
+    variant: str
+    p50_ms: tuple[float, float]
+    p50_ratio: Figure
+    latency: Verdict
+    samples_per_s: tuple[float, float]
+    throughput_ratio: Figure
+    throughput: Verdict
+    metric: str | None
+    metric_difference: float | None
+    size_difference: int | None
+    memory_difference: int
+
+
+class Compared(Noun, frozen=True, kw_only=True):
+    """Everything that `edgekit compare` found."""
+
+    a: str
+    b: str
+    variants: tuple[Difference, ...]
+    only_a: tuple[str, ...]
+    only_b: tuple[str, ...]
+    warnings: tuple[str, ...]
+
+
+def read_side(path: Path) -> Side:
+    """A build's folder, or a file of `edgekit profile --out`; raises InputError."""
+    if path.is_dir():
+        return _of_build(str(path), read_build(path))
+    try:
+        found = read_json(path.read_bytes(), Profiles)
+    except FileNotFoundError:
+        raise InputError(
+            f"{path}: no such file; give a build's folder or a file of `edgekit profile --out`"
+        ) from None
+    except Unreadable as error:
+        raise InputError(
+            f"{path}: not a file of `edgekit profile --out` ({error}); of a build give the folder, not build.json"
+        ) from None
+    return Side(
+        name=str(path),
+        model=found.profiles[0].model if found.profiles else "",
+        variants={item.variant: _of_profile(item) for item in found.profiles},
+    )  # fmt: skip
+
+
+def _of_build(name: str, build: Build) -> Side:
+    return Side(
+        name=name,
+        model=build.model,
+        variants={item.name: _of_evidence(item.evidence) for item in build.variants if item.evidence},
+    )
+
+
+def _of_evidence(evidence: Evidence) -> Measured:
+    return Measured(
+        performance=evidence.performance,
+        setting=evidence.setting,
+        machine=evidence.machine,
+        versions=evidence.versions,
+        data=evidence.quality.evaluation_sha256,
+        metric=evidence.quality.metric,
+        metric_value=evidence.quality.metric_value,
+        size_bytes=evidence.size_bytes,
+    )
+
+
+def _of_profile(profile: Profile) -> Measured:
+    return Measured(
+        performance=profile.performance,
+        setting=profile.setting,
+        machine=profile.machine,
+        versions=profile.versions,
+        data=profile.inputs,
+    )
+
+
+def compare(a: Side, b: Side) -> Compared:
+    """B against A, of every variant that both have measured; raises InputError if there is none."""
+    both = [name for name in a.variants if name in b.variants]
+    if not both:
+        ours, theirs = (", ".join(side.variants) or "none" for side in (a, b))
+        raise InputError(f"no variant was measured in both: {a.name} has {ours}; {b.name} has {theirs}")
+    return Compared(
+        a=a.name,
+        b=b.name,
+        variants=tuple(_difference(name, a.variants[name], b.variants[name]) for name in both),
+        only_a=tuple(name for name in a.variants if name not in b.variants),
+        only_b=tuple(name for name in b.variants if name not in a.variants),
+        warnings=tuple(dict.fromkeys(_warnings(a, b, both))),
+    )
+
+
+def _difference(name: str, a: Measured, b: Measured) -> Difference:
+    before, after = a.performance, b.performance
+    latency = unpaired_ratio(after.round_p50_ms, before.round_p50_ms)
+    speedup = unpaired_ratio(before.round_p50_ms, after.round_p50_ms)
+    throughput = unpaired_ratio(after.round_samples_per_s, before.round_samples_per_s)
+    same_metric = a.metric == b.metric and a.metric_value is not None and b.metric_value is not None
+    return Difference(
+        variant=name,
+        p50_ms=(before.p50_ms.value, after.p50_ms.value),
+        p50_ratio=latency,
+        latency=verdict(speedup),
+        samples_per_s=(before.samples_per_s.value, after.samples_per_s.value),
+        throughput_ratio=throughput,
+        throughput=verdict(throughput),
+        metric=a.metric if same_metric else None,
+        metric_difference=_minus(b.metric_value, a.metric_value) if same_metric else None,
+        size_difference=b.size_bytes - a.size_bytes if b.size_bytes is not None and a.size_bytes is not None else None,
+        memory_difference=after.peak_rss_bytes - before.peak_rss_bytes,
+    )  # fmt: skip
+
+
+def _minus(value: float | None, other: float | None) -> float | None:
+    return None if value is None or other is None else value - other
+
+
+def _warnings(a: Side, b: Side, both: list[str]) -> Iterator[str]:
+    """What makes the two hard to compare."""
+    if a.model != b.model:
+        yield f"another model: {a.model}, {b.model}"
+    for name in both:
+        yield from _warnings_of(name, a.variants[name], b.variants[name])
+    for side in (a, b):
+        disturbed = [name for name in both if side.variants[name].performance.disturbed]
+        if disturbed:
+            example = f"{disturbed[0]}: {side.variants[disturbed[0]].performance.disturbed[0]}"
+            yield f"{side.name}: disturbed while {len(disturbed)} of {len(both)} variants were measured, such as {example}"
+
+
+def _warnings_of(name: str, before: Measured, after: Measured) -> Iterator[str]:
+    if before.machine != after.machine:
+        yield f"another machine: {before.machine}; {after.machine}: ratios are of machines as much as of variants"
+    for package in sorted(before.versions.keys() | after.versions.keys()):
+        old, new = before.versions.get(package, "none"), after.versions.get(package, "none")
+        if old != new:
+            yield f"another version of {package}: {old}, {new}"
+    if before.data != after.data:
+        yield f"other data: {before.data or 'unknown'}; {after.data or 'unknown'}"
+    if before.performance.effort != after.performance.effort:
+        yield f"measured with another effort: {before.performance.effort}, {after.performance.effort}"
+    if before.setting != after.setting:
+        yield f"{name}: another setting: {_as_text(before.setting)}; {_as_text(after.setting)}"
+
+
+def _as_text(setting: Setting) -> str:
+    return f"{setting.streams} streams of {setting.threads} threads, batches of {setting.batch_size}, {setting.precision}"

@@ -1,0 +1,149 @@
+"""What a day of requests costs on the device, against a price for each call elsewhere.
+
+No price is made up: what the user does not give is named as missing, and the lines that need it stay empty.
+"""
+
+from collections.abc import Iterator
+from typing import Literal
+
+from edgekit.nouns import Build, Noun, Performance, Variant
+
+SECONDS_A_DAY = 86_400
+JOULES_A_KWH = 3_600_000
+EnergyFrom = Literal["measured", "watts given"]
+
+
+class Prices(Noun, frozen=True, kw_only=True):
+    """What only the user knows. energy_price: of one kWh. watts: of the device at work, where nothing measures them."""
+
+    requests_per_day: float | None = None
+    device_price: float | None = None
+    per_call_price: float | None = None
+    watts: float | None = None
+    energy_price: float | None = None
+    currency: str = "EUR"
+
+
+class Cost(Noun, frozen=True, kw_only=True):
+    """One variant's line; None: an option or a measurement is missing.
+
+    busy_share: of the day, at the measured throughput; above 1 the device can't keep up, and no saving is given.
+    break_even_days: until what the calls would have cost has paid for device and energy; None where it never does.
+    """
+
+    variant: str
+    energy_j: float | None
+    energy_from: EnergyFrom | None
+    busy_share: float | None
+    kwh_per_day: float | None
+    energy_cost_per_day: float | None
+    calls_cost_per_day: float | None
+    saved_per_day: float | None
+    break_even_days: float | None
+    verdict: str
+
+
+class CostSheet(Noun, frozen=True, kw_only=True):
+    """The lines of all variants that may be shipped, and everything that they rest on."""
+
+    prices: Prices
+    missing: tuple[str, ...]  # options that would fill the empty places
+    assumptions: tuple[str, ...]
+    variants: tuple[Cost, ...]
+
+
+def cost_sheet(build: Build, prices: Prices) -> CostSheet:
+    """Of the accepted variants; where none is, of all that were measured."""
+    measured = [item for item in build.variants if item.evidence and item.status != "failed"]
+    shown = [item for item in measured if item.status == "accepted"] or measured
+    lines = tuple(_cost(item, prices) for item in shown if prices.requests_per_day is not None)
+    figures = [item.evidence.performance for item in shown if item.evidence]
+    return CostSheet(
+        prices=prices,
+        missing=tuple(_missing(figures, prices)),
+        assumptions=tuple(_assumptions(figures, prices)) if lines else (),
+        variants=lines,
+    )
+
+
+def _missing(figures: list[Performance], prices: Prices) -> Iterator[str]:
+    for option, value in (
+        ("--requests-per-day", prices.requests_per_day),
+        ("--device-price", prices.device_price),
+        ("--per-call-price", prices.per_call_price),
+        ("--energy-price", prices.energy_price),
+    ):
+        if value is None:
+            yield option
+    if prices.watts is None and any(item.energy_j is None for item in figures):
+        yield "--watts"
+
+
+def _cost(variant: Variant, prices: Prices) -> Cost:
+    assert variant.evidence and prices.requests_per_day is not None  # noqa: S101, PT018 - the caller looked
+    performance, requests = variant.evidence.performance, prices.requests_per_day
+    busy = requests / performance.samples_per_s.value / SECONDS_A_DAY
+    joules, origin = _energy(performance, prices)
+    kwh = None if joules is None else joules * requests / JOULES_A_KWH
+    energy = None if kwh is None or prices.energy_price is None else kwh * prices.energy_price
+    calls = None if prices.per_call_price is None else requests * prices.per_call_price
+    saved = None if calls is None or energy is None or busy > 1 else calls - energy
+    days = _break_even(saved, prices.device_price)
+    return Cost(
+        variant=variant.name,
+        energy_j=joules,
+        energy_from=origin,
+        busy_share=busy,
+        kwh_per_day=kwh,
+        energy_cost_per_day=energy,
+        calls_cost_per_day=calls,
+        saved_per_day=saved,
+        break_even_days=days,
+        verdict=_verdict(busy, saved, days),
+    )
+
+
+def _energy(performance: Performance, prices: Prices) -> tuple[float | None, EnergyFrom | None]:
+    """Joules for one input, and where they come from: the meter before the user's watts."""
+    if performance.energy_j is not None:
+        return performance.energy_j.value, "measured"
+    if prices.watts is not None:
+        return prices.watts / performance.samples_per_s.value, "watts given"
+    return None, None
+
+
+def _break_even(saved: float | None, price: float | None) -> float | None:
+    return None if saved is None or price is None or saved <= 0 else price / saved
+
+
+def _verdict(busy: float, saved: float | None, days: float | None) -> str:
+    if busy > 1:
+        return "can't keep up"
+    if saved is not None and saved <= 0:
+        return "never"
+    return "" if days is None else f"after {days:,.{0 if days >= 10 else 1}f} days"
+
+
+def _assumptions(figures: list[Performance], prices: Prices) -> Iterator[str]:
+    """What the sheet takes for granted, in the reader's words."""
+    yield (
+        f"{prices.requests_per_day:,.10g} requests a day, spread so that the device works through them in full batches at "
+        "its measured throughput; peaks and a limit on latency need spare time"
+    )
+    if sources := dict.fromkeys(item.energy_source for item in figures if item.energy_j):
+        meters = "; ".join(sources)
+        yield f"energy of one input as measured ({meters}): a meter of the processor leaves out the rest of the device"
+    if prices.watts is not None and any(item.energy_j is None for item in figures):
+        yield f"energy was not measured: {prices.watts:g} W as given, for as long as the device is busy"
+    if prices.watts is not None and any(item.energy_j for item in figures):
+        yield f"the {prices.watts:g} W given are not used where energy was measured"
+    yield "energy of a device that waits, its upkeep, the network and people's time are not counted"
+    for value, text in (
+        (prices.energy_price, "for a kWh"),
+        (prices.device_price, "for the device, once"),
+        (prices.per_call_price, "for each call elsewhere"),
+    ):
+        if value is not None:
+            yield f"{value:.10g} {prices.currency} {text}"
+    if prices.device_price is not None and prices.per_call_price is not None:
+        yield "break-even: the device's price over what a day of calls costs more than a day of the device's energy"

@@ -1,0 +1,133 @@
+"""A finished build as one HTML file that needs nothing else: no network, no fonts, no scripts.
+
+Jinja2 escapes all text; only the plots are put in as they are, and ElementTree has escaped what is in them.
+"""
+
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from edgekit.errors import MissingPackage
+from edgekit.nouns import Build
+from edgekit.profiles.conditions import warnings
+from edgekit.profiles.cost import CostSheet
+from edgekit.profiles.gate import upper_bound
+from edgekit.profiles.page_tables import COLUMNS, ClassRow, class_rows, condition_rows, origins, variant_rows
+from edgekit.profiles.pareto_plot import Level, Point, pareto_plot
+from edgekit.profiles.plots import twice
+from edgekit.profiles.report import cost_cells, not_measured
+from edgekit.profiles.row_plots import Change, Spread, change_plot, latency_plot
+from edgekit.profiles.story import chosen_of, in_words, tiles
+
+TEMPLATE = Path(__file__).with_name("report.html")
+MOST_CLASSES = 20  # in the plot; the table has all
+
+
+class Drawn(NamedTuple):
+    """A plot for a wide page and for a phone."""
+
+    wide: str
+    narrow: str
+
+
+def page(build: Build, cost: CostSheet) -> str:
+    """The whole HTML file."""
+    try:
+        from jinja2 import Environment, StrictUndefined
+    except ImportError:
+        raise MissingPackage.of("Jinja2", "report") from None
+    environment = Environment(
+        autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(_content(build, cost))  # fmt: skip
+
+
+def _content(build: Build, cost: CostSheet) -> dict[str, Any]:
+    evidence = [item.evidence for item in build.variants if item.evidence]
+    measured = {item.name: item.evidence.performance for item in build.variants if item.evidence}
+    against, classes = class_rows(build)
+    metric = evidence[0].quality.metric if evidence else "metric"
+    states = [state for item in measured.values() for state in item.conditions]
+    return {
+        "build": build,
+        "chosen": chosen_of(build),
+        "words": list(in_words(build)),
+        "tiles": tiles(build),
+        "metric": metric,
+        "effort": evidence[0].performance.effort if evidence else None,
+        "rounds": evidence[0].performance.rounds if evidence else 0,
+        "pareto": _pareto(build, metric) if evidence else None,
+        "columns": (metric, *COLUMNS, "weights"),
+        "rows": list(variant_rows(build)),
+        "latency": _latency(build) if evidence else None,
+        "against": against,
+        "classes": classes,
+        "class_plot": _classes(classes),
+        "cost": cost,
+        "cost_rows": [(line.variant, cost_cells(line)) for line in cost.variants],
+        "not_measured": not_measured(measured),
+        "disturbed": {name: item.disturbed for name, item in measured.items() if item.disturbed},
+        "warnings": list(dict.fromkeys(text for state in states for text in warnings(state))),
+        "energy_sources": list(dict.fromkeys(item.energy_source for item in measured.values())),
+        "machines": list(dict.fromkeys(item.machine for item in evidence)),
+        "conditions": list(condition_rows(build)),
+        "origins": list(origins(build)),
+    }
+
+
+def _pareto(build: Build, metric: str) -> Drawn:
+    points = []
+    for number, item in enumerate(build.variants, 1):
+        if item.evidence is None:
+            continue
+        quality = item.evidence.quality
+        doubt = upper_bound(quality.comparison, build.tested_confidence) - quality.comparison.drop
+        points.append(
+            Point(
+                number=number,
+                name=item.name,
+                metric=quality.metric_value,
+                worst=quality.metric_value - doubt,
+                p50_ms=item.evidence.performance.p50_ms,
+                status=item.status,
+                is_chosen=item.name == build.choice.chosen,
+                is_on_front=item.name in build.choice.pareto,
+            )
+        )
+    draw = partial(pareto_plot, points, _levels(build), metric)
+    return Drawn(*twice(draw, "pareto"))
+
+
+def _levels(build: Build) -> list[Level]:
+    """The reference, and the limits on the metric."""
+    reference = next(item.evidence.quality.reference_value for item in build.variants if item.evidence)
+    levels = [Level(reference, f"{build.reference}: {reference:.4f}", "reference")]
+    drop, floor = build.limits.get("max_accuracy_drop"), build.limits.get("min_metric")
+    if drop is not None:
+        levels.append(Level(reference - drop, f"limit: {drop:g} below", "limit"))
+    if floor is not None:
+        levels.append(Level(floor, f"limit: at least {floor:g}", "limit"))
+    return levels
+
+
+def _latency(build: Build) -> Drawn | None:
+    measured = [(item.name, item.evidence.performance) for item in build.variants if item.evidence]
+    spreads = [
+        Spread(name, item.latency_quantiles, name == build.choice.chosen)
+        for name, item in sorted(measured, key=lambda pair: pair[1].p50_ms.value)
+        if len(item.latency_quantiles) == 101
+    ]
+    return Drawn(*twice(partial(latency_plot, spreads), "latency")) if spreads else None
+
+
+def _classes(rows: list[ClassRow]) -> Drawn | None:
+    """The classes whose recall changed most; without one to compare with, those with the lowest recall."""
+    known = [row for row in rows if row.after is not None]
+    if not any(row.change for row in known):
+        known.sort(key=lambda row: row.after or 0.0)
+    changes = [
+        Change(row.name, row.before, row.after, f"recall {row.recall.text}, {row.recall.small}")
+        for row in known[:MOST_CLASSES]
+        if row.after is not None
+    ]
+    return Drawn(*twice(partial(change_plot, changes, "recall"), "classes")) if changes else None
