@@ -28,7 +28,7 @@ from edgekit.edge.tasks import load_task
 from edgekit.nouns import Figure
 from edgekit.profiles.data import input_columns, read_inputs
 from edgekit.profiles.intervals import figure, paired_ratio
-from edgekit.profiles.report import with_interval
+from edgekit.profiles.report.text import with_interval
 from edgekit.profiles.rounds import Round, RoundRequest, round_job
 from edgekit.profiles.session import write_inputs
 from edgekit.targets.detect import detect_machine

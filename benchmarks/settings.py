@@ -18,7 +18,7 @@ from edgekit.job import run_job
 from edgekit.nouns import Performance, Setting
 from edgekit.profiles.data import input_columns, read_inputs
 from edgekit.profiles.intervals import paired_ratio
-from edgekit.profiles.report import with_interval
+from edgekit.profiles.report.text import with_interval
 from edgekit.profiles.session import Contender, Plan, performances, run_session, write_inputs
 from edgekit.targets.detect import detect_machine
 

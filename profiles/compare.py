@@ -8,9 +8,19 @@ from pathlib import Path
 
 from edgekit.edge.builds import read_build
 from edgekit.errors import InputError
-from edgekit.nouns import Build, Evidence, Figure, Noun, Performance, Profile, Setting, Unreadable, read_json
+from edgekit.nouns import (
+    Build,
+    Evidence,
+    Figure,
+    Noun,
+    Performance,
+    Profile,
+    Profiles,
+    Setting,
+    Unreadable,
+    read_json,
+)
 from edgekit.profiles.intervals import Verdict, unpaired_ratio, verdict
-from edgekit.profiles.profile import Profiles
 
 
 class Measured(Noun, frozen=True, kw_only=True):

@@ -6,9 +6,8 @@ from typing import Any
 import pytest
 
 from edgekit.errors import InputError
-from edgekit.nouns import Build, Profile, Setting, Variant
+from edgekit.nouns import Build, Profile, Profiles, Setting, Variant
 from edgekit.profiles.compare import Compared, compare, read_side
-from edgekit.profiles.profile import Profiles
 from tests.conftest import edgekit
 from tests.evidence import build, exactly, performance, variant, write_build
 

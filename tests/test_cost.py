@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.profiles.cost import Cost, Prices, cost_sheet
+from edgekit.profiles.report.cost import Cost, Prices, cost_sheet
 from tests.conftest import edgekit
 from tests.evidence import build, exactly, variant, write_build
 

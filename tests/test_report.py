@@ -9,11 +9,11 @@ import msgspec
 import pytest
 
 from edgekit.nouns import Build, Conditions, Counts, Figure, Paired, Variant
-from edgekit.profiles.cost import Prices, cost_sheet
 from edgekit.profiles.intervals import figure
-from edgekit.profiles.page import page
-from edgekit.profiles.plots import Box, Mark, Scale, place_labels
-from edgekit.profiles.report import with_interval
+from edgekit.profiles.report.cost import Prices, cost_sheet
+from edgekit.profiles.report.page import page
+from edgekit.profiles.report.plots import Box, Mark, Scale, place_labels
+from edgekit.profiles.report.text import with_interval
 from tests.conftest import edgekit
 from tests.evidence import build, variant, write_build
 

@@ -8,7 +8,7 @@ from rich.table import Table
 
 from edgekit.console import human_bytes, json_option, print_json, print_table
 from edgekit.profiles.compare import Compared, Difference, compare, read_side
-from edgekit.profiles.report import with_interval
+from edgekit.profiles.report.text import with_interval
 
 PLACE = click.Path(path_type=Path)
 COLOURS = {"faster": "[green]faster[/]", "slower": "[red]slower[/]", "can't tell": "can't tell"}

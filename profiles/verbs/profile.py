@@ -18,7 +18,7 @@ from edgekit.profiles.estimate import BASE, tokens_of
 from edgekit.profiles.estimate import estimate as run_estimate
 from edgekit.profiles.profile import Wish, collect_inputs, measure
 from edgekit.profiles.remote import Device, agent_main, measure_there, parse_device
-from edgekit.profiles.report import notes_of, with_interval
+from edgekit.profiles.report.text import notes_of, with_interval
 from edgekit.profiles.scenarios import Name
 from edgekit.profiles.staged import lay_out_any, stage, staging_folder
 from edgekit.targets import find_target

@@ -11,8 +11,8 @@ from edgekit.edge.builds import read_build
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.nouns import Build
-from edgekit.profiles.cost import Prices, cost_sheet
-from edgekit.profiles.report import build_as_json, build_as_table, cost_as_table, cost_notes, notes
+from edgekit.profiles.report.cost import Prices, cost_sheet
+from edgekit.profiles.report.text import build_as_json, build_as_table, cost_as_table, cost_notes, notes
 
 POSITIVE = click.FloatRange(0, min_open=True)
 PRICE = click.FloatRange(0)
@@ -66,7 +66,7 @@ def report(
     if html:
         if not html.parent.is_dir():
             raise InputError(f"--html {html}: there is no folder {html.parent}; make it first")
-        from edgekit.profiles.page import page
+        from edgekit.profiles.report.page import page
 
         write_durably(html, page(build, cost_sheet(build, prices)).encode())
         note(f"{html}: written")

@@ -10,16 +10,23 @@ from typing import Any, NamedTuple
 from edgekit.errors import MissingPackage
 from edgekit.nouns import Build
 from edgekit.profiles.conditions import warnings
-from edgekit.profiles.cost import CostSheet
 from edgekit.profiles.gate import upper_bound
-from edgekit.profiles.page_tables import COLUMNS, ClassRow, class_rows, condition_rows, origins, variant_rows
-from edgekit.profiles.pareto_plot import Level, Point, pareto_plot
-from edgekit.profiles.plots import twice
-from edgekit.profiles.report import cost_cells, not_measured
-from edgekit.profiles.row_plots import Change, Spread, change_plot, latency_plot
-from edgekit.profiles.story import chosen_of, in_words, tiles
+from edgekit.profiles.report.cost import CostSheet
+from edgekit.profiles.report.pareto import Level, Point, pareto_plot
+from edgekit.profiles.report.plots import twice
+from edgekit.profiles.report.rows import Change, Spread, change_plot, latency_plot
+from edgekit.profiles.report.story import chosen_of, in_words, tiles
+from edgekit.profiles.report.tables import (
+    COLUMNS,
+    ClassRow,
+    class_rows,
+    condition_rows,
+    origins,
+    variant_rows,
+)
+from edgekit.profiles.report.text import cost_cells, not_measured
 
-TEMPLATE = Path(__file__).with_name("report.html")
+TEMPLATE = Path(__file__).with_name("page.html")
 MOST_CLASSES = 20  # in the plot; the table has all
 
 

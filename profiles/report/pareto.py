@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 from edgekit.nouns import Figure
-from edgekit.profiles.plots import (
+from edgekit.profiles.report.plots import (
     BOLD,
     CHARACTER,
     LINE,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edgekit.profiles.plots import BOLD, Box, Picture, Scale, draw_axes, hover
+from edgekit.profiles.report.plots import BOLD, Box, Picture, Scale, draw_axes, hover
 
 
 class Spread(NamedTuple):

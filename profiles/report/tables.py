@@ -6,8 +6,8 @@ from typing import NamedTuple, TypeVar
 from edgekit.console import human_bytes
 from edgekit.nouns import Build, Counts, Evidence, Variant
 from edgekit.profiles.gate import upper_bound
-from edgekit.profiles.report import weights
-from edgekit.profiles.story import Cell, chosen_of, with_unit, yardstick
+from edgekit.profiles.report.story import Cell, chosen_of, with_unit, yardstick
+from edgekit.profiles.report.text import weights
 
 T = TypeVar("T")
 

@@ -9,9 +9,9 @@ from rich.table import Table
 from edgekit.console import human_bytes
 from edgekit.nouns import Build, Evidence, Figure, Noun, Performance, Quality, Variant
 from edgekit.profiles.conditions import warnings
-from edgekit.profiles.cost import Cost, CostSheet
 from edgekit.profiles.gate import upper_bound
 from edgekit.profiles.intervals import UNBOUNDED
+from edgekit.profiles.report.cost import Cost, CostSheet
 
 DIGITS = re.compile(r"\d+")
 MARKS = {
