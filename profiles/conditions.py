@@ -20,25 +20,24 @@ from edgekit.profiles.energy import EnergyCounter
 
 SYS, PROC = Path("/sys"), Path("/proc")
 MOST_TAKEN = 0.05  # share of all cores that others, or the hypervisor, may take
-MOST_SLOWDOWN = 1.25  # of the fixed piece of work; it is short, so it varies more than what is measured
+MOST_SLOWDOWN = 1.3  # of the fixed piece of work; it is short, so it varies more than what is measured
 SAMPLE_SECONDS = 0.2
-LOOP_BYTES, LOOP_PIECE = 24 << 20, 1 << 18
+LOOP_PIECE, LOOP_WARM_UP, LOOP_PIECES = bytes(1 << 18), 32, 256
 TICKS_PER_SECOND = 100.0  # USER_HZ, the unit of /proc/stat on every architecture that Linux has
 
 
 def calibrate(cores: int) -> float:
     """Seconds that a fixed piece of work takes on every core at once; with another process on a core it takes longer."""
-    piece = bytes(LOOP_PIECE)
 
-    def work(_: int) -> None:
+    def work(pieces: int) -> None:
         digest = hashlib.sha256()
-        for _ in range(LOOP_BYTES // LOOP_PIECE):
-            digest.update(piece)  # releases the interpreter's lock
+        for _ in range(pieces):
+            digest.update(LOOP_PIECE)  # releases the interpreter's lock
 
     with ThreadPoolExecutor(cores) as pool:
-        list(pool.map(work, range(cores)))  # threads are there, clocks are up
+        list(pool.map(work, [LOOP_WARM_UP] * cores))  # threads are there, clocks are up
         before = time.perf_counter()
-        list(pool.map(work, range(cores)))
+        list(pool.map(work, [LOOP_PIECES] * cores))
         return time.perf_counter() - before
 
 
