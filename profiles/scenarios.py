@@ -103,26 +103,33 @@ def _warm_up(model: Model, coming: Iterator[Any], seconds: float) -> bool:
 def offline(model: Model, inputs: Sequence[Any], seconds: float, samples: int = 0) -> tuple[int, float]:
     """Samples that were answered in full batches on every stream, and the seconds they took.
 
-    At least `samples`, and for at least `seconds`.
+    At least `samples`, and for at least `seconds`; counted from one batch's end to another's while all streams are busy,
+    so that neither start nor end is in it.
     """
-    size = model.setting.batch_size
+    over = False
 
-    def batches(until: float, least: int) -> Iterator[Sequence[Any]]:
-        place = 0
-        while time.perf_counter() < until or place < least:
-            yield [inputs[(place + offset) % len(inputs)] for offset in range(size)]
-            place += size
+    def batches() -> Iterator[Sequence[Any]]:
+        coming = cycle(inputs)
+        while not over:
+            yield list(islice(coming, model.setting.batch_size))
 
-    # An engine compiles each length bucket when the first text needs it, so the first batches say little.
-    begun = time.perf_counter()
-    warm = islice(batches(begun + seconds, 0), WARM_BATCHES)
-    for _ in model.answers_of_batches(warm):
-        pass
-    for _ in model.answers_of_batches(batches(begun + WARM_SHARE * seconds, 0)):
-        pass
+    answered = model.answers_of_batches(batches())
+    begun, done = time.perf_counter(), 0
+    for number, _ in enumerate(answered, 1):
+        gone = time.perf_counter() - begun
+        # An engine compiles each length bucket when the first text needs it, so the first batches say little.
+        if gone >= seconds or (gone >= WARM_SHARE * seconds and number >= WARM_BATCHES):
+            break
     started = time.perf_counter()
-    done = sum(len(part) for part in model.answers_of_batches(batches(started + seconds, samples)))
-    return done, time.perf_counter() - started
+    for part in answered:
+        done += len(part)
+        gone = time.perf_counter() - started
+        if done >= samples and gone >= seconds:
+            break
+    over = True
+    for _ in answered:
+        pass  # what is under way
+    return done, gone
 
 
 def samples_per_s(model: Model, inputs: Sequence[Any], seconds: float) -> float:
