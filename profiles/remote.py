@@ -183,7 +183,7 @@ def serve_agent(source: BinaryIO, target: BinaryIO) -> None:
         target.write(json.dumps(message).encode() + b"\n")
         target.flush()
 
-    for number in (signal.SIGHUP, signal.SIGTERM):
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):  # also where a shell told us to ignore them
         signal.signal(number, signal.default_int_handler)
     try:
         with staging_folder() as work:

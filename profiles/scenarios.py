@@ -51,7 +51,7 @@ class Effort:
 
 EFFORTS: dict[Name, Effort] = {
     "quick": Effort(
-        name="quick", rounds=3, calls=100, seconds=0.25, most_seconds=5.0, most_warm_up=2.0, retries=1, sweep_seconds=0.25
+        name="quick", rounds=3, calls=100, seconds=0.25, most_seconds=5.0, most_warm_up=1.0, retries=1, sweep_seconds=0.25
     ),
     "default": Effort(
         name="default", rounds=5, calls=ENOUGH_FOR_P99 // 5, seconds=0.6, most_seconds=30.0, most_warm_up=1.5, retries=1, sweep_seconds=1.0

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -63,6 +64,8 @@ def edgekit(*arguments: object, cwd: Path | None = None, code: int | None = 0, s
 def _quiet() -> None:
     """Nothing under test may depend on the colours and the width of the terminal that runs the tests."""
     os.environ |= {"NO_COLOR": "1", "COLUMNS": "200"}
+    # A shell lets what it starts in the background ignore Ctrl-C; the commands under test must not inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
