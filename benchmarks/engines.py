@@ -104,15 +104,7 @@ def by_benchmark_app(folder: Path, engine: str, setting: Setting, tokens: int) -
         if done.returncode or report is None:
             raise click.ClickException(f"benchmark_app: {(done.stdout + done.stderr).strip()[-300:]}")
         found = json.loads(report.read_text())
-    return float(next(_find(found, "latency (ms)")))
-
-
-def _find(value: Any, key: str) -> Any:  # noqa: ANN401 - JSON
-    if isinstance(value, dict):
-        if key in value:
-            yield value[key]
-        for item in value.values():
-            yield from _find(item, key)
+    return float(found["execution_results"]["latency (ms)"])
 
 
 WAYS: dict[str, Callable[[Path, str, Setting, int], float]] = {

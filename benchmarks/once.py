@@ -14,7 +14,7 @@ import numpy as np
 from edgekit.edge.model import open_model
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Setting
-from edgekit.profiles.data import Dataset, input_columns, read_dataset
+from edgekit.profiles.data import Dataset, input_columns, read_dataset, shuffled
 from edgekit.profiles.gate import upper_bound
 from edgekit.profiles.measure import Judged, judge_job
 from edgekit.profiles.scenarios import EFFORTS, samples_per_s, single_stream
@@ -44,7 +44,7 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
 def time(request: dict[str, Any]) -> float:
     """p50 in ms of one input at a time, or samples a second in full batches: of the best of the settings."""
     data = _data(request)
-    inputs = [data.inputs[index] for index in np.random.default_rng(0).permutation(len(data.inputs))]
+    inputs = shuffled(data.inputs)
     folder, engine = Path(request["folder"]), request["engine"]
     models = (
         open_model(folder, engine, msgspec.convert(setting, Setting)) for setting in request["settings"]

@@ -5,6 +5,7 @@ Rounds of two sessions are not paired: whatever the machine was doing in the one
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from edgekit.edge.builds import read_build
 from edgekit.errors import InputError
@@ -21,6 +22,8 @@ from edgekit.nouns import (
     read_json,
 )
 from edgekit.profiles.intervals import Verdict, unpaired_ratio, verdict
+
+Number = TypeVar("Number", int, float)
 
 
 class Measured(Noun, frozen=True, kw_only=True):
@@ -144,7 +147,7 @@ def _difference(name: str, a: Measured, b: Measured) -> Difference:
     latency = unpaired_ratio(after.round_p50_ms, before.round_p50_ms)
     speedup = unpaired_ratio(before.round_p50_ms, after.round_p50_ms)
     throughput = unpaired_ratio(after.round_samples_per_s, before.round_samples_per_s)
-    same_metric = a.metric == b.metric and a.metric_value is not None and b.metric_value is not None
+    same_metric = a.metric == b.metric
     return Difference(
         variant=name,
         p50_ms=(before.p50_ms.value, after.p50_ms.value),
@@ -155,12 +158,12 @@ def _difference(name: str, a: Measured, b: Measured) -> Difference:
         throughput=verdict(throughput),
         metric=a.metric if same_metric else None,
         metric_difference=_minus(b.metric_value, a.metric_value) if same_metric else None,
-        size_difference=b.size_bytes - a.size_bytes if b.size_bytes is not None and a.size_bytes is not None else None,
+        size_difference=_minus(b.size_bytes, a.size_bytes),
         memory_difference=after.peak_rss_bytes - before.peak_rss_bytes,
     )  # fmt: skip
 
 
-def _minus(value: float | None, other: float | None) -> float | None:
+def _minus(value: Number | None, other: Number | None) -> Number | None:
     return None if value is None or other is None else value - other
 
 

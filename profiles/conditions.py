@@ -18,7 +18,7 @@ import numpy as np
 from edgekit.nouns import Conditions
 from edgekit.profiles.energy import EnergyCounter
 
-SYS, PROC = Path("/sys"), Path("/proc")
+SYS, STAT = Path("/sys"), Path("/proc/stat")
 MOST_TAKEN = 0.05  # share of all cores that others, or the hypervisor, may take
 MOST_SLOWDOWN = 1.3  # of the fixed piece of work; it is short, so it varies more than what is measured
 SAMPLE_SECONDS = 0.2
@@ -51,10 +51,10 @@ class _Ticks(NamedTuple):
 
 
 class Watch:
-    """`with Watch() as watch: ...`; then `watch.conditions(slowdown)`."""
+    """`with Watch() as watch: ...`; then `watch.conditions()`."""
 
-    def __init__(self, sys: Path = SYS, proc: Path = PROC, counter: EnergyCounter | None = None) -> None:
-        self._sys, self._proc = sys, proc
+    def __init__(self, sys: Path = SYS, counter: EnergyCounter | None = None) -> None:
+        self._sys = sys
         self._counter = counter
         self._mhz: list[float] = []
         self._celsius: list[float] = []
@@ -87,7 +87,7 @@ class Watch:
         if self._counter:
             self._counter.sample()
 
-    def conditions(self, slowdown: float = 1.0) -> Conditions:
+    def conditions(self) -> Conditions:
         """What was seen between entering and leaving."""
         before, after = self._before, self._after
         total = max(after.total - before.total, 1 / TICKS_PER_SECOND)
@@ -96,7 +96,6 @@ class Watch:
         return Conditions(
             others=max(0.0, others / total),
             steal=(after.steal - before.steal) / total,
-            slowdown=slowdown,
             governor=self._governor(),
             mhz=(self._mhz[0], min(self._mhz), self._mhz[-1]) if self._mhz else None,
             celsius=(self._celsius[0], max(self._celsius), self._celsius[-1]) if self._celsius else None,
@@ -106,7 +105,7 @@ class Watch:
         )
 
     def _ticks(self) -> _Ticks:
-        first = (self._proc / "stat").read_text().split("\n", 1)[0]
+        first = STAT.read_text().split("\n", 1)[0]
         user, nice, system, idle, waiting, irq, soft, steal = (
             float(word) / TICKS_PER_SECOND for word in first.split()[1:9]
         )

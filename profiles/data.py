@@ -166,3 +166,8 @@ def _exact(value: object) -> Any:  # noqa: ANN401 - something that can be a key
 def _loose(value: object) -> object:
     text = value if isinstance(value, str) else getattr(value, "text", None)
     return " ".join(text.split()).casefold() if isinstance(text, str) else _exact(value)
+
+
+def shuffled(inputs: Sequence[Any]) -> list[Any]:
+    """The inputs in one random order for all variants: a file may be sorted by label or by length."""
+    return [inputs[index] for index in np.random.default_rng(0).permutation(len(inputs))]

@@ -1,6 +1,8 @@
 """Joules, where the machine has a meter: RAPL on Intel and AMD, INA3221 on Jetson, a power meter in hwmon."""
 
+import threading
 import time
+from abc import ABC, abstractmethod
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
@@ -20,47 +22,56 @@ class EnergyCounter(Protocol):
         """Since this object was made."""
 
 
-class Rapl:
+class _Summed(ABC):
+    """A counter that adds up what was used since it last looked; asked from several threads."""
+
+    def __init__(self, source: str) -> None:
+        self.source = source
+        self._joules = 0.0
+        self._lock = threading.Lock()
+
+    @abstractmethod
+    def _since_last(self) -> float:
+        """Joules since the last call."""
+
+    def sample(self) -> None:
+        with self._lock:
+            self._joules += self._since_last()
+
+    def joules(self) -> float:
+        self.sample()
+        return self._joules
+
+
+class Rapl(_Summed):
     """Counters of energy, one for each package; they wrap."""
 
     def __init__(self, zones: list[Path]) -> None:
-        self.source = f"RAPL, {', '.join((zone / 'name').read_text().strip() for zone in zones)}"
+        super().__init__(f"RAPL, {', '.join((zone / 'name').read_text().strip() for zone in zones)}")
         self._zones = zones
         self._ranges = [float((zone / "max_energy_range_uj").read_text()) for zone in zones]
         self._last = self._read()
-        self._joules = 0.0
 
     def _read(self) -> list[float]:
         return [float((zone / "energy_uj").read_text()) for zone in self._zones]
 
-    def sample(self) -> None:
-        now = self._read()
-        for before, after, span in zip(self._last, now, self._ranges, strict=True):
-            self._joules += ((after - before) if after >= before else (after - before + span)) / 1e6
-        self._last = now
-
-    def joules(self) -> float:
-        self.sample()
-        return self._joules
+    def _since_last(self) -> float:
+        before, self._last = self._last, self._read()
+        steps = zip(before, self._last, self._ranges, strict=True)
+        return sum((new - old) if new >= old else (new - old + span) for old, new, span in steps) / 1e6
 
 
-class PowerMeter:
+class PowerMeter(_Summed):
     """A sensor of watts, summed up over time (trapezoids)."""
 
     def __init__(self, source: str, watts: "Watts") -> None:
-        self.source = source
+        super().__init__(source)
         self._watts = watts
         self._last = (time.perf_counter(), watts.read())
-        self._joules = 0.0
 
-    def sample(self) -> None:
-        now = (time.perf_counter(), self._watts.read())
-        self._joules += (now[0] - self._last[0]) * (now[1] + self._last[1]) / 2
-        self._last = now
-
-    def joules(self) -> float:
-        self.sample()
-        return self._joules
+    def _since_last(self) -> float:
+        before, self._last = self._last, (time.perf_counter(), self._watts.read())
+        return (self._last[0] - before[0]) * (self._last[1] + before[1]) / 2
 
 
 class Watts(Protocol):

@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
+import msgspec
 import numpy as np
 
 from edgekit.edge.builds import artifact_folder
-from edgekit.edge.tasks import load_task
+from edgekit.edge.tasks import Task
 from edgekit.errors import InputError, MissingPackage
 from edgekit.nouns import Artifact, Build, Figure, Noun, Variant
 from edgekit.targets import Peak, Target, find_target
@@ -91,10 +92,7 @@ def _own_peak(build: Build, here: Machine) -> Peak:
         raise InputError(
             f"{build.target}: the speed of this machine is not known, so nothing can be scaled from it"
         )
-    return Peak(
-        fp32_per_cycle=peak.fp32_per_cycle, int8_per_cycle=peak.int8_per_cycle, cores=here.cores, ghz=here.ghz,
-        bandwidth_gb_s=peak.bandwidth_gb_s, source="this machine",
-    )  # fmt: skip
+    return msgspec.structs.replace(peak, cores=here.cores, ghz=here.ghz, source="this machine")
 
 
 def _ideal_ms(work: Work, variant: Variant, peak: Peak) -> float:
@@ -108,9 +106,8 @@ def _ideal_ms(work: Work, variant: Variant, peak: Peak) -> float:
     return 1e3 * max(arithmetic, read / (peak.bandwidth_gb_s * 1e9) if peak.bandwidth_gb_s else 0.0)
 
 
-def tokens_of(folder: Path, inputs: Sequence[Any]) -> int:
+def tokens_of(task: Task, inputs: Sequence[Any]) -> int:
     """The median length of the inputs as the model's tokenizer cuts them; 1 for tasks without a text."""
-    task = load_task(folder)
     lengths = [
         int(mask.sum())
         for value in inputs

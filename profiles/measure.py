@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,11 @@ from edgekit.edge.tasks import Task, load_task
 from edgekit.job import Progress
 from edgekit.nouns import Noun, Quality, Setting
 from edgekit.profiles.answers import label_order, read_answers
-from edgekit.profiles.data import Dataset, read_dataset
+from edgekit.profiles.data import Dataset, read_dataset, shuffled
 from edgekit.profiles.gate import CONFIDENCES, share_lower_bound, spread, upper_bound
 from edgekit.profiles.metrics import METRICS, Assessment, Metric, agreement
 from edgekit.profiles.reliability import reliability
-from edgekit.profiles.scenarios import EFFORTS, Effort, Name, samples_per_s, single_stream
+from edgekit.profiles.scenarios import EFFORTS, Name, samples_per_s, single_stream
 from edgekit.spec import Objective
 
 THREAD_TURNS = 2
@@ -91,20 +92,13 @@ def _with_best_threads(asked: JudgeRequest, inputs: Sequence[Any], progress: Pro
         threads: open_model(Path(asked.folder), asked.engine, setting) for threads, setting in first.items()
     }
     seconds = EFFORTS[asked.effort].sweep_seconds / 2
-    brief = Effort(
-        name="quick", rounds=1, calls=25, seconds=seconds, most_seconds=4 * seconds, most_warm_up=0.2, sweep_seconds=0
-    )  # fmt: skip
+    brief = replace(EFFORTS["quick"], calls=25, seconds=seconds, most_seconds=4 * seconds, most_warm_up=0.2)
     medians: dict[int, list[float]] = {threads: [] for threads in first}
     for _ in range(THREAD_TURNS):
         for threads, model in models.items():
             medians[threads].append(float(np.median(single_stream(model, inputs, brief)[0])))
     best = min(medians, key=lambda threads: float(np.median(medians[threads])) * (CLEARLY if threads else 1))
     return [setting for setting in asked.settings if setting.threads == best]
-
-
-def shuffled(inputs: Sequence[Any]) -> list[Any]:
-    """The inputs in one random order for all variants: a file may be sorted by label or by length."""
-    return [inputs[index] for index in np.random.default_rng(0).permutation(len(inputs))]
 
 
 def gate_figures(

@@ -1,13 +1,11 @@
 """Measuring staged variants on the machine that this runs on: one session for all of them."""
 
-import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from edgekit import __version__
-from edgekit.edge.engines import engine_version
+from edgekit.edge.engines import versions_with
 from edgekit.edge.golden import read_golden
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError, JobFailed
@@ -17,7 +15,7 @@ from edgekit.profiles.data import input_columns, read_inputs
 from edgekit.profiles.scenarios import Name
 from edgekit.profiles.session import Contender, Plan, Tell, performances, run_session, write_inputs
 from edgekit.profiles.staged import Staged
-from edgekit.targets.detect import closest_target, detect_machine
+from edgekit.targets.detect import Machine, closest_target, detect_machine
 
 
 class Wish(Noun, frozen=True, kw_only=True):
@@ -68,15 +66,16 @@ def measure(
     failed = {name: reason for name, reason in found.items() if isinstance(reason, str)}
     if len(failed) == len(found):
         raise JobFailed("; ".join(f"{name}: {reason}" for name, reason in failed.items()))
-    return Profiles(
-        machine=machine.description, profiles=tuple(_profile(item, found, said) for item in staged if item.name not in failed), failed=failed,
-    )  # fmt: skip
+    target = closest_target(machine).name
+    profiles = tuple(
+        _profile(item, performance, said, machine, target)
+        for item in staged
+        if isinstance(performance := found[item.name], Performance)
+    )
+    return Profiles(machine=machine.description, profiles=profiles, failed=failed)
 
 
-def _profile(item: Staged, found: Mapping[str, Performance | str], said: str) -> Profile:
-    performance = found[item.name]
-    assert isinstance(performance, Performance)  # noqa: S101 - those that failed were left out
-    machine = detect_machine()
+def _profile(item: Staged, performance: Performance, said: str, machine: Machine, target: str) -> Profile:
     return Profile(
         model=item.model,
         version=item.version,
@@ -86,10 +85,6 @@ def _profile(item: Staged, found: Mapping[str, Performance | str], said: str) ->
         performance=performance,
         inputs=said,
         machine=machine.description,
-        target=closest_target(machine).name,
-        versions={
-            "edgekit": __version__,
-            "python": platform.python_version(),
-            item.engine: engine_version(item.engine) or "",
-        },
+        target=target,
+        versions=versions_with(item.engine),
     )

@@ -15,8 +15,9 @@ import numpy as np
 
 from edgekit.edge.tasks import Task
 from edgekit.errors import EdgekitError
-from edgekit.nouns import Noun, Performance, Setting
+from edgekit.nouns import Conditions, Noun, Performance, Setting
 from edgekit.profiles.conditions import disturbances
+from edgekit.profiles.data import shuffled
 from edgekit.profiles.intervals import figure, percentile
 from edgekit.profiles.rounds import Round, RoundRequest
 from edgekit.profiles.scenarios import EFFORTS, ENOUGH_FOR_P99, Effort, Name
@@ -63,9 +64,8 @@ class Session(Noun, frozen=True, kw_only=True):
 
 
 def write_inputs(task: Task, inputs: Sequence[Any], path: Path) -> None:
-    """The inputs that every round runs through, in one random order: a file may be sorted by label or by length."""
-    order = np.random.default_rng(0).permutation(len(inputs))[:MOST_INPUTS]
-    path.write_bytes(msgspec.json.encode([task.wire(inputs[index]) for index in order]))
+    """The inputs that every round runs through."""
+    path.write_bytes(msgspec.json.encode([task.wire(value) for value in shuffled(inputs)[:MOST_INPUTS]]))
 
 
 def run_session(
@@ -78,7 +78,7 @@ def run_session(
 ) -> Session:
     """Measure the rounds that `begun` lacks. keep: called after each round, so that a killed session goes on there."""
     effort, session = EFFORTS[plan.effort], begun
-    best = min((turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf)
+    best = _calmest(session)
     failed = {turn.name for turn in _turns(session) if turn.problem}
     for number in range(len(session.rounds), effort.rounds):
         order = [item for item in contenders if item.name not in failed]
@@ -99,10 +99,9 @@ def run_session(
                 failed.add(contender.name)
                 continue
             best = min(best, turn.found.calibration_s)
-            if attempt < effort.retries and list(disturbances(_conditions(turn.found, best))):
-                waiting.append(
-                    (contender, attempt + 1)
-                )  # at the end of the round: the disturbance may have passed
+            if attempt < effort.retries and any(disturbances(_conditions(turn.found, best))):
+                # At the end of the round: the disturbance may have passed.
+                waiting.append((contender, attempt + 1))
         session = Session(rounds=(*session.rounds, tuple(turns.values())))
         keep(session)
     return session
@@ -110,6 +109,11 @@ def run_session(
 
 def _turns(session: Session) -> list[Turn]:
     return [turn for turns in session.rounds for turn in turns]
+
+
+def _calmest(session: Session) -> float:
+    """Seconds that the fixed piece of work took at best."""
+    return min((turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf)
 
 
 def _take_turn(contender: Contender, plan: Plan, run: Run, number: int) -> Turn:
@@ -128,13 +132,13 @@ def _take_turn(contender: Contender, plan: Plan, run: Run, number: int) -> Turn:
         return Turn(name=contender.name, problem=str(error))
 
 
-def _conditions(found: Round, best: float) -> Any:  # noqa: ANN401
+def _conditions(found: Round, best: float) -> Conditions:
     return msgspec.structs.replace(found.conditions, slowdown=max(1.0, found.calibration_s / best))
 
 
 def performances(session: Session, plan: Plan) -> Mapping[str, Performance | str]:
     """What the rounds say of each contender; or why one could not be measured."""
-    best = min((turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf)
+    best = _calmest(session)
     names = dict.fromkeys(turn.name for turn in _turns(session))
     results: dict[str, Performance | str] = {}
     for name in names:
@@ -150,7 +154,8 @@ def _performance(rounds: Sequence[Round], plan: Plan, best: float) -> Performanc
     medians = [float(np.median(item.times_ms)) for item in rounds]
     speeds = [item.samples / item.seconds for item in rounds]
     conditions = tuple(_conditions(item, best) for item in rounds)
-    joules = [item.joules / item.samples for item in rounds if item.joules]
+    joules = tuple(item.joules / item.samples for item in rounds if item.joules)
+    joules = joules if len(joules) == len(rounds) else ()
     warm = [item.load_ms for item in rounds if not item.is_cold]
     servers = [item.server for item in rounds if item.server]
     return Performance(
@@ -164,12 +169,12 @@ def _performance(rounds: Sequence[Round], plan: Plan, best: float) -> Performanc
         samples_per_s=figure(speeds),
         round_p50_ms=tuple(medians),
         round_samples_per_s=tuple(speeds),
-        round_energy_j=tuple(joules) if len(joules) == len(rounds) else (),
+        round_energy_j=joules,
         server=servers[-1] if servers else None,
         load_ms=float(np.median(warm or [item.load_ms for item in rounds])),
         cold_load_ms=next((item.load_ms for item in rounds if item.is_cold), None),
         peak_rss_bytes=max(item.peak_rss_bytes for item in rounds),
-        energy_j=figure(joules) if len(joules) == len(rounds) else None,
+        energy_j=figure(joules) if joules else None,
         energy_source=rounds[0].energy_source,
         conditions=conditions,
         disturbed=tuple(_disturbed(conditions)),
@@ -177,7 +182,7 @@ def _performance(rounds: Sequence[Round], plan: Plan, best: float) -> Performanc
     )
 
 
-def _disturbed(conditions: Sequence[Any]) -> list[str]:
+def _disturbed(conditions: Sequence[Conditions]) -> list[str]:
     return [
         f"round {number}: {reason}"
         for number, item in enumerate(conditions, 1)

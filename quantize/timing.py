@@ -1,15 +1,13 @@
 """One timing session for all variants of a build: with it a candidate becomes a variant with evidence."""
 
-import platform
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
-from edgekit import __version__
 from edgekit.edge.builds import artifact_folder
-from edgekit.edge.engines import engine_version
+from edgekit.edge.engines import engine_version, versions_with
 from edgekit.edge.tasks import load_task
 from edgekit.files import make_folder, write_durably
 from edgekit.nouns import Evidence, Performance, Variant
@@ -70,10 +68,6 @@ def _with_evidence(shop: Workshop, item: Candidate, found: Performance | str | N
         performance=found,
         size_bytes=variant.artifact.size_bytes,
         machine=shop.machine.description,
-        versions={
-            "edgekit": __version__,
-            "python": platform.python_version(),
-            variant.engine: engine_version(variant.engine) or "",
-        },
+        versions=versions_with(variant.engine),
     )
     return msgspec.structs.replace(variant, evidence=evidence)

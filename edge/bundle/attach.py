@@ -8,14 +8,12 @@ from securesystemslib.signer import CryptoSigner, Key
 
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import seal
-from edgekit.edge.bundle.layout import Layout, open_layout, read_small, write_layout
+from edgekit.edge.bundle.layout import Layout, open_layout, pieces, read_small, write_layout
 from edgekit.edge.bundle.oci import Index, parse, top_index
 from edgekit.edge.bundle.pack import Contents
 from edgekit.edge.bundle.verify import check_blobs, verify
 from edgekit.errors import InputError
 from edgekit.nouns import Profile
-
-CHUNK = 1 << 20
 
 
 def attach(
@@ -49,13 +47,8 @@ def attach(
 def _copies(layout: Layout, work: Path, replaced: set[str]) -> dict[str, Path]:
     """Every file of the layout that is not replaced, as a file of its own."""
     files = {}
-    for number, (name, size) in enumerate(sorted(layout.sizes().items())):
-        if name in replaced:
-            continue
+    for number, name in enumerate(sorted(set(layout.sizes()) - replaced)):
         files[name] = work / str(number)
-        with layout.open(name) as source, files[name].open("wb") as target:
-            left = size
-            while left and (chunk := source.read(min(left, CHUNK))):
-                target.write(chunk)
-                left -= len(chunk)
+        with files[name].open("wb") as target:
+            target.writelines(pieces(layout, name))
     return files

@@ -16,6 +16,7 @@ from edgekit.files import make_folder, new_folder, sync_folder
 OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 BLOBS = "blobs/sha256/"
 MAX_ENTRIES = 4096
+PIECE = 1 << 20
 MAX_SMALL = 4 << 20  # bytes of a file that is read whole
 
 
@@ -145,6 +146,15 @@ def read_small(layout: Layout, name: str) -> bytes:
         return file.read(size)
 
 
+def pieces(layout: Layout, name: str) -> Iterator[bytes]:
+    """A file's bytes, piece by piece, and none beyond its size; fewer if it was cut short."""
+    left = layout.sizes()[name]
+    with layout.open(name) as file:
+        while left and (piece := file.read(min(left, PIECE))):
+            yield piece
+            left -= len(piece)
+
+
 def blob_name(digest: str) -> str:
     """Where a blob lies."""
     return BLOBS + digest.removeprefix("sha256:")
@@ -183,5 +193,5 @@ def write_layout(where: Path, small: Mapping[str, bytes], large: Mapping[str, Pa
 def _copy(name: str, small: Mapping[str, bytes], large: Mapping[str, Path], target: BinaryIO) -> None:
     source: BinaryIO = io.BytesIO(small[name]) if name in small else large[name].open("rb")
     with source:
-        while chunk := source.read(1 << 20):
+        while chunk := source.read(PIECE):
             target.write(chunk)

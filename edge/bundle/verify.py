@@ -13,7 +13,7 @@ from securesystemslib.signer import Key
 
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import unseal, unseal_if_trusted
-from edgekit.edge.bundle.layout import OCI_LAYOUT, Layout, blob_name, read_small
+from edgekit.edge.bundle.layout import OCI_LAYOUT, Layout, blob_name, pieces, read_small
 from edgekit.edge.bundle.oci import (
     Descriptor,
     Index,
@@ -225,15 +225,14 @@ def _blob(layout: Layout, item: Descriptor) -> bytes:
 
 def read_blob(layout: Layout, item: Descriptor, write: Callable[[bytes], object]) -> None:
     """Hand a blob on piece by piece; raises Refused at the end if it was not what its digest says."""
-    digest, left = hashlib.sha256(), item.size
+    digest, size = hashlib.sha256(), 0
     if layout.sizes().get(blob_name(item.digest)) != item.size:
         raise Refused(f"{layout.where}: blob {item.digest[:19]} has not the size that was signed")
-    with layout.open(blob_name(item.digest)) as file:
-        while left and (chunk := file.read(min(left, 1 << 20))):
-            digest.update(chunk)
-            write(chunk)
-            left -= len(chunk)
-    if left or f"sha256:{digest.hexdigest()}" != item.digest:
+    for piece in pieces(layout, blob_name(item.digest)):
+        digest.update(piece)
+        write(piece)
+        size += len(piece)
+    if size != item.size or f"sha256:{digest.hexdigest()}" != item.digest:
         raise Refused(f"{layout.where}: blob {item.digest[:19]} is not what its digest says")
 
 

@@ -6,10 +6,12 @@ To add one: a module like `onnxruntime.py`, and its line in ENGINES.
 import importlib
 import importlib.metadata
 import importlib.util
+import platform
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
+from edgekit import __version__
 from edgekit.edge.tasks import Tensors
 from edgekit.errors import MissingPackage
 from edgekit.nouns import Option, Setting
@@ -63,6 +65,15 @@ def engine_version(name: str) -> str | None:
         return importlib.metadata.version(entry.distribution)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def versions_with(name: str) -> dict[str, str]:
+    """What a measurement with an engine depends on: edgekit, Python, the engine."""
+    return {
+        "edgekit": __version__,
+        "python": platform.python_version(),
+        name: engine_version(name) or "",
+    }
 
 
 def engine_dependencies(name: str) -> int:

@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 from edgekit.errors import MissingPackage
 from edgekit.nouns import Build
-from edgekit.profiles.conditions import warnings
 from edgekit.profiles.gate import upper_bound
 from edgekit.profiles.report.cost import CostSheet
 from edgekit.profiles.report.pareto import Level, Point, pareto_plot
@@ -24,7 +23,7 @@ from edgekit.profiles.report.tables import (
     origins,
     variant_rows,
 )
-from edgekit.profiles.report.text import cost_cells, not_measured
+from edgekit.profiles.report.text import cost_cells, disturbed_in, measured_in, not_measured, warnings_in
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MOST_CLASSES = 20  # in the plot; the table has all
@@ -51,10 +50,9 @@ def page(build: Build, cost: CostSheet) -> str:
 
 def _content(build: Build, cost: CostSheet) -> dict[str, Any]:
     evidence = [item.evidence for item in build.variants if item.evidence]
-    measured = {item.name: item.evidence.performance for item in build.variants if item.evidence}
+    measured = measured_in(build)
     against, classes = class_rows(build)
     metric = evidence[0].quality.metric if evidence else "metric"
-    states = [state for item in measured.values() for state in item.conditions]
     return {
         "build": build,
         "chosen": chosen_of(build),
@@ -73,8 +71,8 @@ def _content(build: Build, cost: CostSheet) -> dict[str, Any]:
         "cost": cost,
         "cost_rows": [(line.variant, cost_cells(line)) for line in cost.variants],
         "not_measured": not_measured(measured),
-        "disturbed": {name: item.disturbed for name, item in measured.items() if item.disturbed},
-        "warnings": list(dict.fromkeys(text for state in states for text in warnings(state))),
+        "disturbed": disturbed_in(measured),
+        "warnings": warnings_in(measured),
         "energy_sources": list(dict.fromkeys(item.energy_source for item in measured.values())),
         "machines": list(dict.fromkeys(item.machine for item in evidence)),
         "conditions": list(condition_rows(build)),
@@ -118,10 +116,9 @@ def _levels(build: Build) -> list[Level]:
 
 
 def _latency(build: Build) -> Drawn | None:
-    measured = [(item.name, item.evidence.performance) for item in build.variants if item.evidence]
     spreads = [
         Spread(name, item.latency_quantiles, name == build.choice.chosen)
-        for name, item in sorted(measured, key=lambda pair: pair[1].p50_ms.value)
+        for name, item in sorted(measured_in(build).items(), key=lambda pair: pair[1].p50_ms.value)
         if len(item.latency_quantiles) == 101
     ]
     return Drawn(*twice(partial(latency_plot, spreads), "latency")) if spreads else None

@@ -24,7 +24,7 @@ MARKS = {
 
 def build_as_json(build: Build, cost: CostSheet) -> dict[str, Any]:
     """The object that `edgekit build --json` and `edgekit report --json` print."""
-    measured = _measured(build)
+    measured = measured_in(build)
     return {
         "model": build.model,
         "version": build.version,
@@ -39,7 +39,7 @@ def build_as_json(build: Build, cost: CostSheet) -> dict[str, Any]:
         "ties": build.choice.ties,
         "variants": [_variant_as_json(variant, build) for variant in build.variants],
         "not_measured": not_measured(measured),
-        "disturbed": {name: item.disturbed for name, item in measured.items() if item.disturbed},
+        "disturbed": disturbed_in(measured),
         "cost": msgspec.to_builtins(cost),
     }
 
@@ -199,7 +199,7 @@ def _plain(text: str) -> str:
 
 def notes(build: Build) -> list[str]:
     """What must be said beside the table: the choice, and what the figures are not."""
-    lines = notes_of(_measured(build))
+    lines = notes_of(measured_in(build))
     evidence = next((item.evidence for item in build.variants if item.evidence), None)
     if evidence:
         lines.append(f"Measured on: {evidence.machine}")
@@ -210,7 +210,8 @@ def notes(build: Build) -> list[str]:
     return lines
 
 
-def _measured(build: Build) -> dict[str, Performance]:
+def measured_in(build: Build) -> dict[str, Performance]:
+    """Of each variant that was measured, by its name."""
     return {item.name: item.evidence.performance for item in build.variants if item.evidence}
 
 
@@ -231,13 +232,21 @@ def not_measured(measured: dict[str, Performance]) -> list[str]:
 def notes_of(measured: dict[str, Performance]) -> list[str]:
     """What the figures of a session are not: what was skipped, what was disturbed."""
     lines = [f"Not measured: {what}" for what in not_measured(measured)]
-    disturbed = {name: item.disturbed for name, item in measured.items() if item.disturbed}
+    disturbed = disturbed_in(measured)
     if disturbed:
         name, reasons = next(iter(disturbed.items()))
         lines.append(
             f"Disturbed, also when measured again: {len(disturbed)} of {len(measured)} variants, such as {name}: {reasons[0]}"
         )
-    states = [state for item in measured.values() for state in item.conditions]
-    return lines + [
-        f"Warning: {text}" for text in dict.fromkeys(text for state in states for text in warnings(state))
-    ]
+    return lines + [f"Warning: {text}" for text in warnings_in(measured)]
+
+
+def disturbed_in(measured: dict[str, Performance]) -> dict[str, tuple[str, ...]]:
+    """The variants whose figures are not clean, and why."""
+    return {name: item.disturbed for name, item in measured.items() if item.disturbed}
+
+
+def warnings_in(measured: dict[str, Performance]) -> list[str]:
+    """What should be known about the machine, each thing once."""
+    states = (state for item in measured.values() for state in item.conditions)
+    return list(dict.fromkeys(text for state in states for text in warnings(state)))

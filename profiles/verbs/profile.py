@@ -156,7 +156,7 @@ def _estimate(build: Path, name: str, data: Path | None, columns: tuple[str, ...
         wire, said = collect_inputs(staged, data, columns, work)
         task = load_task(staged.folder)
         values = [task.parse(value) for value in msgspec.json.decode(wire.read_bytes())[:MOST_COUNTED]]
-    tokens = tokens_of(staged.folder, values)
+    tokens = tokens_of(task, values)
     estimates = run_estimate(found, build.resolve(), target, detect_machine(), tokens)
     if as_json:
         print_json(
@@ -199,11 +199,10 @@ def _show(found: Profiles) -> None:
     print_table(table)
     for line in notes_of({item.variant: item.performance for item in found.profiles}):
         click.echo(line)
-    for server in [item for item in found.profiles if item.performance.server]:
-        figure = server.performance.server
-        if figure:
+    for item in found.profiles:
+        if figure := item.performance.server:
             click.echo(
-                f"{server.variant}: serves {figure.queries_per_s:.0f} queries/s arriving at random with p99 "
+                f"{item.variant}: serves {figure.queries_per_s:.0f} queries/s arriving at random with p99 "
                 f"{with_interval(figure.p99_ms, 1)} ms, of at most {figure.limit_ms:g} ms ({figure.queries} queries)"
             )
     for name, reason in found.failed.items():
