@@ -13,8 +13,6 @@ from edgekit.quantize.recipes import Recipe, find_recipe, missing_package
 from edgekit.quantize.recipes.job import Made, RecipeRequest
 from edgekit.quantize.workshop import Bench, Candidate, Workshop
 
-BATCH_SIZES = (1, 8, 32)  # short texts alone need no padding, and answer as if alone
-
 
 def make(bench: Bench, recipe: Recipe) -> Candidate:
     """Make and judge one variant; whatever goes wrong with it is its reason."""
@@ -58,7 +56,7 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
     key = key_of(
         "artifact",
         bench.task_folder.name,
-        recipe,
+        msgspec.structs.replace(recipe, batch_sizes=()),  # how it is measured changes nothing in the files
         base.key if base else None,
         shop.isa,
         [bench.calibration.sha256, data.calibration_samples, bench.excluded] if recipe.calibrated else None,
@@ -139,13 +137,13 @@ def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
     """What the sweep chooses from: for latency one stream on so many threads, else as many streams as cores, too."""
     cores = shop.machine.cores
     if shop.spec.objective in ("throughput", "energy"):
-        return settings(cores, [1, cores] if cores > 1 else [1], BATCH_SIZES, recipe.computes)
+        return settings(cores, [1, cores] if cores > 1 else [1], recipe.batch_sizes, recipe.computes)
     # The engine's own choice may pin its threads, and two "cores" may be one that is shared.
     threads = dict.fromkeys((0, cores, 1))
     return [
         Setting(precision=recipe.computes, threads=count, batch_size=size)
         for count in threads
-        for size in BATCH_SIZES
+        for size in recipe.batch_sizes
     ]
 
 

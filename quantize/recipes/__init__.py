@@ -28,6 +28,7 @@ class Recipe(Noun, frozen=True, kw_only=True):
     needs: the packages that making it imports, as Python names them.
     computes: the precision that the engine is asked for at run time.
     options: for `make`.
+    batch_sizes: what the sweep tries.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Recipe(Noun, frozen=True, kw_only=True):
     computes: str = "as-stored"
     isa: tuple[str, ...] = ()  # CPU features without which it makes no sense
     options: dict[str, Option] = {}
+    batch_sizes: tuple[int, ...] = (1, 8, 32)  # short texts alone need no padding, and answer as if alone
 
 
 def _gguf(precision: str) -> Recipe:
@@ -139,6 +141,7 @@ RECIPES = {
         _openvino(
             "openvino-int8-buckets", "int8", "NNCF PTQ, static lengths", "openvino_buckets", base="openvino-int8",
             needs=("openvino",), tasks=TEXT,
+            batch_sizes=(1, 8, 32, 128, 256),  # each falls into a part for every length: large ones keep the parts large
         ),
         _openvino(
             "openvino-int8-accuracy", "int8", "NNCF PTQ, accuracy control", "openvino_int8_accuracy", **_SAMPLED,
