@@ -11,11 +11,11 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgekit.edge.bounds import upper_bound
 from edgekit.edge.model import open_model
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Setting
 from edgekit.profiles.data import Dataset, input_columns, read_dataset, shuffled
-from edgekit.profiles.gate import upper_bound
 from edgekit.profiles.measure import Judged, judge_job
 from edgekit.profiles.scenarios import EFFORTS, samples_per_s, single_stream
 

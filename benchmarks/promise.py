@@ -98,7 +98,7 @@ def main(once: str | None, **given: Any) -> None:  # noqa: ANN401 - one paramete
     with tempfile.TemporaryDirectory() as work:
         root, wire = Path(work) / "appliance", Path(work) / "inputs.json"
         pointer = deploy(given["bundle"], root, given["key"], lambda stage, share: None)
-        folder = Store(root).slot_folder(pointer.model, pointer.current)
+        folder = Store(root).serving(pointer.model).folder
         task = load_task(folder)
         columns = input_columns(given["data"], task, list(given["columns"]) or None, "label")
         write_inputs(task, read_inputs(given["data"], task, columns), wire)

@@ -1,58 +1,72 @@
-"""Deploying: verdict, fit, copy, slot, golden samples, switch; in this order, each undone if the next one fails."""
+"""Deploying: verdict, policy, fit, copy, slot, golden samples, switch; in this order, each undone if the next one fails."""
 
 import os
 import shutil
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
+
+import msgspec
 
 from edgekit.edge.bundle.keys import load_public_key
 from edgekit.edge.bundle.layout import Layout, open_layout
 from edgekit.edge.bundle.oci import Descriptor
+from edgekit.edge.bundle.trust import Trust, bare, is_trust_file, read_trust, verdict
 from edgekit.edge.bundle.verify import Verified, VerifiedVariant, read_blob, verify
 from edgekit.edge.engines import engine_version
-from edgekit.edge.store import Pointer, SlotRef, Store
-from edgekit.errors import EdgekitError, InputError, Misfit
+from edgekit.edge.golden import Health, ailment
+from edgekit.edge.model import read_slot
+from edgekit.edge.policy import Policy, policy_file, shortfalls
+from edgekit.edge.store import Noted, Pointer, SlotRef, Store
+from edgekit.errors import EdgekitError, InputError, Misfit, Refused
 from edgekit.files import describe_file, new_folder, sync_folder
 from edgekit.job import run_job
-from edgekit.targets.detect import detect_machine
+from edgekit.nouns import Slot
+from edgekit.targets.detect import Machine, detect_machine
 
 GOLDEN_SECONDS = 300.0  # for a model to load and answer its golden samples
-SPARE_BYTES = 16 << 20  # left free on the disk beside what a deploy needs
+SPARE_FILES = 16  # names that a deploy may need beside the model's own
 
 Tell = Callable[[str, float], None]  # the stage, and the share of it that is done
 
 
-def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
-    """Put a bundle's best fitting variant into the store and switch to it.
+class Picked(NamedTuple):
+    """The variant for this device. lacks: what keeps it from serving here; "" for nothing."""
 
-    Raises Refused (not what a trusted key signed), Misfit (not for this device, or wrong answers here), InputError,
-    Busy. The model that served before goes on serving in every one of these cases.
+    variant: VerifiedVariant
+    lacks: str
+
+
+def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
+    """Put a bundle's best fitting variant into the store and switch to it, or stage it where the policy says so.
+
+    Raises Refused (not what a trusted key signed, older than what was deployed, or against the policy), Misfit (not for
+    this device, or wrong answers here), InputError, Busy. The model that served before goes on serving in every one of
+    these cases.
     """
     layout = open_layout(bundle)
     store = Store(root)
-    new_key = load_public_key(trust) if trust else None
-    if new_key is None:
+    if trust is None:
         store.check()
     with store.changing("edgekit deploy"):
-        keys = store.trusted_keys()
-        if new_key and keys and new_key.keyid not in {key.keyid for key in keys}:
-            raise InputError(
-                f"{root}: trusts other keys already; to add this one, copy {trust} to {root / 'trust'}"
-            )
+        trusted, keep_trust = _trusted(store, trust)
         tell("checking the signature", 0)
-        verified = verify(layout, [new_key] if new_key else keys)
-        variant = pick_variant(verified)
+        verified = verify(layout, trusted)
+        _check_counter(store, verified, trusted)
+        policy = store.policy()
+        picked = pick_variant(verified, policy, policy_file(root))
+        variant = picked.variant
+        _check_memory(store, variant, policy)
         try:
-            folder = _fill_slot(layout, store, variant, tell)
+            folder = _fill_slot(layout, store, variant, policy, tell)
             tell("checking the golden samples", 0)
-            check_golden(folder, variant.layers["slot.json"].digest)
+            check_golden(folder, variant.layers["slot.json"].digest, policy.watch.golden_seconds)
         except BaseException:
             store.collect()  # what no pointer names, so also what we have just copied
             raise
-        if trust and not keys:
-            store.trust(trust)
-        pointer = _switch(store, variant)
+        keep_trust()
+        pointer = _staged(store, picked) if picked.lacks else _switched(store, verified, variant, policy)
         store.collect()
     return pointer
 
@@ -65,50 +79,162 @@ def rollback(root: Path, model: str | None) -> Pointer:
         pointer = store.only_model(model)
         if pointer.previous is None:
             raise InputError(f"{root}: {pointer.model} has no previous version to go back to")
-        back = Pointer(model=pointer.model, current=pointer.previous, previous=pointer.current)
+        if rotten := rot_of(store.slot_folder(pointer.model, pointer.previous), pointer.previous):
+            raise InputError(f"{rotten}: changed since it was deployed; deploy that version again")
+        back = msgspec.structs.replace(
+            pointer, current=pointer.previous, previous=pointer.current, proven=pointer.previous
+        )
         store.point(back)
     return back
 
 
-def pick_variant(verified: Verified) -> VerifiedVariant:
-    """The first variant that this device can run; raises Misfit with each one's reason."""
-    reasons = []
+def give_up(store: Store, model: str, slot: SlotRef, reason: str) -> bool:
+    """Take a slot that serves out of service for the one before it; False if nothing is before it."""
+    with store.changing("edgekit serve"):
+        pointer = store.only_model(model)
+        if pointer.current != slot:
+            return False
+        back = pointer.fallen_back(reason)
+        noted = back or msgspec.structs.replace(pointer, given_up=Noted(slot=slot, reason=reason))
+        if noted != pointer:
+            store.point(noted)
+    return back is not None
+
+
+def prove(store: Store, model: str, slot: SlotRef) -> None:
+    """The watch window has passed: the slot is kept."""
+    with store.changing("edgekit serve"):
+        pointer = store.only_model(model)
+        if pointer.current == slot and pointer.is_watched:
+            store.point(msgspec.structs.replace(pointer, proven=slot))
+
+
+def rot_of(folder: Path, slot: SlotRef) -> Path | None:
+    """The first file of a slot that is not what was deployed, or None."""
+    record = folder / "slot.json"
+    if not record.is_file() or describe_file(record, "").sha256 != slot.slot_sha256:
+        return record
+    for file in read_slot(folder).files:
+        path = folder / file.path
+        if not path.is_file() or describe_file(path, file.path) != file:
+            return path
+    return None
+
+
+def _trusted(store: Store, offered: Path | None) -> tuple[Trust, Callable[[], None]]:
+    """Who may sign, and what keeps that for the next time; raises InputError, Refused."""
+    installed = store.chain()
+    if offered is None:
+        return store.trust(), lambda: None
+    if is_trust_file(offered):
+        chain = read_trust(offered)
+        if installed is None and store.trust().release.keys:
+            raise InputError(
+                f"{store.root}: trusts keys already; to put a root of trust in their place: edgekit trust install"
+            )
+        return verdict(chain, offered, installed), lambda: store.keep_chain(chain)
+    key = load_public_key(offered)
+    known = store.trust().key_ids
+    if known and key.keyid not in known:
+        how = (
+            "edgekit trust install a trust file that has it"
+            if installed
+            else f"copy {offered} to {store.root / 'trust'}"
+        )
+        raise InputError(f"{store.root}: trusts other keys already; to add this one, {how}")
+    if known:
+        return store.trust(), lambda: None
+    return bare([key]), lambda: store.keep_key(offered)
+
+
+def _check_counter(store: Store, verified: Verified, trust: Trust) -> None:
+    release = verified.release
+    floor = store.floor(release.model, trust)
+    if release.counter < floor:
+        raise Refused(
+            f"{release.model} {release.version} has the release counter {release.counter}, and {floor} was deployed here "
+            "before; what served before comes back with: edgekit rollback"
+        )
+
+
+def pick_variant(verified: Verified, policy: Policy | None = None, where: Path | None = None) -> Picked:
+    """The first variant that this device can run and that its policy lets serve, or else lets be staged.
+
+    Raises Misfit, or Refused where it is the policy that is in the way, with each variant's reason.
+    """
+    policy, machine = policy or Policy(), detect_machine()
+    misfits, refused, staged = [], [], None
     for variant in verified.variants:
-        reason = misfit(variant)
-        if reason is None:
-            return variant
-        reasons.append(f"{variant.slot.variant}: {reason}")
-    raise Misfit(
-        f"{verified.release.model} {verified.release.version} does not fit this device: {'; '.join(reasons)}"
-    )
+        name = variant.slot.variant
+        if reason := misfit(variant, machine):
+            misfits.append(f"{name}: {reason}")
+            continue
+        short = list(shortfalls(policy, variant, machine))
+        if not short:
+            return Picked(variant, "")
+        refused.append(f"{name}: {short[0].text}")
+        if (
+            staged is None
+            and policy.evidence.unmeasured == "stage"
+            and all(item.is_unmeasured for item in short)
+        ):
+            staged = Picked(variant, short[0].text)
+    if staged:
+        return staged
+    said = f"{verified.release.model} {verified.release.version}"
+    if refused:
+        raise Refused(f"{said} misses {where}: {'; '.join(refused)}")
+    raise Misfit(f"{said} does not fit this device: {'; '.join(misfits)}")
 
 
-def misfit(variant: VerifiedVariant) -> str | None:
+def misfit(variant: VerifiedVariant, machine: Machine) -> str | None:
     """Why this device can't run a variant, or None."""
-    slot, machine = variant.slot, detect_machine()
+    slot = variant.slot
     if slot.architecture != machine.architecture:
         return f"is for {slot.architecture}, and this is {machine.architecture}"
     if not set(slot.isa) <= set(machine.isa):
         return f"needs a CPU with {', '.join(sorted(set(slot.isa) - set(machine.isa)))}"
     if engine_version(slot.engine) is None:
         return f"needs the engine {slot.engine}, which is not installed (edgekit doctor says how)"
-    if machine.memory_bytes < 2 * sum(file.size for file in slot.files):
+    if machine.memory_bytes < memory_need(slot):
         return "does not fit into this device's memory"
     return None
 
 
-def _fill_slot(layout: Layout, store: Store, variant: VerifiedVariant, tell: Tell) -> Path:
+def memory_need(slot: Slot) -> int:
+    """Bytes: what was measured, or else twice its files."""
+    return slot.memory_bytes or 2 * sum(file.size for file in slot.files)
+
+
+def _check_memory(store: Store, variant: VerifiedVariant, policy: Policy) -> None:
+    """All models together, and the new one beside the old while they are switched; raises Misfit."""
+    if policy.memory_mb is None:
+        return
+    needs = {
+        f"{pointer.model} {slot.version}": memory_need(read_slot(folder))
+        for pointer, slot, folder in store.named()
+        if slot == pointer.current
+    }
+    new, held = memory_need(variant.slot), sum(needs.values())
+    if new + held > policy.memory_mb * 1e6:
+        beside = f" beside {', '.join(needs)} with {held / 1e6:.0f} MB" if needs else ""
+        raise Misfit(
+            f"{variant.slot.model} {variant.slot.version} needs {new / 1e6:.0f} MB of memory{beside}, and the policy has "
+            f"memory_mb = {policy.memory_mb:g}"
+        )
+
+
+def _fill_slot(layout: Layout, store: Store, variant: VerifiedVariant, policy: Policy, tell: Tell) -> Path:
     """Copy what the store lacks, and lay it out under its real names; returns the slot's folder."""
     tell("looking for what is there already", 0)
-    missing, total, free = _still_missing(store, variant)
-    if total + SPARE_BYTES > free:
+    missing = _missing(store, variant)
+    spare = round(policy.min_free_mb * 1e6)
+    if shortage(store.root, missing, spare):
         store.collect()  # which may take blobs that no slot links to, so look again
-        missing, total, free = _still_missing(store, variant)
-    if total + SPARE_BYTES > free:
-        raise InputError(
-            f"{store.root}: the bundle needs {total + SPARE_BYTES} bytes, and the disk has {free} free"
-        )
-    copied = 0
+        missing = _missing(store, variant)
+    if short := shortage(store.root, missing, spare):
+        raise InputError(f"{store.root}: {short}")
+    copied, total = 0, sum(item.size for item in missing)
     for item in missing:
         tell("copying", copied / max(total, 1))
         _copy_blob(layout, store, item)
@@ -117,10 +243,24 @@ def _fill_slot(layout: Layout, store: Store, variant: VerifiedVariant, tell: Tel
     return _make_slot(store, variant)
 
 
-def _still_missing(store: Store, variant: VerifiedVariant) -> tuple[list[Descriptor], int, int]:
-    """The layers to copy, their bytes, and the bytes that the disk has free."""
-    missing = [item for item in variant.layers.values() if not _is_sound(store.blob(item.digest), item)]
-    return missing, sum(item.size for item in missing), shutil.disk_usage(store.root).free
+def _missing(store: Store, variant: VerifiedVariant) -> list[Descriptor]:
+    """The layers to copy."""
+    return [item for item in variant.layers.values() if not _is_sound(store.blob(item.digest), item)]
+
+
+def shortage(root: Path, missing: list[Descriptor], spare: int) -> str | None:
+    """What the disk lacks for these layers, or None."""
+    total = sum(item.size for item in missing)
+    free = shutil.disk_usage(root).free
+    if total + spare > free:
+        return (
+            f"the bundle needs {total} bytes, {spare} are to stay free (min_free_mb), and the disk has {free}"
+        )
+    state = os.statvfs(root)
+    wanted = len(missing) + SPARE_FILES
+    if state.f_files and wanted > state.f_favail:
+        return f"the bundle needs {wanted} inodes, and the disk has {state.f_favail} free"
+    return None
 
 
 def _is_sound(path: Path, item: Descriptor) -> bool:
@@ -163,8 +303,8 @@ def _make_slot(store: Store, variant: VerifiedVariant) -> Path:
     return folder
 
 
-def check_golden(folder: Path, slot_sha256: str) -> None:
-    """Let the slot answer its golden samples in a process of its own; raises Misfit if it answers wrongly."""
+def check_golden(folder: Path, slot_sha256: str, seconds: float = GOLDEN_SECONDS) -> None:
+    """Let the slot answer its golden samples in a process of its own; raises Misfit if it is not healthy."""
     with tempfile.TemporaryDirectory(prefix="edgekit-golden-") as scratch:
         log = Path(scratch) / "log"
         try:
@@ -172,30 +312,44 @@ def check_golden(folder: Path, slot_sha256: str) -> None:
                 "edgekit.edge.golden:golden_job",
                 {"folder": str(folder.resolve()), "slot_sha256": slot_sha256},
                 log,
-                seconds=GOLDEN_SECONDS,
+                seconds=seconds,
             )
         except EdgekitError as error:
             message = str(error).split("; its output is in ")[0]
             raise Misfit(f"the model does not run here: {message}") from None
-    difference, tolerance = result["difference"], result["tolerance"]
-    if not difference <= tolerance:
-        raise Misfit(
-            f"the model answers the golden samples wrongly here: its answers are off by {difference:.3g}, "
-            f"and {tolerance:.3g} is healthy"
-        )
+    if reason := ailment(read_slot(folder), msgspec.convert(result, Health)):
+        raise Misfit(f"the model {reason}")
 
 
-def _switch(store: Store, variant: VerifiedVariant) -> Pointer:
-    slot = variant.slot
-    new = SlotRef(
+def _ref(variant: VerifiedVariant, counter: int) -> SlotRef:
+    return SlotRef(
         manifest=variant.descriptor.digest,
         slot_sha256=variant.layers["slot.json"].digest,
-        version=slot.version,
-        variant=slot.variant,
+        version=variant.slot.version,
+        variant=variant.slot.variant,
+        counter=counter,
     )
-    old = store.pointer(slot.model)
-    if old is not None and old.current.manifest == new.manifest:
+
+
+def _switched(store: Store, verified: Verified, variant: VerifiedVariant, policy: Policy) -> Pointer:
+    """The new slot serves from now on; if it is another than before, in a watch window at first."""
+    release = verified.release
+    new = _ref(variant, release.counter)
+    store.raise_floor(release.model, verified.key_ids, release.counter)
+    old = store.pointer(release.model) or Pointer(model=release.model, current=None)
+    if old.current is not None and old.current.manifest == new.manifest:
         return old
-    pointer = Pointer(model=slot.model, current=new, previous=old.current if old else None)
+    proven = new if policy.watch.seconds == 0 else old.proven
+    pointer = Pointer(model=release.model, current=new, previous=old.current, proven=proven)
+    store.point(pointer)
+    return pointer
+
+
+def _staged(store: Store, picked: Picked) -> Pointer:
+    """The new slot is kept beside what serves, to be profiled."""
+    slot = picked.variant.slot
+    old = store.pointer(slot.model) or Pointer(model=slot.model, current=None)
+    noted = Noted(slot=_ref(picked.variant, 0), reason=picked.lacks)
+    pointer = msgspec.structs.replace(old, staged=noted)
     store.point(pointer)
     return pointer

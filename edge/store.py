@@ -1,11 +1,14 @@
 """The store of an appliance: one folder.
 
-    schema                      "1"
+    schema                      "2"
     lock                        held by whoever changes the store
-    trust/*.pub                 the public keys whose bundles are accepted
+    policy.toml                 what this device demands, if the site wrote one (see edgekit.edge.policy)
+    trust.json, trust/*.pub     a root of trust (see edgekit.edge.bundle.trust), or bare keys where there is none
+    counters.json               the highest release counter that was activated, by model and by signing key
     blobs/sha256/<hex>          every file once, read only
     slots/<model>/<hex>/        hard links to blobs under the files' real names, slot.json among them
-    models/<model>.json         the pointer: which slot serves, and which served before
+    models/<model>.json         the pointer: which slot serves, which served before, which is only staged
+    watch/<model>.json          how often the worker of a new model was started in its watch window
 
 The pointer is the only thing that decides what serves. It is replaced atomically, after everything that it points to
 is durable, so that a power cut leaves the old model or the new one.
@@ -13,90 +16,222 @@ is durable, so that a power cut leaves the old model or the new one.
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Container, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
-from securesystemslib.signer import Key
 
 from edgekit.edge.bundle.keys import load_public_key
+from edgekit.edge.bundle.trust import Chain, Trust, bare, read_trust, verdict
+from edgekit.edge.policy import Policy, load_policy, policy_trust
 from edgekit.errors import InputError
 from edgekit.files import lock, make_folder, sync_folder, write_durably
 from edgekit.nouns import Noun, Unreadable, read_json
 
-SCHEMA = "1"
+SCHEMA = "2"
+READABLE = ("1", SCHEMA)  # what a pointer of an older schema lacks has a default
+FOLDERS = ("trust", "blobs/sha256", "slots", "models", "watch")
+FILES = ("schema", "lock", "policy.toml", "trust.json", "counters.json")
 
 
 class SlotRef(Noun, frozen=True, kw_only=True):
-    """A slot that was activated."""
+    """A slot: of a variant that was verified, copied and answered its golden samples."""
 
     manifest: str  # digest of the variant's manifest in its bundle
     slot_sha256: str  # of slot.json, which holds the digests of the slot's other files
     version: str
     variant: str
+    counter: int = 0  # of its release
+
+
+class Noted(Noun, frozen=True, kw_only=True):
+    """A slot that does not serve, and why."""
+
+    slot: SlotRef
+    reason: str
 
 
 class Pointer(Noun, frozen=True, kw_only=True):
-    """Which slot of a model serves, and which served before it."""
+    """Which slot of a model serves, and which served before it.
+
+    previous: where `edgekit rollback` leads. proven: the last one whose watch window has passed; a new one that fails
+    gives way to it. staged: what the policy lets be profiled and not serve. given_up: what was taken out of service.
+    """
 
     model: str
-    current: SlotRef
+    current: SlotRef | None
     previous: SlotRef | None = None
+    proven: SlotRef | None = None
+    staged: Noted | None = None
+    given_up: Noted | None = None
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether the current slot is in its watch window still."""
+        return self.current is not None and self.current != self.proven
+
+    def slots(self) -> dict[str, SlotRef]:
+        """All that it names, by their roles; a slot that has two roles is there once."""
+        roles = {
+            "current": self.current, "previous": self.previous, "proven": self.proven,
+            "staged": self.staged.slot if self.staged else None,
+        }  # fmt: skip
+        found: dict[str, SlotRef] = {}
+        for role, slot in roles.items():
+            if slot and slot not in found.values():
+                found[role] = slot
+        return found
+
+    def fallen_back(self, reason: str, unfit: Container[str] = ()) -> "Pointer | None":
+        """With the current slot given up for the one before; None if there is none. unfit: manifests not to go back to.
+
+        The slot that failed is no `previous`: nothing may lead back to it but a new deploy.
+        """
+        before = (slot for slot in (self.proven, self.previous) if slot and slot != self.current)
+        refuge = next((slot for slot in before if slot.manifest not in unfit), None)
+        if self.current is None or refuge is None:
+            return None
+        noted = Noted(slot=self.current, reason=reason)
+        return msgspec.structs.replace(self, current=refuge, previous=None, proven=refuge, given_up=noted)
+
+
+class Watch(Noun, frozen=True, kw_only=True):
+    """What is counted in the watch window of one slot."""
+
+    manifest: str
+    starts: int = 0
+
+
+class Serving(NamedTuple):
+    """What serves: a model, its slot, and where that lies."""
+
+    model: str
+    slot: SlotRef
+    folder: Path
 
 
 class Store:
-    """Paths and pointers. Whoever changes anything does it inside `changing`."""
+    """Paths, pointers and counters. Whoever changes anything does it inside `changing`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @contextmanager
     def changing(self, what: str) -> Iterator[None]:
-        """Hold the store's lock; makes the store if the folder is new or empty."""
+        """Hold the store's lock; makes the store if the folder is new or empty, and brings an older one up to date."""
         if self._is_foreign():
             raise InputError(f"{self.root}: not an appliance folder, and not empty; name a new one")
         make_folder(self.root)
         with lock(self.root / "lock", what):
-            for name in ("trust", "blobs/sha256", "slots", "models"):
+            for name in FOLDERS:
                 make_folder(self.root / name)
-            for path in (self.root / "blobs" / "sha256").glob(".*"):
-                path.unlink()  # a copy that was cut off
+            for path in self._leftovers():
+                path.unlink()
             if not (self.root / "schema").exists():
                 write_durably(self.root / "schema", SCHEMA.encode())
             self.check()
+            self._upgrade()
             yield
 
     def _is_foreign(self) -> bool:
         """Whether the folder holds something, and not a store, nor the beginnings of one that was cut off."""
         if not self.root.exists() or (self.root / "schema").exists():
             return False
-        ours = ("lock", "trust", "blobs", "slots", "models")
+        ours = {*FILES, *(name.split("/")[0] for name in FOLDERS)}
         return any(
             path.name not in ours and not path.name.startswith(".schema.") for path in self.root.iterdir()
         )
 
+    def _leftovers(self) -> Iterator[Path]:
+        """Files whose writing was cut off."""
+        for name in FILES:
+            yield from self.root.glob(f".{name}.*")
+        for name in ("blobs/sha256", "models", "trust", "watch"):
+            yield from (self.root / name).glob(".*")
+
     def check(self) -> None:
         """Raise InputError unless this is a store that this version understands."""
-        try:
-            schema = (self.root / "schema").read_text().strip()
-        except FileNotFoundError:
-            raise InputError(
-                f"{self.root}: not an appliance folder; make one with: edgekit deploy BUNDLE {self.root} --trust KEY.pub"
-            ) from None
-        if schema != SCHEMA:
+        schema = self._schema()
+        if schema not in READABLE:
             raise InputError(
                 f"{self.root}: its schema is {schema!r} and this edgekit knows {SCHEMA!r}; update edgekit"
             )
 
-    def trusted_keys(self) -> list[Key]:
-        """The keys in trust/."""
-        return [load_public_key(path) for path in sorted((self.root / "trust").glob("*.pub"))]
+    def _schema(self) -> str:
+        try:
+            return (self.root / "schema").read_text().strip()
+        except FileNotFoundError:
+            raise InputError(
+                f"{self.root}: not an appliance folder; make one with: edgekit deploy BUNDLE {self.root} --trust KEY.pub"
+            ) from None
 
-    def trust(self, key: Path) -> None:
+    def _upgrade(self) -> None:
+        """Write every pointer in today's form, then the schema: cut off in between, it is done again."""
+        if self._schema() == SCHEMA:
+            return
+        for model in self.models():
+            if pointer := self.pointer(model):
+                self.point(pointer)
+        write_durably(self.root / "schema", SCHEMA.encode())
+
+    def policy(self) -> Policy:
+        """What this device demands."""
+        return load_policy(self.root)
+
+    def chain(self) -> Chain | None:
+        """The root of trust, or None where keys are bare."""
+        path = self.root / "trust.json"
+        return read_trust(path) if path.exists() else None
+
+    def trust(self) -> Trust:
+        """Who may sign what: the root of trust, or else the policy's keys, or else those in trust/."""
+        chain, named = self.chain(), policy_trust(self.root, self.policy())
+        if chain is not None:
+            if named is not None:
+                raise InputError(
+                    f"{self.root}: policy.toml names keys, and there is a root of trust; keep one of the two"
+                )
+            return verdict(chain, self.root / "trust.json", None)
+        return named or bare([load_public_key(path) for path in sorted((self.root / "trust").glob("*.pub"))])
+
+    def keep_key(self, key: Path) -> None:
         """Copy a public key into trust/."""
         identity = load_public_key(key).keyid
         write_durably(self.root / "trust" / f"{identity[:16]}.pub", key.read_bytes())
+
+    def keep_chain(self, chain: Chain) -> None:
+        """A root of trust takes the place of bare keys."""
+        write_durably(self.root / "trust.json", chain.to_json())
+        for path in (self.root / "trust").glob("*.pub"):
+            path.unlink()
+
+    def floor(self, model: str, trust: Trust) -> int:
+        """The highest counter that was activated of a model, among the releases of keys that are still trusted.
+
+        So a revoked key takes its counters along: who stole it can't bar the way with a huge one.
+        """
+        known = self._counters().get(model, {})
+        return max((counter for key, counter in known.items() if key in trust.key_ids), default=0)
+
+    def raise_floor(self, model: str, key_ids: Iterable[str], counter: int) -> None:
+        """Take note of an activated release; durable before the pointer switches, and never lowered."""
+        counters = self._counters()
+        known = counters.get(model, {})
+        found = {**known, **{key: max(counter, known.get(key, 0)) for key in key_ids}}
+        if found != known:
+            data = msgspec.json.encode({**counters, model: found}, order="sorted")
+            write_durably(self.root / "counters.json", msgspec.json.format(data, indent=2))
+
+    def _counters(self) -> dict[str, dict[str, int]]:
+        path = self.root / "counters.json"
+        try:
+            return read_json(path.read_bytes(), dict[str, dict[str, int]])
+        except FileNotFoundError:
+            return {}
+        except Unreadable as error:
+            raise InputError(f"{path}: damaged: {error}; without it older releases can't be told") from None
 
     def models(self) -> list[str]:
         """The names of all models that were ever activated."""
@@ -111,6 +246,18 @@ class Store:
             return None
         except Unreadable as error:
             raise InputError(f"{path}: damaged: {error}; deploy the model again") from None
+
+    def serving(self, name: str | None) -> Serving:
+        """What serves of the named model, or of the only one; raises InputError."""
+        pointer = self.only_model(name)
+        if pointer.current is None:
+            raise InputError(
+                f"{self.root}: {pointer.model} is only staged, which can be profiled and not serve "
+                f"({pointer.staged.reason if pointer.staged else 'nothing is left of it'})"
+            )
+        return Serving(
+            pointer.model, pointer.current, self.slot_folder(pointer.model, pointer.current).resolve()
+        )
 
     def only_model(self, name: str | None) -> Pointer:
         """The pointer of the named model, or of the only one; raises InputError."""
@@ -146,18 +293,44 @@ class Store:
             self.root / "models" / f"{pointer.model}.json", msgspec.json.format(pointer.to_json(), indent=2)
         )
 
-    def collect(self) -> None:
-        """Remove slots that no pointer names, then blobs that no slot links to."""
-        kept = set()
+    def forget(self, model: str) -> None:
+        """Remove a model's pointer; its counters stay."""
+        (self.root / "models" / f"{model}.json").unlink()
+        sync_folder(self.root / "models")
+        (self.root / "watch" / f"{model}.json").unlink(missing_ok=True)
+
+    def watched(self, model: str, slot: SlotRef) -> Watch:
+        """What was counted of a slot so far."""
+        try:
+            watch = read_json((self.root / "watch" / f"{model}.json").read_bytes(), Watch)
+        except (FileNotFoundError, Unreadable):
+            return Watch(manifest=slot.manifest)
+        return watch if watch.manifest == slot.manifest else Watch(manifest=slot.manifest)
+
+    def keep_watch(self, model: str, watch: Watch) -> None:
+        """The server alone writes it, so it needs no lock."""
+        write_durably(make_folder(self.root / "watch") / f"{model}.json", watch.to_json())
+
+    def named(self) -> Iterator[tuple[Pointer, SlotRef, Path]]:
+        """Every slot that a pointer names."""
         for model in self.models():
             pointer = self.pointer(model)
-            refs = (pointer.current, pointer.previous) if pointer else ()
-            kept |= {self.slot_folder(model, ref) for ref in refs if ref}
+            if pointer is None:
+                continue
+            for slot in pointer.slots().values():
+                yield pointer, slot, self.slot_folder(model, slot)
+
+    def collect(self) -> int:
+        """Remove slots that no pointer names, then blobs that no slot links to; returns the bytes that this freed."""
+        kept = {folder for _, _, folder in self.named()}
         for folder in (self.root / "slots").glob("*/*"):
             if folder not in kept:
                 shutil.rmtree(folder)
-        blobs = self.root / "blobs" / "sha256"
+        blobs, freed = self.root / "blobs" / "sha256", 0
         for path in blobs.iterdir():
-            if path.name.startswith(".") or os.stat(path).st_nlink == 1:  # noqa: PTH116 - nlink reads best this way
+            state = os.stat(path)  # noqa: PTH116 - nlink reads best this way
+            if path.name.startswith(".") or state.st_nlink == 1:
                 path.unlink()
+                freed += state.st_size
         sync_folder(blobs)
+        return freed

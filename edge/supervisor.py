@@ -9,10 +9,23 @@ from pathlib import Path
 from typing import Any
 
 import msgspec
+import psutil
 
 from edgekit.edge.store import SlotRef, Store
-from edgekit.edge.wire import HEADER, Answer, Ask, Hello, Problem, body_size, pack_frame, unpack_frame
-from edgekit.errors import EdgekitError
+from edgekit.edge.watch import GivenUp, Window
+from edgekit.edge.wire import (
+    HEADER,
+    Answer,
+    Ask,
+    Check,
+    Checked,
+    Hello,
+    Problem,
+    body_size,
+    pack_frame,
+    unpack_frame,
+)
+from edgekit.errors import EdgekitError, Misfit, Refused
 
 REQUEST_SECONDS = 60.0  # for one answer; a worker that takes longer is taken to hang
 START_SECONDS = 120.0  # to load a model and warm it up
@@ -23,7 +36,11 @@ MAX_WAITING = 64  # requests; beyond it the front says 503
 
 
 class Unavailable(EdgekitError):
-    """No worker can answer now."""
+    """No worker can answer now. is_unsound: its files are not what was deployed, or its answers are wrong."""
+
+    def __init__(self, message: str, *, is_unsound: bool = False) -> None:
+        super().__init__(message)
+        self.is_unsound = is_unsound
 
 
 class WorkerDied(Exception):
@@ -38,7 +55,7 @@ class Worker:
         self.hello: Hello | None = None
         self._folder = folder
         self._ids = itertools.count()
-        self._waiting: dict[int, asyncio.Future[Answer | Problem]] = {}
+        self._waiting: dict[int, asyncio.Future[Answer | Problem | Checked]] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -58,21 +75,32 @@ class Worker:
         except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
             await self.stop()
             raise Unavailable(
-                f"{self.slot.variant} {self.slot.version} does not start; its message is above"
+                f"{self.slot.variant} {self.slot.version} does not start; its message is above",
+                is_unsound=self._process.returncode in (Refused.exit_code, Misfit.exit_code),
             ) from None
         assert isinstance(frame, Hello)  # noqa: S101 - both ends are ours
         self.hello = frame
         self._reading = asyncio.create_task(self._read(reader))
 
     async def ask(self, inputs: list[Any]) -> Answer | Problem:
-        """One request; raises WorkerDied if the process dies over it."""
+        """One request; raises WorkerDied if the process dies over it, Unavailable if it hangs."""
+        reply = await self._call(Ask(id=next(self._ids), inputs=inputs))
+        assert not isinstance(reply, Checked)  # noqa: S101 - both ends are ours
+        return reply
+
+    async def check(self) -> Checked | Problem:
+        """The golden samples once more; raises as `ask` does."""
+        reply = await self._call(Check(id=next(self._ids)))
+        assert not isinstance(reply, Answer)  # noqa: S101 - both ends are ours
+        return reply
+
+    async def _call(self, frame: Ask | Check) -> Answer | Problem | Checked:
         if self._writer is None or self.died.is_set():
             raise WorkerDied
-        identity = next(self._ids)
-        future: asyncio.Future[Answer | Problem] = asyncio.get_running_loop().create_future()
-        self._waiting[identity] = future
+        future: asyncio.Future[Answer | Problem | Checked] = asyncio.get_running_loop().create_future()
+        self._waiting[frame.id] = future
         try:
-            self._writer.write(pack_frame(Ask(id=identity, inputs=inputs)))
+            self._writer.write(pack_frame(frame))
             await self._writer.drain()
             return await asyncio.wait_for(future, REQUEST_SECONDS)
         except ConnectionError:
@@ -81,14 +109,14 @@ class Worker:
             self.kill()
             raise Unavailable("the model hangs on this request") from None
         finally:
-            self._waiting.pop(identity, None)
+            self._waiting.pop(frame.id, None)
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
         try:
             while True:
                 frame = await _next_frame(reader)
                 if (
-                    isinstance(frame, Answer | Problem)
+                    isinstance(frame, Answer | Problem | Checked)
                     and (future := self._waiting.get(frame.id))
                     and not future.done()
                 ):
@@ -120,6 +148,14 @@ class Worker:
                 await self._process.wait()
         if self._reading is not None:
             await self._reading
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the process holds now; 0 if it is gone."""
+        try:
+            return int(psutil.Process(self._process.pid).memory_info().rss) if self._process else 0
+        except psutil.Error:
+            return 0
 
     @property
     def labels(self) -> list[str]:
@@ -156,9 +192,20 @@ class Supervisor:
         return None if worker is None or worker.died.is_set() else worker
 
     async def start(self) -> None:
-        """Start the first worker (raises Unavailable) and keep watch from then on."""
-        self._worker = await self._started(self._wanted())
-        self._keeper = asyncio.create_task(self._keep())
+        """Start the first worker, of the slot before if need be (else raises Unavailable), and keep watch from then on."""
+        while True:
+            window = Window(self._store, self.model)
+            try:
+                window.starting()
+                self._worker = await self._started(window.slot)
+                break
+            except GivenUp as error:
+                print(f"edgekit: {error}", file=sys.stderr)
+            except Unavailable as error:
+                print(f"edgekit: {error}", file=sys.stderr)
+                if not window.failed(str(error), is_unsound=error.is_unsound) and not window.may_try_again:
+                    raise
+        self._keeper = asyncio.create_task(self._keep(window))
 
     async def stop(self) -> None:
         """End everything."""
@@ -199,15 +246,12 @@ class Supervisor:
             await asyncio.sleep(0.05)
         raise Unavailable("no worker can answer now")
 
-    def _wanted(self) -> SlotRef:
-        return self._store.only_model(self.model).current
-
     async def _started(self, slot: SlotRef) -> Worker:
         worker = Worker(self._store.slot_folder(self.model, slot).resolve(), slot)
         await worker.start()
         return worker
 
-    async def _keep(self) -> None:
+    async def _keep(self, window: Window) -> None:
         """Replace the worker when it dies or when another slot is current; the old one serves until the new one can."""
         pause = FIRST_PAUSE
         refused: SlotRef | None = None
@@ -215,17 +259,22 @@ class Supervisor:
             old = self._worker
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(old.died.wait() if old else asyncio.sleep(pause), POLL_SECONDS)
-            wanted: SlotRef | None = None
             try:
-                wanted = self._wanted()
+                wanted = self._store.serving(self.model).slot
+                if wanted != window.slot:
+                    window, refused = Window(self._store, self.model), None
                 if self.worker is not None and wanted in (self.worker.slot, refused):
                     pause = FIRST_PAUSE
+                    if wanted == self.worker.slot:
+                        await window.look_at(self.worker)
                     continue
+                window.starting()
                 self._worker = await self._started(wanted)
                 refused = None
             except (EdgekitError, OSError) as error:  # no memory for a process, a pointer that can't be read
                 print(f"edgekit: {error}", file=sys.stderr)
-                refused = wanted
+                refused = None if window.is_open else window.slot
+                window.failed(str(error), is_unsound=isinstance(error, Unavailable) and error.is_unsound)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue

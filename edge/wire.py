@@ -4,6 +4,7 @@ from typing import Any
 
 import msgspec
 
+from edgekit.edge.golden import Health
 from edgekit.edge.tasks.predictions import Prediction
 
 MAX_FRAME = 256 << 20
@@ -43,7 +44,20 @@ class Problem(msgspec.Struct, frozen=True, kw_only=True, tag="problem"):
     message: str
 
 
-Frame = Hello | Ask | Answer | Problem
+class Check(msgspec.Struct, frozen=True, kw_only=True, tag="check"):
+    """Answer the golden samples again."""
+
+    id: int
+
+
+class Checked(msgspec.Struct, frozen=True, kw_only=True, tag="checked"):
+    """How the golden samples were answered."""
+
+    id: int
+    health: Health
+
+
+Frame = Hello | Ask | Answer | Problem | Check | Checked
 _encoder = msgspec.msgpack.Encoder()
 _decoder = msgspec.msgpack.Decoder(Frame)
 

@@ -10,11 +10,24 @@ import traceback
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from edgekit.edge.golden import read_golden
+from edgekit.edge.golden import health_of, read_golden, wrong_answers
 from edgekit.edge.model import Model, open_slot, read_slot
 from edgekit.edge.tasks.predictions import output_shapes
-from edgekit.edge.wire import HEADER, Answer, Ask, Frame, Hello, Problem, body_size, pack_frame, unpack_frame
-from edgekit.errors import EdgekitError, InputError
+from edgekit.edge.wire import (
+    HEADER,
+    Answer,
+    Ask,
+    Check,
+    Checked,
+    Frame,
+    Hello,
+    Problem,
+    body_size,
+    pack_frame,
+    unpack_frame,
+)
+from edgekit.errors import EdgekitError, InputError, Misfit
+from edgekit.nouns import Golden
 from edgekit.offline import stay_offline
 from edgekit.process import die_with_parent, write_no_core
 
@@ -51,11 +64,21 @@ def answer(model: Model, ask: Ask) -> Answer | Problem:
         return Problem(id=ask.id, is_input=False, message="the engine failed on this input")
 
 
+def check(model: Model, golden: Golden, ask: Check) -> Checked | Problem:
+    """How the golden samples are answered now."""
+    try:
+        return Checked(id=ask.id, health=health_of(model, golden))
+    except Exception as error:  # noqa: BLE001 - an engine may raise anything
+        return Problem(id=ask.id, is_input=False, message=f"the engine failed with {type(error).__name__}")
+
+
 def work(line: Line, folder: Path, slot_sha256: str) -> None:
-    """Load, warm up, say hello, and answer until the line ends."""
-    slot = read_slot(folder)
+    """Load, answer the golden samples, say hello, and answer until the line ends; raises Misfit for wrong answers."""
+    slot, golden = read_slot(folder), read_golden(folder)
     model = open_slot(folder, slot_sha256)
-    answered = model.predict([model.task.parse(value) for value in read_golden(folder).inputs])
+    if wrong := wrong_answers(slot, health_of(model, golden)):
+        raise Misfit(f"{slot.variant} {slot.version} {wrong}")
+    answered = model.predict([model.task.parse(value) for value in golden.inputs])
     line.send(
         Hello(
             task=model.task.name,
@@ -67,8 +90,11 @@ def work(line: Line, folder: Path, slot_sha256: str) -> None:
         )
     )
     with ThreadPoolExecutor(slot.setting.streams, "stream") as streams:
-        while isinstance(frame := line.receive(), Ask):
-            streams.submit(lambda ask: line.send(answer(model, ask)), frame)
+        while frame := line.receive():
+            if isinstance(frame, Ask):
+                streams.submit(lambda ask: line.send(answer(model, ask)), frame)
+            elif isinstance(frame, Check):
+                streams.submit(lambda ask: line.send(check(model, golden, ask)), frame)
 
 
 def main() -> None:
@@ -81,7 +107,8 @@ def main() -> None:
         with socket.socket(fileno=handle) as connection:
             work(Line(connection), folder, slot_sha256)
     except EdgekitError as error:
-        sys.exit(f"edgekit: {error}")
+        print(f"edgekit: {error}", file=sys.stderr)
+        sys.exit(error.exit_code)
     except (BrokenPipeError, ConnectionResetError):
         sys.exit(0)
     except Exception:  # noqa: BLE001 - before the first input there is no payload that a traceback could show

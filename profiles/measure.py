@@ -1,7 +1,6 @@
 """The gate's job: find the best setting of an artifact for the objective, then measure its answers with it."""
 
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,16 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgekit.edge.bounds import share_lower_bound, upper_bound
 from edgekit.edge.golden import golden_difference, read_golden
 from edgekit.edge.model import Model, open_model
 from edgekit.edge.tasks import Task, load_task
 from edgekit.job import Progress
 from edgekit.nouns import Noun, Quality, Setting
+from edgekit.process import peak_memory
 from edgekit.profiles.answers import label_order, read_answers
 from edgekit.profiles.data import Dataset, read_dataset, shuffled
-from edgekit.profiles.gate import CONFIDENCES, share_lower_bound, spread, upper_bound
+from edgekit.profiles.gate import CONFIDENCES, spread
 from edgekit.profiles.metrics import METRICS, Assessment, Metric, agreement
 from edgekit.profiles.reliability import reliability
 from edgekit.profiles.scenarios import EFFORTS, Name, samples_per_s, single_stream
@@ -159,17 +160,3 @@ def _all_answers(model: Model, task: Task, data: Dataset, size: int, progress: P
                 )
             answers.append(answer if order is None else answer[..., order])
     return answers
-
-
-def peak_memory() -> int:
-    """Bytes: this process's own peak (VmHWM). ru_maxrss would start from the parent's."""
-    for line in Path("/proc/self/status").read_text().splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) * 1024
-    raise OSError("the kernel does not report VmHWM")
-
-
-def forget_peak_memory() -> None:
-    """Let the peak start anew from what is held now (proc(5), clear_refs)."""
-    with suppress(OSError):  # an old kernel: the peak is then too high, never too low
-        Path("/proc/self/clear_refs").write_text("5")

@@ -22,7 +22,7 @@ from typing import IO, BinaryIO
 import msgspec
 
 from edgekit import errors
-from edgekit.edge.bundle.keys import load_public_key
+from edgekit.edge.bundle.trust import open_trust
 from edgekit.errors import EdgekitError, InputError, JobFailed
 from edgekit.nouns import Noun, Profiles
 from edgekit.profiles.profile import Wish, collect_inputs, measure
@@ -189,7 +189,7 @@ def serve_agent(source: BinaryIO, target: BinaryIO) -> None:
         with staging_folder() as work:
             header = _receive(source, work)
             _end_when_lost(source)
-            staged = stage(work / "bundle.tar", header.wish.variants, load_public_key(work / "key.pub"), work)
+            staged = stage(work / "bundle.tar", header.wish.variants, open_trust(work / "key.pub"), work)
             inputs, said = work / "inputs.json", header.said
             if not header.inputs:
                 inputs, said = collect_inputs(staged[0], None, (), work)

@@ -13,10 +13,10 @@ import numpy as np
 from edgekit.edge.model import Model, open_model
 from edgekit.job import Progress
 from edgekit.nouns import Conditions, Noun, ServerFigure, Setting
+from edgekit.process import forget_peak_memory, peak_memory
 from edgekit.profiles.conditions import Watch, calibrate
 from edgekit.profiles.energy import find_counter
 from edgekit.profiles.intervals import percentile
-from edgekit.profiles.measure import forget_peak_memory, peak_memory
 from edgekit.profiles.scenarios import (
     EFFORTS,
     ENOUGH_FOR_P99,

@@ -8,13 +8,12 @@ import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-
-from securesystemslib.signer import Key
 
 from edgekit.edge.builds import artifact_folder, read_build
 from edgekit.edge.bundle.layout import Layout, open_layout
+from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import VerifiedVariant, read_blob, verify
 from edgekit.edge.deploy import check_golden, misfit
 from edgekit.edge.model import read_slot
@@ -22,6 +21,7 @@ from edgekit.edge.store import Store
 from edgekit.errors import Busy, InputError, Misfit
 from edgekit.files import lock
 from edgekit.nouns import Setting
+from edgekit.targets.detect import detect_machine
 
 PREFIX = "edgekit-staged-"
 
@@ -50,7 +50,7 @@ def staging_folder() -> Iterator[Path]:
         yield Path(name)
 
 
-def stage(source: Path, names: Sequence[str], key: Key | None, work: Path) -> list[Staged]:
+def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -> list[Staged]:
     """The named variants of a bundle, a build folder or an appliance folder; without names the one that would serve.
 
     Raises Refused, Misfit, InputError.
@@ -59,11 +59,11 @@ def stage(source: Path, names: Sequence[str], key: Key | None, work: Path) -> li
         return _of_build(source, names)
     if (source / "schema").is_file():
         return _of_appliance(source, names)
-    if key is None:
+    if trust is None:
         raise InputError(
             f"{source}: a bundle is measured only if its signature holds: name the key with --key KEY.pub"
         )
-    return _of_bundle(open_layout(source), names, key, work)
+    return _of_bundle(open_layout(source), names, trust, work)
 
 
 def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
@@ -87,14 +87,19 @@ def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
 
 
 def _of_appliance(root: Path, names: Sequence[str]) -> list[Staged]:
-    """The slots that serve; names are of models here."""
+    """The slots that serve, and those that are staged; names are of models here."""
     store = Store(root)
     store.check()
     found = []
-    for model in names or store.models():
-        pointer = store.only_model(model)
-        folder = store.slot_folder(pointer.model, pointer.current)
-        found.append(_of_slot(folder.resolve(), pointer.current.manifest))
+    for name in names or store.models():
+        pointer = store.only_model(name)
+        model = pointer.model
+        if slot := pointer.current:
+            found.append(_of_slot(store.slot_folder(model, slot).resolve(), slot.manifest))
+        if pointer.staged:
+            slot = pointer.staged.slot
+            staged = _of_slot(store.slot_folder(model, slot).resolve(), slot.manifest)
+            found.append(replace(staged, name=f"{staged.name} (staged)"))
     if not found:
         raise InputError(f"{root}: holds no model yet; deploy one")
     return found
@@ -108,13 +113,14 @@ def _of_slot(folder: Path, manifest: str) -> Staged:
     )  # fmt: skip
 
 
-def _of_bundle(layout: Layout, names: Sequence[str], key: Key, work: Path) -> list[Staged]:
-    verified = verify(layout, [key])
+def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -> list[Staged]:
+    verified = verify(layout, trust)
     variants = {item.slot.variant: item for item in verified.variants}
     unknown = [name for name in names if name not in variants]
     if unknown:
         raise InputError(f"--variant {unknown[0]}: {layout.where} holds: {', '.join(variants)}")
-    reasons = {name: reason for name in names or variants if (reason := misfit(variants[name]))}
+    machine = detect_machine()
+    reasons = {name: reason for name in names or variants if (reason := misfit(variants[name], machine))}
     chosen = list(names) or [name for name in variants if name not in reasons][:1]
     if not chosen or set(chosen) & set(reasons):
         said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
@@ -128,10 +134,10 @@ def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Staged:
     return _of_slot(folder, variant.descriptor.digest)
 
 
-def lay_out_any(source: Path, key: Key, folder: Path) -> Staged:
+def lay_out_any(source: Path, trust: Trust, folder: Path) -> Staged:
     """The first variant of a bundle, only to be looked at: it need not fit this machine."""
     layout = open_layout(source)
-    variant = verify(layout, [key]).variants[0]
+    variant = verify(layout, trust).variants[0]
     _lay_out(layout, variant, folder)
     return _of_slot(folder, variant.descriptor.digest)
 

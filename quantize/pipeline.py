@@ -69,6 +69,8 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
             reference=REFERENCES[reference.kind] + (", the source itself" if reference.is_quantized else ""),
             evaluation_samples=len(bench.evaluation),
             tested_confidence=confidence,
+            source_sha256=source.sha256,
+            versions=shop.versions,
             variants=variants,
             choice=choose(variants, spec.objective),
         )

@@ -126,7 +126,7 @@ def reference_job(request: object, progress: Progress) -> None:
     write_answers(out / "answers.npz", _in_batches(answer, data.inputs, progress))
     wire = _released(asked, task, data) or task.made_inputs(GOLDEN_SAMPLES, GOLDEN_SEED)
     answers = answer([task.parse(value) for value in wire])
-    golden = Golden(inputs=wire, answers=[row.tolist() for row in answers])
+    golden = Golden(inputs=wire, answers=[row.tolist() for row in answers], labels=list(task.labels))
     (out / "golden.json").write_bytes(golden.to_json())
 
 

@@ -14,6 +14,7 @@ from edgekit.nouns import Evidence, Performance, Variant
 from edgekit.profiles.session import Contender, Plan, Session, performances, run_session, write_inputs
 from edgekit.quantize.cache import kept, key_of
 from edgekit.quantize.workshop import Bench, Candidate, Workshop
+from edgekit.targets.detect import closest_target
 
 
 def time_all(bench: Bench, candidates: Sequence[Candidate]) -> list[Variant]:
@@ -68,6 +69,7 @@ def _with_evidence(shop: Workshop, item: Candidate, found: Performance | str | N
         performance=found,
         size_bytes=variant.artifact.size_bytes,
         machine=shop.machine.description,
+        target=closest_target(shop.machine).name,
         versions=versions_with(variant.engine),
     )
     return msgspec.structs.replace(variant, evidence=evidence)

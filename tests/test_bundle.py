@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
-from edgekit.edge.bundle.keys import load_public_key
 from edgekit.edge.bundle.layout import open_layout
+from edgekit.edge.bundle.trust import open_trust
 from edgekit.edge.bundle.verify import check_blobs, verify
 from edgekit.errors import EdgekitError, InputError, Refused
 from tests.conftest import Built, edgekit, pack
@@ -24,7 +24,7 @@ from tests.conftest import Built, edgekit, pack
 def accept(bundle: Path, key: Path) -> None:
     """The whole verdict; raises Refused."""
     layout = open_layout(bundle)
-    check_blobs(layout, verify(layout, [load_public_key(key)]))
+    check_blobs(layout, verify(layout, open_trust(key)))
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +61,11 @@ def test_it_is_a_modelpack_in_an_oci_layout(bundle: Path) -> None:
     manifest = blob(release["manifests"][0])
     assert manifest["config"]["mediaType"] == "application/vnd.cncf.model.config.v1+json"
     layers = {item["annotations"]["org.cncf.model.filepath"]: item for item in manifest["layers"]}
-    assert set(layers) == {"model.onnx", "tokenizer.json", "task.json", "golden.json", "slot.json"}
+    papers = {"README.md", "sbom.cdx.json", "provenance.json"}
+    files = {"model.onnx", "tokenizer.json", "task.json", "golden.json", "slot.json"}
+    assert set(layers) == files | papers
+    for name in papers:
+        assert layers[name]["mediaType"] == "application/vnd.cncf.model.doc.v1.raw"
     assert layers["model.onnx"]["mediaType"] == "application/vnd.cncf.model.weight.v1.raw"
     assert layers["golden.json"]["mediaType"] == "application/vnd.cncf.model.dataset.v1.raw"
     for item in top["manifests"][1:]:

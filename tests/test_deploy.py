@@ -10,10 +10,10 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from securesystemslib.signer import CryptoSigner
 
 from edgekit.edge.builds import read_build
 from edgekit.edge.bundle.keys import load_signer
+from edgekit.edge.bundle.pack import Signing
 from edgekit.edge.bundle.pack import pack as pack_variants
 from edgekit.edge.store import Store
 from edgekit.files import describe_folder
@@ -29,10 +29,10 @@ def second(built: Built, keys: Path, tmp_path: Path) -> Path:
     return tmp_path / "second.tar"
 
 
-def signers(keys: Path) -> tuple[CryptoSigner, CryptoSigner]:
+def signers(keys: Path) -> Signing:
     """Of the release and of the evidence: the same."""
     signer = load_signer(keys / "release.key", None)
-    return signer, signer
+    return Signing([signer], signer)
 
 
 def serving(appliance: Path) -> str:
@@ -54,15 +54,16 @@ def test_deploy_status_rollback(appliance: Path, second: Path) -> None:
 
 def test_a_slot_is_hard_links_into_the_store(appliance: Path) -> None:
     store = Store(appliance)
-    pointer = store.pointer("tiny")
-    assert pointer is not None
-    folder = store.slot_folder("tiny", pointer.current)
+    folder = store.serving("tiny").folder
     assert {path.name for path in folder.iterdir()} == {
         "model.onnx",
         "tokenizer.json",
         "task.json",
         "golden.json",
         "slot.json",
+        "README.md",
+        "sbom.cdx.json",
+        "provenance.json",
     }
     inodes = {path.stat().st_ino for path in (appliance / "blobs" / "sha256").iterdir()}
     assert {path.stat().st_ino for path in folder.iterdir()} == inodes
@@ -132,7 +133,7 @@ def sabotage(built: Built, keys: Path, tmp_path: Path, name: str, spoil: Callabl
     spoil(files)
     artifact = msgspec.structs.replace(variant.artifact, files=describe_folder(files))
     bad: Variant = msgspec.structs.replace(variant, artifact=artifact)
-    pack_variants(build, [bad], folder, *signers(keys), tmp_path / "bad")
+    pack_variants(build, [bad], folder, signers(keys), tmp_path / "bad")
     return tmp_path / "bad"
 
 
@@ -198,7 +199,7 @@ def test_a_bundle_for_another_architecture_does_not_fit(
 ) -> None:
     build = msgspec.structs.replace(read_build(built.folder), architecture="arm64")
     variant = next(item for item in build.variants if item.name == "onnx-fp32")
-    pack_variants(build, [variant], built.folder, *signers(keys), tmp_path / "arm")
+    pack_variants(build, [variant], built.folder, signers(keys), tmp_path / "arm")
     assert "is for arm64, and this is amd64" in edgekit("deploy", tmp_path / "arm", appliance, code=6).err
 
 
@@ -281,7 +282,7 @@ def test_a_device_without_the_needed_cpu_features(
 ) -> None:
     build = msgspec.structs.replace(read_build(built.folder), isa=("avx_vnni", "avx512_vnni"))
     variant = next(item for item in build.variants if item.name == "onnx-int8-dynamic")
-    pack_variants(build, [variant], built.folder, *signers(keys), tmp_path / "vnni")
+    pack_variants(build, [variant], built.folder, signers(keys), tmp_path / "vnni")
     if "avx_vnni" in detect_machine().isa:
         pytest.skip("this CPU has it")
     assert "needs a CPU with avx_vnni" in edgekit("deploy", tmp_path / "vnni", appliance, code=6).err

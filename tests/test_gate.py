@@ -5,16 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edgekit.edge.bounds import share_lower_bound, upper_bound
 from edgekit.nouns import Paired
-from edgekit.profiles.gate import (
-    CONFIDENCES,
-    corrected,
-    resample,
-    samples_for_share,
-    samples_to_tell,
-    share_lower_bound,
-    upper_bound,
-)
+from edgekit.profiles.gate import CONFIDENCES, corrected, resample, samples_for_share, samples_to_tell
 from edgekit.profiles.metrics import F1, METRICS, Assessment, ranks
 
 

@@ -4,27 +4,26 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from securesystemslib.signer import CryptoSigner, Key
+from securesystemslib.signer import CryptoSigner
 
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import seal
 from edgekit.edge.bundle.layout import Layout, open_layout, pieces, read_small, write_layout
 from edgekit.edge.bundle.oci import Index, parse, top_index
 from edgekit.edge.bundle.pack import Contents
+from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import check_blobs, verify
 from edgekit.errors import InputError
 from edgekit.nouns import Profile
 
 
-def attach(
-    bundle: Path, profiles: Sequence[Profile], keys: Sequence[Key], signer: CryptoSigner, out: Path
-) -> int:
+def attach(bundle: Path, profiles: Sequence[Profile], trust: Trust, signer: CryptoSigner, out: Path) -> int:
     """Write the bundle once more, to `out`, with the profiles of its variants; returns how many there were.
 
     The release and its signature stay as they are: what is deployed does not change. Raises Refused, InputError.
     """
     layout = open_layout(bundle)
-    verified = verify(layout, keys)
+    verified = verify(layout, trust)
     check_blobs(layout, verified)
     variants = {item.descriptor.digest: item.descriptor for item in verified.variants}
     mine = [item for item in profiles if item.manifest in variants]
@@ -35,7 +34,7 @@ def attach(
     manifests = list(top.manifests)
     for profile in mine:
         said = oci.Measurement(subject=profile.manifest, profile=profile)
-        envelope = seal(said.to_json(), oci.PROFILE, signer)
+        envelope = seal(said.to_json(), oci.PROFILE, [signer])
         added = contents.attach(variants[profile.manifest], oci.PROFILE, envelope)
         manifests += [added] if added not in manifests else []
     contents.small["index.json"] = top_index(manifests)

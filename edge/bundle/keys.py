@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,6 +16,14 @@ from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 
 from edgekit.errors import InputError, Refused
 from edgekit.files import sync_folder, write_durably
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signers:
+    """The keys of a role, and how many of them must sign."""
+
+    keys: tuple[Key, ...]
+    threshold: int = 1
 
 
 def make_key_pair(private: Path, passphrase: bytes | None) -> tuple[Path, str]:
@@ -81,35 +90,41 @@ def _read(path: Path) -> bytes:
         raise InputError(f"{path}: no such key; make one with: edgekit keygen {path.stem}") from None
 
 
-def seal(payload: bytes, payload_type: str, signer: CryptoSigner) -> bytes:
+def seal(payload: bytes, payload_type: str, signers: Sequence[CryptoSigner]) -> bytes:
     """A DSSE envelope around `payload`, as canonical JSON. Ed25519 is deterministic: equal payloads, equal bytes."""
     envelope = Envelope(payload, payload_type, {})
-    envelope.sign(signer)
+    for signer in sorted(signers, key=lambda item: item.public_key.keyid):
+        envelope.sign(signer)
+    return _canonical(envelope)
+
+
+def _canonical(envelope: Envelope) -> bytes:
     return json.dumps(envelope.to_dict(), sort_keys=True, separators=(",", ":")).encode()
 
 
-def unseal_if_trusted(data: bytes, payload_type: str, keys: Sequence[Key], what: str) -> bytes | None:
-    """The payload of an envelope that one of `keys` signed, None if nobody trusted did; raises Refused if it is none."""
+def unseal_if_trusted(data: bytes, payload_type: str, signers: Signers, what: str) -> bytes | None:
+    """The payload of an envelope that enough of the role signed, None if they did not; raises Refused if it is none."""
     envelope = _open(data, payload_type, what)
     try:
-        envelope.verify(list(keys), 1)
+        envelope.verify(list(signers.keys), signers.threshold)
     except (VerificationError, ValueError):
         return None
     return envelope.payload
 
 
-def unseal(data: bytes, payload_type: str, keys: Sequence[Key], what: str) -> tuple[bytes, str]:
-    """The payload of an envelope that one of `keys` signed, and that key's id; raises Refused."""
+def unseal(data: bytes, payload_type: str, signers: Signers, what: str) -> tuple[bytes, tuple[str, ...]]:
+    """The payload of an envelope that enough of the role signed, and the ids of those keys; raises Refused."""
     envelope = _open(data, payload_type, what)
-    if not keys:
+    if not signers.keys:
         raise Refused(
             f"{what}: no key is trusted here yet; name one with --trust KEY.pub (or --key for verify)"
         )
     try:
-        accepted = envelope.verify(list(keys), 1)
-    except VerificationError:
-        raise Refused(f"{what}: not signed by a trusted key") from None
-    return envelope.payload, next(iter(accepted))
+        accepted = envelope.verify(list(signers.keys), signers.threshold)
+    except (VerificationError, ValueError):
+        wanted = "a trusted key" if signers.threshold == 1 else f"{signers.threshold} trusted keys"
+        raise Refused(f"{what}: not signed by {wanted}") from None
+    return envelope.payload, tuple(sorted(accepted))
 
 
 def _open(data: bytes, payload_type: str, what: str) -> Envelope:
@@ -119,4 +134,6 @@ def _open(data: bytes, payload_type: str, what: str) -> Envelope:
         raise Refused(f"{what}: not a signature envelope ({type(error).__name__})") from None
     if envelope.payload_type != payload_type:
         raise Refused(f"{what}: signs something else than {payload_type}")
+    if _canonical(envelope) != data:
+        raise Refused(f"{what}: not in canonical form")
     return envelope

@@ -85,6 +85,9 @@ class Release(Record, frozen=True, kw_only=True):
 
     model: str
     version: str
+    counter: Annotated[
+        int, msgspec.Meta(ge=0, lt=1 << 62)
+    ]  # a device that saw a higher one takes no lower one
     index: Digest
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 import numpy as np
@@ -12,14 +13,17 @@ from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import seal
 from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
 from edgekit.edge.bundle.oci import Descriptor, Index, Manifest, Platform, describe
+from edgekit.edge.bundle.papers import papers
 from edgekit.edge.golden import read_golden
 from edgekit.errors import InputError
-from edgekit.files import describe_file
+from edgekit.files import describe_bytes, describe_file
 from edgekit.nouns import Artifact, Build, Evidence, File, Slot, Variant
 
 # A healthy device may differ from the measuring one by as much again, and by this share of the answers' own spread.
 TOLERANCE_FACTOR = 2.0
 TOLERANCE_SHARE = 0.01
+# Where the build had no limit for p99, "too slow" is far from what was measured.
+SLOWEST_MS, SLOW_FACTOR = 1000.0, 20.0
 
 
 class Contents:
@@ -55,12 +59,18 @@ class Contents:
         return self.add(manifest.to_json(), oci.MANIFEST, artifact_type=artifact_type)
 
 
-def pack_build(
-    folder: Path, names: list[str], signer: CryptoSigner, evidence_signer: CryptoSigner, out: Path
-) -> tuple[str, list[str]]:
+class Signing(NamedTuple):
+    """Who signs the release, who vouches for what was measured, and the release counter (None: from the version)."""
+
+    release: Sequence[CryptoSigner]
+    evidence: CryptoSigner
+    counter: int | None = None
+
+
+def pack_build(folder: Path, names: list[str], signing: Signing, out: Path) -> tuple[str, list[str]]:
     """Pack the named variants of a finished build, or the chosen one; return the release's digest and the names.
 
-    folder: the build's output. evidence_signer: the role that vouches for what was measured. Raises InputError.
+    folder: the build's output. Raises InputError.
     """
     build = read_build(folder)
     if not names and build.choice.chosen is None:
@@ -74,19 +84,13 @@ def pack_build(
             raise InputError(
                 f"--variant {name}: was not measured ({variants[name].reason}), so it can't be packed"
             )
-    digest = pack(build, [variants[name] for name in names], folder, signer, evidence_signer, out)
+    digest = pack(build, [variants[name] for name in names], folder, signing, out)
     return digest, names
 
 
-def pack(
-    build: Build,
-    variants: Sequence[Variant],
-    folder: Path,
-    signer: CryptoSigner,
-    evidence_signer: CryptoSigner,
-    out: Path,
-) -> str:
+def pack(build: Build, variants: Sequence[Variant], folder: Path, signing: Signing, out: Path) -> str:
     """Write the measured `variants`, in order of preference, to `out`; return the digest of the release."""
+    counter = counter_of(build.version) if signing.counter is None else signing.counter
     contents = Contents()
     manifests: list[Descriptor] = []
     referrers: list[Descriptor] = []
@@ -97,7 +101,9 @@ def pack(
         manifests.append(manifest)
         statement = oci.Statement(subject=manifest.digest, evidence=variant.evidence)
         referrers.append(
-            contents.attach(manifest, oci.EVIDENCE, seal(statement.to_json(), oci.EVIDENCE, evidence_signer))
+            contents.attach(
+                manifest, oci.EVIDENCE, seal(statement.to_json(), oci.EVIDENCE, [signing.evidence])
+            )
         )
     release = Index(
         schema_version=2,
@@ -112,12 +118,23 @@ def pack(
     index = contents.add(
         release.to_json(), oci.INDEX, artifact_type=oci.MODEL, annotations={oci.REF_NAME: build.version}
     )
-    said = oci.Release(model=build.model, version=build.version, index=index.digest)
-    signature = contents.attach(index, oci.RELEASE, seal(said.to_json(), oci.RELEASE, signer))
+    said = oci.Release(model=build.model, version=build.version, counter=counter, index=index.digest)
+    signature = contents.attach(index, oci.RELEASE, seal(said.to_json(), oci.RELEASE, signing.release))
     contents.small["index.json"] = oci.top_index([index, signature, *referrers])
     contents.small["oci-layout"] = OCI_LAYOUT
     write_layout(out, contents.small, contents.large)
     return index.digest
+
+
+def counter_of(version: str) -> int:
+    """The release counter of a version of one to three numbers below 1000: 1.4.2 is 1004002; raises InputError."""
+    parts = version.split(".")
+    if len(parts) > 3 or not all(part.isascii() and part.isdigit() and int(part) < 1000 for part in parts):
+        raise InputError(
+            f"version {version!r} has no order that a device could follow (1.4.2 has); give the release a --counter"
+        )
+    major, minor, patch = (int(part) for part in (*parts, *["0"] * (3 - len(parts))))
+    return major * 1_000_000 + minor * 1_000 + patch
 
 
 def _add_variant(
@@ -126,6 +143,9 @@ def _add_variant(
     golden, files = folder / "golden.json", artifact_folder(folder, artifact)
     golden_file = describe_file(golden, "golden.json")
     architecture = build.architecture
+    documents = {
+        name: (data, describe_bytes(data, name)) for name, data in papers(build, artifact, evidence).items()
+    }
     slot = Slot(
         model=build.model,
         version=build.version,
@@ -138,10 +158,22 @@ def _add_variant(
         isa=_needed_isa(build, artifact),
         setting=evidence.setting,
         golden_tolerance=_tolerance(golden, evidence),
-        files=(*artifact.files, golden_file),
+        device_class=build.target,
+        slow_ms=build.limits.get("p99_ms")
+        or max(SLOWEST_MS, SLOW_FACTOR * evidence.performance.p50_ms.value),
+        memory_bytes=evidence.performance.peak_rss_bytes,
+        files=(*artifact.files, golden_file, *(file for _, file in documents.values())),
     )
     layers = [contents.add_file(files / file.path, file, _kind(file.path)) for file in artifact.files]
     layers.append(contents.add_file(golden, golden_file, "dataset"))
+    layers += [
+        contents.add(
+            data,
+            oci.LAYER.format(kind="doc"),
+            annotations={oci.FILEPATH: file.path, oci.BLAKE3: file.blake3},
+        )
+        for data, file in documents.values()
+    ]
     layers.append(
         contents.add(
             slot.to_json(), oci.LAYER.format(kind="weight.config"), annotations={oci.FILEPATH: "slot.json"}

@@ -9,10 +9,8 @@ from collections.abc import Callable, Container, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
-from securesystemslib.signer import Key
-
 from edgekit.edge.bundle import oci
-from edgekit.edge.bundle.keys import unseal, unseal_if_trusted
+from edgekit.edge.bundle.keys import Signers, unseal, unseal_if_trusted
 from edgekit.edge.bundle.layout import OCI_LAYOUT, Layout, blob_name, pieces, read_small
 from edgekit.edge.bundle.oci import (
     Descriptor,
@@ -25,6 +23,7 @@ from edgekit.edge.bundle.oci import (
     referrer,
     top_index,
 )
+from edgekit.edge.bundle.trust import Trust
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
 from edgekit.nouns import Evidence, Profile, Slot, Unreadable, read_json
@@ -53,16 +52,13 @@ class Verified:
     """A bundle whose signature holds."""
 
     release: Release
-    key_id: str
+    key_ids: tuple[str, ...]
     variants: tuple[VerifiedVariant, ...]
     untrusted: int = 0  # referrers that nobody trusted signed; they have no effect
 
 
-def verify(layout: Layout, keys: Sequence[Key], evidence_keys: Sequence[Key] = ()) -> Verified:
-    """Check signature and structure; raises Refused. Blobs' contents are checked by `check_blobs` or `read_blob`.
-
-    keys: may sign releases, and evidence. evidence_keys: may sign evidence only.
-    """
+def verify(layout: Layout, trust: Trust) -> Verified:
+    """Check signature and structure; raises Refused. Blobs' contents are checked by `check_blobs` or `read_blob`."""
     where = layout.where
     if read_small(layout, "oci-layout") != OCI_LAYOUT:
         raise Refused(f"{where}: oci-layout is not what edgekit writes")
@@ -71,7 +67,7 @@ def verify(layout: Layout, keys: Sequence[Key], evidence_keys: Sequence[Key] = (
     if len(signatures) != 1:
         raise Refused(f"{where}: has {len(signatures)} release signatures, and must have one")
     envelope, subject, blobs = _attached(layout, signatures[0])
-    payload, key_id = unseal(envelope, oci.RELEASE, keys, f"{where}: release signature")
+    payload, key_ids = unseal(envelope, oci.RELEASE, trust.release, f"{where}: release signature")
     release = parse(payload, Release, f"{where}: release statement")
     if subject != release.index:
         raise Refused(f"{where}: the signature hangs on another index than it signs")
@@ -81,7 +77,7 @@ def verify(layout: Layout, keys: Sequence[Key], evidence_keys: Sequence[Key] = (
         raise Refused(f"{where}: the signed index is missing")
     index = parse(_blob(layout, index_descriptor), Index, f"{where}: release index")
     blobs |= {release.index}
-    said = _read_evidence(layout, top, [*keys, *evidence_keys])
+    said = _read_evidence(layout, top, trust.evidence)
     blobs |= said.blobs
     variants = []
     for item in index.manifests:
@@ -96,7 +92,7 @@ def verify(layout: Layout, keys: Sequence[Key], evidence_keys: Sequence[Key] = (
             f"{where}: no variant in it" if not variants else f"{where}: evidence without its variant"
         )
     _check_rest(layout, top, release, index_descriptor, blobs)
-    return Verified(release=release, key_id=key_id, variants=tuple(variants), untrusted=said.untrusted)
+    return Verified(release=release, key_ids=key_ids, variants=tuple(variants), untrusted=said.untrusted)
 
 
 @dataclass(kw_only=True)
@@ -109,7 +105,7 @@ class _Said:
     blobs: set[str] = field(default_factory=set)
 
 
-def _read_evidence(layout: Layout, top: Index, keys: Sequence[Key]) -> _Said:
+def _read_evidence(layout: Layout, top: Index, signers: Signers) -> _Said:
     """Every referrer of a variant; raises Refused where one is not sound, or trusted and about something else."""
     said = _Said()
     for item in top.manifests:
@@ -118,7 +114,7 @@ def _read_evidence(layout: Layout, top: Index, keys: Sequence[Key]) -> _Said:
         envelope, subject, blobs = _attached(layout, item)
         said.blobs |= blobs
         what = f"{layout.where}: {'evidence' if item.artifact_type == oci.EVIDENCE else 'profile'}"
-        payload = unseal_if_trusted(envelope, item.artifact_type, keys, what)
+        payload = unseal_if_trusted(envelope, item.artifact_type, signers, what)
         if payload is None:
             said.untrusted += 1
         elif item.artifact_type == oci.EVIDENCE:

@@ -53,15 +53,15 @@ def batch(
 
     write_no_core()
     store = Store(appliance)
-    pointer = store.only_model(model)
+    serving = store.serving(model)
     if not source.is_file():
         raise InputError(f"{source}: no such file")
     total = sum(1 for _ in read_rows(source))
-    opened = open_slot(store.slot_folder(pointer.model, pointer.current), pointer.current.slot_sha256)
+    opened = open_slot(serving.folder, serving.slot.slot_sha256)
     with progress_bar() as progress:
         line = progress.add_task("predicting", total=total)
         done = run_batch(
-            opened, pointer.current.manifest, source, target, columns or None,
+            opened, serving.slot.manifest, source, target, columns or None,
             restart=restart, checkpoint_seconds=checkpoint, tell=lambda rows: progress.update(line, completed=rows),
         )  # fmt: skip
     if as_json:

@@ -3,16 +3,15 @@
 from pathlib import Path
 
 import click
-from securesystemslib.signer import CryptoSigner
 
 from edgekit.console import human_bytes, json_option, print_json
 from edgekit.edge.bundle.attach import attach as run_attach
-from edgekit.edge.bundle.keys import load_public_key, load_signer, needs_passphrase
 from edgekit.edge.bundle.layout import open_layout, read_small
 from edgekit.edge.bundle.oci import Index, parse
-from edgekit.edge.bundle.pack import pack_build
+from edgekit.edge.bundle.pack import Signing, pack_build
+from edgekit.edge.bundle.trust import open_trust
 from edgekit.edge.bundle.verify import Verified, check_blobs, verify
-from edgekit.edge.verbs.keygen import read_passphrase
+from edgekit.edge.verbs.keygen import PASSPHRASE_FILE, load_with_passphrase
 from edgekit.errors import InputError
 from edgekit.nouns import Profiles, Unreadable, read_json
 
@@ -40,17 +39,25 @@ def bundle() -> None:
 @bundle.command()
 @click.argument("build", type=click.Path(path_type=Path), default="build")
 @click.option(
-    "--key", type=click.Path(path_type=Path), required=True, help="Private key from `edgekit keygen`."
+    "--key",
+    "keys",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Private key from `edgekit keygen`; more than one where the devices ask for several signatures.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="Folder to make, or a file ending in .tar."
 )
 @click.option(
-    "--variant", "names", multiple=True, help="Pack this variant instead of the chosen one; may be repeated."
+    "--counter",
+    type=click.IntRange(0, (1 << 62) - 1),
+    help="Release counter: a device never takes a lower one.  [default: from the version, 1.4.2 is 1004002]",
 )
 @click.option(
-    "--passphrase-file", type=click.Path(path_type=Path), help="A file whose first line is the passphrase."
+    "--variant", "names", multiple=True, help="Pack this variant instead of the chosen one; may be repeated."
 )
+@PASSPHRASE_FILE
 @click.option(
     "--evidence-key",
     type=click.Path(path_type=Path),
@@ -59,8 +66,9 @@ def bundle() -> None:
 @json_option
 def pack(
     build: Path,
-    key: Path,
+    keys: tuple[Path, ...],
     out: Path,
+    counter: int | None,
     names: tuple[str, ...],
     passphrase_file: Path | None,
     evidence_key: Path | None,
@@ -72,9 +80,9 @@ def pack(
     Example:
       edgekit bundle pack build/ --key release.key --out tickets.tar
     """
-    signer = _signer(key, passphrase_file)
-    evidence_signer = _signer(evidence_key, passphrase_file) if evidence_key else signer
-    digest, packed = pack_build(build, list(names), signer, evidence_signer, out)
+    signers = [load_with_passphrase(key, passphrase_file) for key in keys]
+    evidence_signer = load_with_passphrase(evidence_key, passphrase_file) if evidence_key else signers[0]
+    digest, packed = pack_build(build, list(names), Signing(signers, evidence_signer, counter), out)
     if as_json:
         print_json({"bundle": str(out), "release": digest, "variants": packed})
     else:
@@ -83,7 +91,9 @@ def pack(
 
 @bundle.command("verify")
 @BUNDLE
-@click.option("--key", type=click.Path(path_type=Path), required=True, help="Public key (NAME.pub).")
+@click.option(
+    "--key", type=click.Path(path_type=Path), required=True, help="Public key (NAME.pub), or trust file."
+)
 @json_option
 def verify_bundle(bundle: Path, key: Path, as_json: bool) -> None:
     """Check the signature and every byte of a bundle. Exit code 5: refused.
@@ -93,23 +103,12 @@ def verify_bundle(bundle: Path, key: Path, as_json: bool) -> None:
       edgekit bundle verify tickets.tar --key release.pub
     """
     layout = open_layout(bundle)
-    verified = verify(layout, [load_public_key(key)])
+    verified = verify(layout, open_trust(key))
     check_blobs(layout, verified)
     if as_json:
         print_json({"verified": True, **_describe(verified)})
     else:
-        click.echo(f"{bundle}: sound; signed by {verified.key_id}")
-
-
-def _signer(key: Path, passphrase_file: Path | None) -> CryptoSigner:
-    """A private key, with its passphrase from the file or from the person at the keyboard."""
-    passphrase = None
-    if needs_passphrase(key):
-        if passphrase_file:
-            passphrase = read_passphrase(passphrase_file)
-        else:
-            passphrase = str(click.prompt(f"Passphrase of {key}", hide_input=True, err=True)).encode()
-    return load_signer(key, passphrase)
+        click.echo(f"{bundle}: sound; signed by {', '.join(verified.key_ids)}")
 
 
 @bundle.command()
@@ -122,9 +121,7 @@ def _signer(key: Path, passphrase_file: Path | None) -> CryptoSigner:
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="The bundle with the measurement."
 )
-@click.option(
-    "--passphrase-file", type=click.Path(path_type=Path), help="A file whose first line is the passphrase."
-)
+@PASSPHRASE_FILE
 @json_option
 def attach(
     bundle: Path,
@@ -148,7 +145,7 @@ def attach(
         raise InputError(f"{profile}: no such file; make one with: edgekit profile --out {profile}") from None
     except Unreadable as error:
         raise InputError(f"{profile}: not what edgekit profile --out writes: {error}") from None
-    count = run_attach(bundle, profiles, [load_public_key(trust)], _signer(key, passphrase_file), out)
+    count = run_attach(bundle, profiles, open_trust(trust), load_with_passphrase(key, passphrase_file), out)
     if as_json:
         print_json({"bundle": str(out), "attached": count})
         return
@@ -180,11 +177,13 @@ def inspect(bundle: Path, key: Path | None, evidence_keys: tuple[Path, ...], as_
             f"{bundle}: {len(layout.sizes())} files, {human_bytes(size)}; nothing verified (give --key KEY.pub)"
         )
         return
-    verified = verify(layout, [load_public_key(key)], [load_public_key(path) for path in evidence_keys])
+    verified = verify(layout, open_trust(key, evidence_keys))
     if as_json:
         print_json({"verified": True, **_describe(verified)})
         return
-    click.echo(f"{verified.release.model} {verified.release.version}, signed by {verified.key_id}")
+    click.echo(
+        f"{verified.release.model} {verified.release.version}, signed by {', '.join(verified.key_ids)}"
+    )
     for variant in verified.variants:
         slot, evidence = variant.slot, variant.evidence
         size = sum(file.size for file in slot.files)
@@ -211,7 +210,8 @@ def _describe(verified: Verified) -> dict[str, object]:
         "model": verified.release.model,
         "version": verified.release.version,
         "release": verified.release.index,
-        "key_id": verified.key_id,
+        "counter": verified.release.counter,
+        "key_ids": verified.key_ids,
         "untrusted_evidence": verified.untrusted,
         "variants": [
             {

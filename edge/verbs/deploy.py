@@ -6,7 +6,7 @@ import click
 from rich.table import Table
 
 from edgekit.console import json_option, print_json, print_table, progress_bar
-from edgekit.edge.store import Pointer, Store
+from edgekit.edge.store import Pointer, SlotRef, Store
 
 APPLIANCE = click.argument("appliance", type=click.Path(path_type=Path))
 MODEL = click.option("--model", help="Which model, if the appliance holds several.")
@@ -18,14 +18,15 @@ MODEL = click.option("--model", help="Which model, if the appliance holds severa
 @click.option(
     "--trust",
     type=click.Path(path_type=Path),
-    help="Public key to trust from now on; for the first deploy into a folder.",
+    help="Public key, or trust file of `edgekit trust`, to trust from now on; for the first deploy into a folder.",
 )
 @json_option
 def deploy(bundle: Path, appliance: Path, trust: Path | None, as_json: bool) -> None:
     """Put a bundle into an appliance folder and switch to it.
 
-    The signature is checked first, then whether the model fits this device and answers its golden samples here. Until
-    all of that holds, what served before goes on serving. Exit code 5: refused, 6: does not fit.
+    The signature is checked first, then the device's policy, then whether the model fits this device and answers its
+    golden samples here. Until all of that holds, what served before goes on serving; and it comes back if the new model
+    does not prove itself in its watch window. Exit code 5: refused, 6: does not fit.
 
     \b
     Example:
@@ -73,20 +74,48 @@ def status(appliance: Path, as_json: bool) -> None:
     store = Store(appliance)
     store.check()
     pointers = [pointer for name in store.models() if (pointer := store.pointer(name))]
+    trust = store.trust()
     if as_json:
-        keys = [key.keyid for key in store.trusted_keys()]
-        print_json({"appliance": str(appliance), "trusted_keys": keys, "models": pointers})
+        roles = {"release": trust.release, "evidence": trust.evidence}
+        keys = {
+            name: {"keys": [key.keyid for key in item.keys], "threshold": item.threshold}
+            for name, item in roles.items()
+        }
+        print_json(
+            {
+                "appliance": str(appliance),
+                "trust_version": trust.version,
+                "trust": keys,
+                "models": pointers,
+            }
+        )
         return
-    table = Table("model", "serves", "variant", "before", title=str(appliance), title_justify="left")
+    table = Table("model", "serves", "variant", "state", "before", title=str(appliance), title_justify="left")
     for pointer in pointers:
-        before = f"{pointer.previous.version} ({pointer.previous.variant})" if pointer.previous else "-"
-        table.add_row(pointer.model, pointer.current.version, pointer.current.variant, before)
+        slot = pointer.current
+        state = "in its watch window" if pointer.is_watched else "proven" if slot else "only staged"
+        table.add_row(
+            pointer.model, slot.version if slot else "-", slot.variant if slot else "-", state, _name(pointer.previous)
+        )  # fmt: skip
     print_table(table)
+    for pointer in pointers:
+        for what, noted in (("is staged", pointer.staged), ("was given up", pointer.given_up)):
+            if noted:
+                click.echo(f"{pointer.model} {_name(noted.slot)} {what}: {noted.reason}")
+
+
+def _name(slot: SlotRef | None) -> str:
+    return f"{slot.version} ({slot.variant})" if slot else "-"
 
 
 def _show(pointer: Pointer, *, as_json: bool) -> None:
     if as_json:
         print_json(pointer)
         return
-    before = f"; before: {pointer.previous.version}" if pointer.previous else ""
-    click.echo(f"{pointer.model} {pointer.current.version} ({pointer.current.variant}) serves now{before}")
+    if pointer.current:
+        before = f"; before: {pointer.previous.version}" if pointer.previous else ""
+        click.echo(f"{pointer.model} {_name(pointer.current)} serves now{before}")
+    if pointer.staged:
+        click.echo(
+            f"{pointer.model} {_name(pointer.staged.slot)} is staged, to be profiled and not to serve: {pointer.staged.reason}"
+        )

@@ -3,17 +3,20 @@
 from pathlib import Path
 
 import click
+from securesystemslib.signer import CryptoSigner
 
 from edgekit.console import json_option, print_json
-from edgekit.edge.bundle.keys import make_key_pair
+from edgekit.edge.bundle.keys import load_signer, make_key_pair, needs_passphrase
 from edgekit.errors import InputError
+
+PASSPHRASE_FILE = click.option(
+    "--passphrase-file", type=click.Path(path_type=Path), help="A file whose first line is the passphrase."
+)
 
 
 @click.command()
 @click.argument("name", type=click.Path(path_type=Path))
-@click.option(
-    "--passphrase-file", type=click.Path(path_type=Path), help="A file whose first line is the passphrase."
-)
+@PASSPHRASE_FILE
 @click.option("--no-passphrase", is_flag=True, help="Leave the private key unprotected on disk.")
 @json_option
 def keygen(name: Path, passphrase_file: Path | None, no_passphrase: bool, as_json: bool) -> None:
@@ -47,3 +50,14 @@ def read_passphrase(path: Path) -> bytes:
     if not lines or not lines[0]:
         raise InputError(f"{path}: its first line is empty, and must be the passphrase")
     return lines[0]
+
+
+def load_with_passphrase(key: Path, passphrase_file: Path | None) -> CryptoSigner:
+    """A private key, with its passphrase from the file or from the person at the keyboard."""
+    passphrase = None
+    if needs_passphrase(key):
+        if passphrase_file:
+            passphrase = read_passphrase(passphrase_file)
+        else:
+            passphrase = str(click.prompt(f"Passphrase of {key}", hide_input=True, err=True)).encode()
+    return load_signer(key, passphrase)

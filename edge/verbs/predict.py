@@ -30,16 +30,16 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
 
     write_no_core()
     store = Store(appliance)
-    pointer = store.only_model(model)
+    serving = store.serving(model)
     if value == "-":
         value = sys.stdin.read().strip()
-    opened = open_slot(store.slot_folder(pointer.model, pointer.current), pointer.current.slot_sha256)
+    opened = open_slot(serving.folder, serving.slot.slot_sha256)
     prediction = opened.predict([opened.task.argument(value)])[0]
     shown = prediction.shown(opened.task.labels, top_k)
     if as_json:
         kind = prediction.__struct_config__.tag
         found = "labels" if kind == "label" else kind
-        print_json({"model": pointer.model, "version": pointer.current.version, found: shown})
+        print_json({"model": serving.model, "version": serving.slot.version, found: shown})
         return
     for item in shown:
         click.echo(_line(item))

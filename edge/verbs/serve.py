@@ -31,11 +31,11 @@ def serve(appliance: Path, model: str | None, host: str, port: int, as_json: boo
     from edgekit.edge.server import serve as run
 
     store = Store(Path(appliance))
-    pointer = store.only_model(model)
+    serving = store.serving(model)
 
     def started(bound: int) -> None:
         if as_json:
-            print_json({"model": pointer.model, "host": host, "port": bound})
-        note(f"{pointer.model} {pointer.current.version} answers at http://{host}:{bound}/v1/classify")
+            print_json({"model": serving.model, "host": host, "port": bound})
+        note(f"{serving.model} {serving.slot.version} answers at http://{host}:{bound}/v1/classify")
 
-    asyncio.run(run(store, pointer.model, host, port, started))
+    asyncio.run(run(store, serving.model, host, port, started))

@@ -7,9 +7,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from edgekit.edge.bounds import upper_bound
 from edgekit.errors import MissingPackage
 from edgekit.nouns import Build
-from edgekit.profiles.gate import upper_bound
 from edgekit.profiles.report.cost import CostSheet
 from edgekit.profiles.report.pareto import Level, Point, pareto_plot
 from edgekit.profiles.report.plots import twice

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from edgekit.console import human_bytes
+from edgekit.edge.bounds import upper_bound
 from edgekit.nouns import Build, Evidence, Figure, Variant
-from edgekit.profiles.gate import upper_bound
 from edgekit.profiles.intervals import UNBOUNDED, paired_ratio
 
 

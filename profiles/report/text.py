@@ -7,9 +7,9 @@ import msgspec
 from rich.table import Table
 
 from edgekit.console import human_bytes
+from edgekit.edge.bounds import upper_bound
 from edgekit.nouns import Build, Evidence, Figure, Noun, Performance, Quality, Variant
 from edgekit.profiles.conditions import warnings
-from edgekit.profiles.gate import upper_bound
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.profiles.report.cost import Cost, CostSheet
 

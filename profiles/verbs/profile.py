@@ -8,7 +8,7 @@ from rich.table import Table
 
 from edgekit.console import human_bytes, json_option, note, print_json, print_table, progress_bar
 from edgekit.edge.builds import read_build
-from edgekit.edge.bundle.keys import load_public_key
+from edgekit.edge.bundle.trust import open_trust
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError
 from edgekit.files import write_durably
@@ -134,7 +134,7 @@ def _measure(
             shown = stage
 
         if place is None:
-            staged = stage(source, wish.variants, load_public_key(key) if key else None, work)
+            staged = stage(source, wish.variants, open_trust(key) if key else None, work)
             inputs, said = collect_inputs(staged[0], data, columns, work)
             return measure(staged, wish, inputs, said, work, tell)
         if key is None:
@@ -143,7 +143,7 @@ def _measure(
         said = ""
         if data:
             wire, said = collect_inputs(
-                lay_out_any(source, load_public_key(key), work / "any"), data, columns, work
+                lay_out_any(source, open_trust(key), work / "any"), data, columns, work
             )
         return measure_there(place, source, key, wish, wire, said, tell)
 

@@ -8,8 +8,8 @@ import msgspec
 from edgekit.edge.tasks import Task, Tensors, load_task
 from edgekit.job import Progress
 from edgekit.nouns import Noun
+from edgekit.process import peak_memory
 from edgekit.profiles.data import Dataset, read_dataset
-from edgekit.profiles.measure import peak_memory
 from edgekit.quantize.contents import contents
 from edgekit.quantize.recipes import RECIPES, Ingredients
 from edgekit.quantize.source import Source

@@ -108,6 +108,15 @@ def describe_file(path: Path, name: str) -> File:
     )
 
 
+def describe_bytes(data: bytes, name: str) -> File:
+    """The same of bytes that are to become a file."""
+    from blake3 import blake3
+
+    return File(
+        path=name, size=len(data), sha256=digest_bytes(data), blake3=f"blake3:{blake3(data).hexdigest()}"
+    )
+
+
 def describe_folder(folder: Path) -> tuple[File, ...]:
     """Every file below a folder, in the order of their names."""
     paths = sorted(path for path in folder.rglob("*") if path.is_file())

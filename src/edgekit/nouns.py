@@ -253,6 +253,7 @@ class Evidence(Noun, frozen=True, kw_only=True):
     performance: Performance
     size_bytes: int
     machine: str
+    target: str = ""  # the device class that the machine belongs to
     versions: dict[str, str]
 
 
@@ -338,10 +339,12 @@ class Golden(Noun, frozen=True, kw_only=True):
 
     inputs: in the task's wire form (see edgekit.edge.tasks); made ones unless the spec releases named rows.
     answers: one array of numbers for each input, of the reference.
+    labels: what its columns mean, since numbers can be right and their names permuted.
     """
 
     inputs: list[object]
     answers: list[list[Any]]
+    labels: list[str] = []
 
 
 class Build(Noun, frozen=True, kw_only=True):
@@ -358,6 +361,8 @@ class Build(Noun, frozen=True, kw_only=True):
     reference: str
     evaluation_samples: int
     tested_confidence: float  # of each variant, so that all together keep the spec's
+    source_sha256: str = ""  # of what was built from
+    versions: dict[str, str] = {}  # of every package that had a say
     variants: tuple[Variant, ...]
     choice: Choice
 
@@ -375,5 +380,12 @@ class Slot(Noun, frozen=True, kw_only=True):
     architecture: str  # as OCI names it: amd64, arm64
     isa: tuple[str, ...]  # CPU features that the device must have
     setting: Setting
-    golden_tolerance: float  # largest logit difference from the reference that a healthy device may show
+    golden_tolerance: (
+        float  # largest difference of an answer from the reference's that a healthy device may show
+    )
+    device_class: str = ""  # that it was built for
+    slow_ms: float | None = (
+        None  # the median golden sample may take this long; beyond it the model is too slow
+    )
+    memory_bytes: int = 0  # the measured peak of a process that ran it; 0: not measured
     files: tuple[File, ...]

@@ -1,9 +1,11 @@
-"""What every process of ours that touches payload asks of the kernel."""
+"""What our processes ask of the kernel: no core file, no orphans, how much memory they took."""
 
 import ctypes
 import resource
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 
 def die_with_parent() -> None:
@@ -15,3 +17,17 @@ def die_with_parent() -> None:
 def write_no_core() -> None:
     """A core file would hold payload."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+
+
+def peak_memory() -> int:
+    """Bytes: this process's own peak (VmHWM). ru_maxrss would start from the parent's."""
+    for line in Path("/proc/self/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    raise OSError("the kernel does not report VmHWM")
+
+
+def forget_peak_memory() -> None:
+    """Let the peak start anew from what is held now (proc(5), clear_refs)."""
+    with suppress(OSError):  # an old kernel: the peak is then too high, never too low
+        Path("/proc/self/clear_refs").write_text("5")

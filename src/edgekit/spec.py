@@ -1,8 +1,5 @@
 """Spec: edgekit.toml, read and checked. What is wrong is said in one line that names the file and the key."""
 
-import difflib
-import re
-import tomllib
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -10,6 +7,7 @@ import msgspec
 
 from edgekit.errors import InputError
 from edgekit.nouns import Noun
+from edgekit.toml import read_toml
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}$")]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
@@ -98,20 +96,7 @@ PARTS: dict[str, type[Noun]] = {
 
 def load_spec(path: Path) -> Spec:
     """Read and check an edgekit.toml; raises InputError."""
-    try:
-        text = path.read_text("utf-8")
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; write one with: edgekit init MODEL DATA") from None
-    except UnicodeDecodeError as error:
-        raise InputError(f"{path}: byte {error.start} is not UTF-8; a TOML file must be") from None
-    try:
-        table = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: not valid TOML: {error}") from None
-    try:
-        spec = msgspec.convert(table, Spec)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{path}: {_explain(str(error))}") from None
+    spec = read_toml(path, Spec, PARTS, "write one with: edgekit init MODEL DATA")
     threshold = spec.model.threshold
     if threshold and (threshold.specificity is None) == (threshold.sensitivity is None):
         raise InputError(f"{path}: model.threshold must have one of specificity and sensitivity")
@@ -148,20 +133,3 @@ def _anchor(spec: Spec, path: Path) -> Spec:
             spec.data, calibration=found["data.calibration"], evaluation=found["data.evaluation"]
         ),
     )
-
-
-def _explain(message: str) -> str:
-    """msgspec's message with the key as TOML writes it, and the nearest right key for a wrong one."""
-    place = re.search(r" - at `\$\.?(.*)`$", message)
-    where = place.group(1) if place else ""
-    what = message[: place.start()] if place else message
-    unknown = re.search(r"unknown field `(.+)`", what)
-    if unknown:
-        known = PARTS.get(where, Spec).__struct_fields__
-        near = difflib.get_close_matches(unknown.group(1), known, 1)
-        hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-        return f"unknown key {'.'.join(filter(None, (where, unknown.group(1))))!r}; {hint}"
-    missing = re.search(r"missing required field `(.+)`", what)
-    if missing:
-        return f"missing key {'.'.join(filter(None, (where, missing.group(1))))!r}"
-    return f"{where}: {what[0].lower()}{what[1:]}"

@@ -1,0 +1,270 @@
+"""Who may sign what, as The Update Framework writes it down: root keys with a threshold, below them two roles.
+
+One file holds TUF metadata (https://theupdateframework.github.io/specification/v1.0.33): the chain of roots from the
+first on, and one targets record that delegates to `release` (signs releases) and to `evidence` (signs measurements).
+Keys are changed and revoked by a new version of a record, signed by the root keys: a counter decides, no clock does.
+What TUF has for online repositories, timestamp and snapshot, has no keys here, and its expiry is never looked at.
+
+python-tuf verifies (its metadata API). Its client is not used: it wants a server and a clock, and loses its store when
+the power is cut while it writes.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import msgspec
+from securesystemslib.signer import CryptoSigner, Key
+from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Role, Root, Targets, VerificationResult
+
+from edgekit.edge.bundle.keys import Signers, load_public_key
+from edgekit.errors import InputError, Refused
+from edgekit.nouns import Noun, Unreadable, read_json
+
+RoleName = Literal["release", "evidence"]
+ROLES: tuple[RoleName, ...] = ("release", "evidence")
+MAX_ROOTS = 256
+MAX_BYTES = 8 << 20
+NEVER = datetime(9999, 12, 31, tzinfo=UTC)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """Who may sign releases, and who evidence. version: of root and targets; None: bare keys, that nobody can revoke."""
+
+    release: Signers
+    evidence: Signers
+    version: tuple[int, int] | None = None
+
+    @property
+    def key_ids(self) -> set[str]:
+        """Of whoever may sign releases."""
+        return {key.keyid for key in self.release.keys}
+
+
+def bare(keys: Sequence[Key], evidence_keys: Sequence[Key] = ()) -> Trust:
+    """Any of the keys signs alone: `keys` both roles, `evidence_keys` evidence only."""
+    return Trust(release=Signers(keys=tuple(keys)), evidence=Signers(keys=(*keys, *evidence_keys)))
+
+
+def open_trust(path: Path, evidence_keys: Sequence[Path] = ()) -> Trust:
+    """From a public key, or from a trust file; raises InputError, Refused."""
+    if is_trust_file(path):
+        return verdict(read_trust(path), path, None)
+    return bare([load_public_key(path)], [load_public_key(item) for item in evidence_keys])
+
+
+def is_trust_file(path: Path) -> bool:
+    """Whether this is JSON rather than a key in PEM form."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return file.read(1) == b"{"
+
+
+class TrustFile(Noun, frozen=True, kw_only=True):
+    """trust.json: TUF metadata as JSON objects."""
+
+    roots: list[dict[str, Any]]
+    targets: dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Chain:
+    """A trust file that was read. `verdict` says whether it holds."""
+
+    roots: tuple[Metadata[Root], ...]
+    targets: Metadata[Targets]
+
+    @property
+    def version(self) -> tuple[int, int]:
+        """Of the newest root, and of targets."""
+        return self.roots[-1].signed.version, self.targets.signed.version
+
+    def to_json(self) -> bytes:
+        """The file."""
+        roots = [root.to_dict() for root in self.roots]
+        return msgspec.json.format(TrustFile(roots=roots, targets=self.targets.to_dict()).to_json(), indent=1)
+
+
+def read_trust(path: Path) -> Chain:
+    """A trust file, not judged yet; raises InputError, Refused."""
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; edgekit trust init makes one") from None
+    if len(data) > MAX_BYTES:
+        raise Refused(f"{path}: larger than {MAX_BYTES} bytes")
+    try:
+        file = read_json(data, TrustFile)
+        roots = tuple(Metadata[Root].from_dict(item) for item in file.roots)
+        targets = Metadata[Targets].from_dict(file.targets)
+    except Unreadable as error:
+        raise Refused(f"{path}: not what edgekit trust writes: {error}") from None
+    except Exception as error:  # noqa: BLE001 - hostile JSON; from_dict raises whatever it leads it into
+        raise Refused(f"{path}: not TUF metadata ({type(error).__name__})") from None
+    chain = Chain(roots=roots, targets=targets)
+    _check_shape(chain, path)
+    return chain
+
+
+def _check_shape(chain: Chain, path: Path) -> None:
+    """What must hold whoever signed it: types, versions in sequence, each key once and under its own id."""
+    if not 0 < len(chain.roots) <= MAX_ROOTS:
+        raise Refused(f"{path}: has {len(chain.roots)} roots, and may have 1 to {MAX_ROOTS}")
+    if not all(isinstance(root.signed, Root) for root in chain.roots) or not isinstance(
+        chain.targets.signed, Targets
+    ):
+        raise Refused(f"{path}: a record of another kind than its place says")
+    if [root.signed.version for root in chain.roots] != list(range(1, len(chain.roots) + 1)):
+        raise Refused(f"{path}: the versions of its roots are not 1, 2, ...")
+    delegations = chain.targets.signed.delegations
+    if delegations is None or set(delegations.roles or ()) != set(ROLES):
+        raise Refused(f"{path}: its targets must delegate to {' and '.join(ROLES)}")
+    for keys in (*(root.signed.keys for root in chain.roots), delegations.keys):
+        if len({str(key.keyval.get("public")) for key in keys.values()}) != len(keys):
+            raise Refused(f"{path}: one key stands under two ids, and would count twice")
+
+
+def _signed(record: Metadata[Any]) -> tuple[bytes, Any]:
+    return record.signed_bytes, record.signatures
+
+
+def _verdicts(chain: Chain) -> Iterator[tuple[str, VerificationResult]]:
+    """Every signature that must be there: each root by its own keys and by those before it, targets by the newest root."""
+    for number, root in enumerate(chain.roots):
+        said = _signed(root)
+        yield (
+            f"root {number + 1}",
+            root.signed.get_verification_result("root", *said),
+        )
+        if number:
+            before = chain.roots[number - 1].signed
+            yield f"root {number + 1}, by the keys before it", before.get_verification_result("root", *said)
+    targets = chain.targets
+    yield (
+        f"targets {targets.signed.version}",
+        chain.roots[-1].signed.get_verification_result("targets", *_signed(targets)),
+    )
+
+
+def missing(chain: Chain) -> list[str]:
+    """What lacks signatures yet, such as "root 2: signed by 1 of 2"; empty if nothing does."""
+    return [
+        f"{what}: signed by {len(result.signed)} of {result.threshold}"
+        for what, result in _verdicts(chain)
+        if not result
+    ]
+
+
+def verdict(chain: Chain, where: Path, installed: Chain | None) -> Trust:
+    """Who may sign what from now on; raises Refused.
+
+    installed: what the device trusts already. The new chain must go on from it, and no version may be lower: a revoked
+    key does not come back by an old file.
+    """
+    lacking = missing(chain)
+    if lacking:
+        raise Refused(f"{where}: {lacking[0]}")
+    if installed is not None:
+        known, offered = installed.roots, chain.roots[: len(installed.roots)]
+        if [root.signed_bytes for root in known] != [root.signed_bytes for root in offered]:
+            raise Refused(f"{where}: does not go on from the root that this device trusts")
+        if chain.targets.signed.version < installed.targets.signed.version:
+            raise Refused(
+                f"{where}: older than what this device trusts (targets {chain.targets.signed.version}, "
+                f"here {installed.targets.signed.version})"
+            )
+        is_same = chain.targets.signed_bytes == installed.targets.signed_bytes
+        if chain.targets.signed.version == installed.targets.signed.version and not is_same:
+            raise Refused(f"{where}: another targets record under a version that this device knows already")
+    return Trust(
+        release=_signers(chain.targets.signed, "release"),
+        evidence=_signers(chain.targets.signed, "evidence"),
+        version=chain.version,
+    )
+
+
+def _signers(targets: Targets, name: RoleName) -> Signers:
+    assert targets.delegations is not None and targets.delegations.roles is not None  # noqa: S101,PT018 - checked by now
+    role = targets.delegations.roles[name]
+    keys = targets.delegations.keys
+    return Signers(keys=tuple(keys[item] for item in role.keyids if item in keys), threshold=role.threshold)
+
+
+def first_chain(
+    roots: Sequence[Key], threshold: int, release: Signers, evidence: Signers, signers: Sequence[CryptoSigner]
+) -> Chain:
+    """Version 1 of everything, signed by those `signers` that are at hand."""
+    chain = Chain(roots=(_root(1, roots, threshold),), targets=_targets(1, release, evidence))
+    return sign(chain, signers)
+
+
+def next_chain(
+    chain: Chain,
+    roots: Sequence[Key] | None,
+    threshold: int,
+    release: Signers,
+    evidence: Signers,
+    signers: Sequence[CryptoSigner],
+) -> Chain:
+    """The next version of targets, and of the root if `roots` changes it; signed by those at hand."""
+    older = chain.roots
+    if roots is not None:
+        older = (*older, _root(len(older) + 1, roots, threshold))
+    return sign(
+        Chain(roots=older, targets=_targets(chain.targets.signed.version + 1, release, evidence)), signers
+    )
+
+
+def sign(chain: Chain, signers: Sequence[CryptoSigner]) -> Chain:
+    """Add signatures to the newest root and to targets, of those that may sign them; raises InputError for a stranger."""
+    newest = chain.roots[-1]
+    before = chain.roots[-2].signed.keys if len(chain.roots) > 1 else {}
+    for signer in signers:
+        identity = signer.public_key.keyid
+        if identity not in newest.signed.keys and identity not in before:
+            raise InputError(f"key {identity[:16]} is no root key of this file")
+        newest.sign(signer, append=True)
+        if identity in newest.signed.keys:
+            chain.targets.sign(signer, append=True)
+    return chain
+
+
+def root_keys(chain: Chain) -> list[Key]:
+    """Of the newest root."""
+    newest = chain.roots[-1].signed
+    return [newest.keys[item] for item in newest.roles["root"].keyids]
+
+
+def root_threshold(chain: Chain) -> int:
+    """Of the newest root."""
+    return chain.roots[-1].signed.roles["root"].threshold
+
+
+def roles_of(chain: Chain) -> tuple[Signers, Signers]:
+    """Release and evidence, as the file says; nothing is judged."""
+    return _signers(chain.targets.signed, "release"), _signers(chain.targets.signed, "evidence")
+
+
+def _root(version: int, keys: Sequence[Key], threshold: int) -> Metadata[Root]:
+    ids = [key.keyid for key in keys]
+    if not 0 < threshold <= len(ids):
+        raise InputError(f"--threshold {threshold}: there are {len(ids)} root keys")
+    roles = {name: Role(ids, threshold) for name in ("root", "targets")}
+    roles |= {name: Role([], 1) for name in ("timestamp", "snapshot")}
+    return Metadata(Root(version=version, expires=NEVER, keys={key.keyid: key for key in keys}, roles=roles))
+
+
+def _targets(version: int, release: Signers, evidence: Signers) -> Metadata[Targets]:
+    for name, signers in zip(ROLES, (release, evidence), strict=True):
+        if not 0 < signers.threshold <= len(signers.keys):
+            raise InputError(f"--{name}-threshold {signers.threshold}: there are {len(signers.keys)} keys")
+    roles: dict[str, DelegatedRole] = {
+        name: DelegatedRole(name, [key.keyid for key in item.keys], item.threshold, True, paths=[f"{name}/*"])
+        for name, item in zip(ROLES, (release, evidence), strict=True)
+    }
+    keys = {key.keyid: key for item in (release, evidence) for key in item.keys}
+    return Metadata(Targets(version=version, expires=NEVER, delegations=Delegations(keys, roles)))

@@ -1,0 +1,76 @@
+"""Looking after a store: hash everything again, collect what is not needed, remove a model."""
+
+from edgekit.edge.deploy import rot_of
+from edgekit.edge.store import Pointer, Store
+from edgekit.nouns import Noun
+
+
+class Rotten(Noun, frozen=True, kw_only=True):
+    """A file of a slot that is not what was deployed. role: of the slot (current, previous, proven, staged)."""
+
+    path: str
+    model: str
+    version: str
+    role: str
+
+
+class Checkup(Noun, frozen=True, kw_only=True):
+    """What `edgekit fsck` found. fell_back: by model, the version that serves instead."""
+
+    files: int
+    size_bytes: int
+    rotten: tuple[Rotten, ...]
+    fell_back: dict[str, str]
+
+
+def check_store(store: Store) -> Checkup:
+    """Hash every file of every slot; where the current one has rotted and one before is sound, that serves from now on."""
+    store.check()
+    with store.changing("edgekit fsck"):
+        rotten: list[Rotten] = []
+        fell_back: dict[str, str] = {}
+        for pointer in filter(None, map(store.pointer, store.models())):
+            bad = _rotten(store, pointer)
+            rotten += bad.values()
+            current = pointer.current
+            if current is None or current.manifest not in bad:
+                continue
+            reason = f"{bad[current.manifest].path}: changed since it was deployed"
+            if back := pointer.fallen_back(reason, bad):
+                store.point(back)
+                fell_back[pointer.model] = back.current.version if back.current else ""
+        files = {
+            file.stat().st_ino: file.stat().st_size
+            for _, _, folder in store.named()
+            for file in folder.glob("*")
+        }
+    return Checkup(
+        files=len(files), size_bytes=sum(files.values()), rotten=tuple(rotten), fell_back=fell_back
+    )
+
+
+def _rotten(store: Store, pointer: Pointer) -> dict[str, Rotten]:
+    """The first rotten file of each slot that has one, by the slot's manifest."""
+    found = {}
+    for role, slot in pointer.slots().items():
+        if path := rot_of(store.slot_folder(pointer.model, slot), slot):
+            found[slot.manifest] = Rotten(
+                path=str(path), model=pointer.model, version=slot.version, role=role
+            )
+    return found
+
+
+def collect(store: Store) -> int:
+    """Remove what no pointer names; returns the bytes that this freed."""
+    store.check()
+    with store.changing("edgekit gc"):
+        return store.collect()
+
+
+def uninstall(store: Store, model: str) -> int:
+    """Remove a model; returns the bytes that this freed. Raises InputError if there is no such model."""
+    store.check()
+    with store.changing("edgekit uninstall"):
+        store.only_model(model)
+        store.forget(model)
+        return store.collect()

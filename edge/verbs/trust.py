@@ -1,0 +1,269 @@
+"""`edgekit trust init`, `sign`, `update`, `show` and `install`."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+from securesystemslib.signer import CryptoSigner, Key
+
+from edgekit.console import json_option, print_json
+from edgekit.edge.bundle import trust as chains
+from edgekit.edge.bundle.keys import Signers, load_public_key
+from edgekit.edge.bundle.trust import Chain, read_trust
+from edgekit.edge.store import Store
+from edgekit.edge.verbs.deploy import APPLIANCE
+from edgekit.edge.verbs.keygen import PASSPHRASE_FILE, load_with_passphrase
+from edgekit.errors import InputError
+from edgekit.files import write_durably
+
+FILE = click.argument("file", type=click.Path(path_type=Path))
+ROOT_KEYS = click.option(
+    "--root-key", "root_keys", type=click.Path(path_type=Path), multiple=True,
+    help="Private root key that is at hand to sign with; once for each.",
+)  # fmt: skip
+
+
+@click.group()
+def trust() -> None:
+    """Say who may sign releases and evidence, change it, revoke keys: a root of trust in TUF's metadata format.
+
+    \b
+    Example:
+      edgekit trust init trust.json --root a.pub --root b.pub --root c.pub --threshold 2 \\
+          --release release.pub --evidence lab.pub --root-key a.key
+      edgekit trust sign trust.json --root-key b.key
+      edgekit trust install trust.json /var/lib/edgekit
+    """
+
+
+@trust.command()
+@FILE
+@click.option(
+    "--root",
+    "roots",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Public root key; once for each.",
+)
+@click.option("--threshold", default=1, show_default=True, help="How many root keys must sign a change.")
+@click.option(
+    "--release",
+    "releases",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    required=True,
+    help="Public key that may sign releases; once for each.",
+)
+@click.option(
+    "--release-threshold", default=1, show_default=True, help="How many of them must sign a release."
+)
+@click.option(
+    "--evidence",
+    "evidences",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Public key that may sign evidence.  [default: those of releases]",
+)
+@ROOT_KEYS
+@PASSPHRASE_FILE
+@json_option
+def init(
+    file: Path,
+    roots: Sequence[Path],
+    threshold: int,
+    releases: Sequence[Path],
+    release_threshold: int,
+    evidences: Sequence[Path],
+    root_keys: Sequence[Path],
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the first version of a trust file. Keep the root keys apart, and offline.
+
+    \b
+    Example:
+      edgekit trust init trust.json --root a.pub --root b.pub --threshold 2 --release release.pub --root-key a.key
+    """
+    if file.exists():
+        raise InputError(f"{file}: exists already; change it with: edgekit trust update")
+    release = Signers(keys=_keys(releases), threshold=release_threshold)
+    chain = chains.first_chain(
+        _keys(roots), threshold, release, Signers(keys=_keys(evidences or releases)),
+        _signers(root_keys, passphrase_file),
+    )  # fmt: skip
+    _write(file, chain, as_json=as_json)
+
+
+@trust.command()
+@FILE
+@ROOT_KEYS
+@PASSPHRASE_FILE
+@json_option
+def sign(file: Path, root_keys: Sequence[Path], passphrase_file: Path | None, as_json: bool) -> None:
+    """Add the signatures of more root keys, each on the machine that holds it.
+
+    \b
+    Example:
+      edgekit trust sign trust.json --root-key b.key
+    """
+    chain = chains.sign(read_trust(file), _signers(root_keys, passphrase_file))
+    _write(file, chain, as_json=as_json)
+
+
+@trust.command()
+@FILE
+@click.option(
+    "--release",
+    "releases",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Public key that may sign releases from now on.",
+)
+@click.option(
+    "--evidence",
+    "evidences",
+    type=click.Path(path_type=Path),
+    multiple=True,
+    help="Public key that may sign evidence from now on.",
+)
+@click.option(
+    "--root", "roots", type=click.Path(path_type=Path), multiple=True, help="Public root key from now on."
+)
+@click.option(
+    "--revoke",
+    "revoked",
+    multiple=True,
+    help="Key to take out of every role: a NAME.pub, or the start of a key id.",
+)
+@click.option("--threshold", type=int, help="How many root keys must sign a change.")
+@click.option("--release-threshold", type=int, help="How many keys must sign a release.")
+@ROOT_KEYS
+@PASSPHRASE_FILE
+@json_option
+def update(
+    file: Path,
+    releases: Sequence[Path],
+    evidences: Sequence[Path],
+    roots: Sequence[Path],
+    revoked: Sequence[str],
+    threshold: int | None,
+    release_threshold: int | None,
+    root_keys: Sequence[Path],
+    passphrase_file: Path | None,
+    as_json: bool,
+) -> None:
+    """Write the next version of a trust file: more keys, other thresholds, keys revoked.
+
+    A device takes it with `edgekit trust install`; from then on the revoked keys' bundles are refused there.
+
+    \b
+    Example:
+      edgekit trust update trust.json --revoke release.pub --release new.pub --root-key a.key --root-key b.key
+    """
+    chain = read_trust(file)
+    if lacking := chains.missing(chain):
+        raise InputError(f"{file}: {lacking[0]}; sign this version first")
+    gone = {_identity(item, chain) for item in revoked}
+    release, evidence = chains.roles_of(chain)
+    old_roots = chains.root_keys(chain)
+    new_roots = _changed(old_roots, roots, gone)
+    chain = chains.next_chain(
+        chain,
+        new_roots
+        if [key.keyid for key in new_roots] != [key.keyid for key in old_roots] or threshold
+        else None,
+        threshold or chains.root_threshold(chain),
+        Signers(
+            keys=_changed(release.keys, releases, gone), threshold=release_threshold or release.threshold
+        ),
+        Signers(keys=_changed(evidence.keys, evidences, gone), threshold=evidence.threshold),
+        _signers(root_keys, passphrase_file),
+    )
+    _write(file, chain, as_json=as_json)
+
+
+@trust.command()
+@FILE
+@json_option
+def show(file: Path, as_json: bool) -> None:
+    """Show a trust file: its versions, keys and thresholds, and what it lacks.
+
+    \b
+    Example:
+      edgekit trust show trust.json
+    """
+    _tell(file, read_trust(file), as_json=as_json)
+
+
+@trust.command()
+@FILE
+@APPLIANCE
+@json_option
+def install(file: Path, appliance: Path, as_json: bool) -> None:
+    """Let a device trust what the file says, if it goes on from what it trusts already. Bare keys are removed.
+
+    \b
+    Example:
+      edgekit trust install trust.json /var/lib/edgekit
+    """
+    store, chain = Store(appliance), read_trust(file)
+    with store.changing("edgekit trust"):
+        chains.verdict(chain, file, store.chain())
+        store.keep_chain(chain)
+    _tell(file, chain, as_json=as_json)
+
+
+def _keys(paths: Sequence[Path]) -> tuple[Key, ...]:
+    keys = {key.keyid: key for key in map(load_public_key, paths)}
+    return tuple(keys.values())
+
+
+def _changed(old: Sequence[Key], added: Sequence[Path], gone: set[str]) -> tuple[Key, ...]:
+    keys = {key.keyid: key for key in (*old, *_keys(added))}
+    return tuple(key for identity, key in keys.items() if identity not in gone)
+
+
+def _identity(given: str, chain: Chain) -> str:
+    """The id of a key that is in the file, from its file or from the start of its id; raises InputError."""
+    if Path(given).is_file():
+        given = load_public_key(Path(given)).keyid
+    release, evidence = chains.roles_of(chain)
+    known = {key.keyid for key in (*release.keys, *evidence.keys, *chains.root_keys(chain))}
+    found = [identity for identity in known if identity.startswith(given)]
+    if len(found) != 1 or not given:
+        raise InputError(
+            f"--revoke {given}: no such key in the file, or several; edgekit trust show lists them"
+        )
+    return found[0]
+
+
+def _signers(paths: Sequence[Path], passphrase_file: Path | None) -> list[CryptoSigner]:
+    return [load_with_passphrase(path, passphrase_file) for path in paths]
+
+
+def _write(file: Path, chain: Chain, *, as_json: bool) -> None:
+    write_durably(file, chain.to_json())
+    _tell(file, chain, as_json=as_json)
+
+
+def _tell(file: Path, chain: Chain, *, as_json: bool) -> None:
+    release, evidence = chains.roles_of(chain)
+    lacking = chains.missing(chain)
+    roles = {
+        "root": Signers(keys=tuple(chains.root_keys(chain)), threshold=chains.root_threshold(chain)),
+        "release": release,
+        "evidence": evidence,
+    }
+    if as_json:
+        said = {
+            name: {"keys": [key.keyid for key in item.keys], "threshold": item.threshold}
+            for name, item in roles.items()
+        }
+        print_json({"file": str(file), "version": chain.version, "lacks": lacking, **said})
+        return
+    click.echo(f"{file}: root version {chain.version[0]}, targets version {chain.version[1]}")
+    for name, item in roles.items():
+        click.echo(f"{name}: {item.threshold} of {', '.join(key.keyid[:16] for key in item.keys)}")
+    for text in lacking:
+        click.echo(f"lacks signatures: {text}")

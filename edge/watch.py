@@ -1,0 +1,105 @@
+"""The watch window: after a switch the new slot has to prove itself while it serves, or the one before comes back.
+
+It lasts so many seconds of healthy serving, by the monotonic clock of the server; no time of day matters. How often
+the worker was started is counted on disk, so that a box that reboots in a loop comes to an end as well.
+"""
+
+import sys
+import time
+from contextlib import suppress
+from typing import Protocol
+
+from edgekit.edge.deploy import give_up, prove
+from edgekit.edge.golden import ailment, memory_limit
+from edgekit.edge.model import read_slot
+from edgekit.edge.store import SlotRef, Store, Watch
+from edgekit.edge.wire import Checked, Problem
+from edgekit.errors import Busy, EdgekitError
+
+CHECK_SECONDS = 10.0  # between golden samples
+
+
+class GivenUp(EdgekitError):
+    """The slot is out of service."""
+
+
+class Watched(Protocol):
+    """A worker, as far as the window looks at it."""
+
+    @property
+    def memory_bytes(self) -> int:
+        """What the process holds now."""
+
+    def kill(self) -> None:
+        """End the process."""
+
+    async def check(self) -> Checked | Problem:
+        """Let it answer the golden samples."""
+
+
+class Window:
+    """Of the slot that is current now. is_open: it has not proven itself yet."""
+
+    def __init__(self, store: Store, model: str) -> None:
+        self._store, self._model = store, model
+        serving = store.serving(model)
+        self.slot: SlotRef = serving.slot
+        self._folder = serving.folder
+        self._policy = store.policy().watch
+        self.is_open = store.only_model(model).is_watched
+        self._starts = store.watched(model, self.slot).starts
+        self._worker: Watched | None = None
+        self._since = self._checked = 0.0
+
+    def starting(self) -> None:
+        """A worker is about to start; raises GivenUp if too many did."""
+        if not self.is_open:
+            return
+        if self._starts >= self._policy.starts and self._give_up(
+            f"its worker was started {self._starts} times in its watch window"
+        ):
+            raise GivenUp(f"{self.slot.variant} {self.slot.version} keeps dying and is given up")
+        self._starts += 1
+        with suppress(OSError):  # a full disk is no reason not to serve
+            watch = Watch(manifest=self.slot.manifest, starts=self._starts)
+            self._store.keep_watch(self._model, watch)
+
+    @property
+    def may_try_again(self) -> bool:
+        """Whether the window allows one more start."""
+        return self.is_open and self._starts < self._policy.starts
+
+    def failed(self, reason: str, *, is_unsound: bool) -> bool:
+        """A worker did not start; returns whether the slot was given up. is_unsound: trying again makes no sense."""
+        is_last = self.is_open and not self.may_try_again
+        return (is_unsound or is_last) and self._give_up(reason)
+
+    async def look_at(self, worker: Watched) -> None:
+        """Called about once a second while `worker` serves the slot."""
+        slot, now = read_slot(self._folder), time.monotonic()
+        if worker is not self._worker:
+            self._worker, self._since, self._checked = worker, now, now
+        if worker.memory_bytes > memory_limit(slot):
+            print(f"edgekit: {slot.variant} took {worker.memory_bytes / 1e6:.0f} MB and is started anew", file=sys.stderr)  # fmt: skip
+            worker.kill()
+            return
+        if not self.is_open:
+            return
+        is_over = now - self._since >= self._policy.seconds
+        if is_over or now - self._checked >= CHECK_SECONDS:
+            self._checked = now
+            reply = await worker.check()
+            reason = reply.message if isinstance(reply, Problem) else ailment(slot, reply.health)
+            if reason:
+                self._give_up(reason)
+                return
+        if is_over:
+            with suppress(Busy):  # the next look tries again
+                prove(self._store, self._model, self.slot)
+                self.is_open = False
+
+    def _give_up(self, reason: str) -> bool:
+        try:
+            return give_up(self._store, self._model, self.slot, reason)
+        except Busy:
+            return False  # whoever holds the lock is about to change things; the next look tries again

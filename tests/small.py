@@ -1,0 +1,110 @@
+"""A small real model, made in no time: three numbers in, one of three labels out. It deploys and serves."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+import onnx
+from onnx import TensorProto, helper, numpy_helper
+
+from edgekit.edge.bundle.keys import load_signer
+from edgekit.edge.bundle.pack import Signing, pack
+from edgekit.edge.model import open_model
+from edgekit.files import describe_folder
+from edgekit.nouns import Artifact, Build, Golden, Setting, Variant
+from edgekit.targets.detect import closest_target, detect_machine
+from tests import evidence
+
+LABELS = ["sound", "worn", "leaking"]
+FEATURES = ["vibration", "temperature", "pressure"]
+INPUTS: list[object] = [[0.5, -1.0, 2.0], [3.0, 0.0, -0.5], [-2.0, 1.5, 0.25], [0.0, 0.0, 1.0]]
+Change = Callable[[onnx.ModelProto], None]
+
+
+def weights(seed: int = 0) -> np.ndarray:
+    """[features, labels]."""
+    return np.random.default_rng(seed).standard_normal((3, 3)).astype(np.float32)
+
+
+def model(matrix: np.ndarray) -> onnx.ModelProto:
+    """softmax(features @ matrix)."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["features", "matrix"], ["logits"]),
+            helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+        ],
+        "small",
+        [helper.make_tensor_value_info("features", TensorProto.FLOAT, ["rows", 3])],
+        [helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, ["rows", 3])],
+        [numpy_helper.from_array(matrix, "matrix")],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+
+
+def golden(files: Path) -> Golden:
+    """What the model in a folder says of INPUTS."""
+    reference = open_model(files, "onnxruntime", Setting())
+    said = reference.answers([reference.task.parse(value) for value in INPUTS])
+    return Golden(inputs=INPUTS, answers=[row.tolist() for row in said], labels=LABELS)
+
+
+def write_build(
+    folder: Path,
+    *,
+    version: str = "1.0.0",
+    seed: int = 0,
+    change: Change | None = None,
+    spoil: Callable[[Path], object] | None = None,
+    limits: dict[str, Any] | None = None,
+    name: str = "pumps",
+    **figures: Any,  # noqa: ANN401
+) -> tuple[Build, Variant]:
+    """A finished build of one variant, as `edgekit build` leaves it.
+
+    seed: of the weights. change: to the graph, and spoil: to the variant's files, once the golden samples are made.
+    figures: of its evidence.
+    """
+    matrix, machine = weights(seed), detect_machine()
+    files = folder / "cache" / "artifacts" / "key"
+    files.mkdir(parents=True)
+    graph = model(matrix)
+    onnx.save(graph, files / "model.onnx")
+    task = {"task": "tabular-classification", "labels": LABELS, "features": FEATURES}
+    (files / "task.json").write_text(json.dumps(task))
+    (folder / "golden.json").write_bytes(golden(files).to_json())
+    if change:
+        change(graph)
+        onnx.save(graph, files / "model.onnx")
+    if spoil:
+        spoil(files)
+    artifact = Artifact(
+        name="onnx-fp32", format="onnx", precision="fp32", method="none", engine="onnxruntime", key="key",
+        files=describe_folder(files),
+    )  # fmt: skip
+    figures = {"peak_rss_bytes": 150_000_000, **figures}
+    variant = evidence.variant("onnx-fp32", "fp32", versions={"onnxruntime": "1"}, **figures)
+    variant = msgspec.structs.replace(variant, artifact=artifact)
+    build = evidence.build(
+        variant, model=name, version=version, task="tabular-classification", target=closest_target(machine).name,
+        architecture=machine.architecture, isa=machine.isa, limits=limits or {}, source_sha256=f"sha256:{'0' * 64}",
+    )  # fmt: skip
+    evidence.write_build(folder, build)
+    return build, build.variants[0]
+
+
+def signing(keys: Path, *names: str, evidence_key: str = "", counter: int | None = None) -> Signing:
+    """The named keys of the folder sign the release; the first of them the evidence, unless another does."""
+    signers = [load_signer(keys / f"{name}.key", None) for name in names or ("release",)]
+    measurer = load_signer(keys / f"{evidence_key}.key", None) if evidence_key else signers[0]
+    return Signing(signers, measurer, counter)
+
+
+def bundle(out: Path, signed_by: Signing, **given: Any) -> Path:  # noqa: ANN401
+    """A signed bundle at `out`, made from a build beside it; see `write_build`."""
+    folder = out.with_name(f"{out.stem}-build")
+    build, variant = write_build(folder, **given)
+    pack(build, [variant], folder, signed_by, out)
+    return out
