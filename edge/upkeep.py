@@ -71,6 +71,7 @@ def uninstall(store: Store, model: str) -> int:
     """Remove a model; returns the bytes that this freed. Raises InputError if there is no such model."""
     store.check()
     with store.changing("edgekit uninstall"):
+        freed = store.collect()  # an uninstall that was cut off left something
         store.only_model(model)
         store.forget(model)
-        return store.collect()
+        return freed + store.collect()

@@ -94,12 +94,12 @@ class Window:
                 self._give_up(reason)
                 return
         if is_over:
-            with suppress(Busy):  # the next look tries again
+            with suppress(Busy, OSError):  # the next look tries again
                 prove(self._store, self._model, self.slot)
                 self.is_open = False
 
     def _give_up(self, reason: str) -> bool:
         try:
             return give_up(self._store, self._model, self.slot, reason)
-        except Busy:
-            return False  # whoever holds the lock is about to change things; the next look tries again
+        except (Busy, OSError):
+            return False  # another command is at work, or the disk is full; the next look tries again

@@ -15,13 +15,15 @@ import msgspec
 import pytest
 
 from edgekit.cli import VERBS
+from edgekit.edge.policy import Policy
 from edgekit.edge.rows import read_rows
 from edgekit.spec import Spec
-from tests.conftest import ROOT, edgekit
+from tests.conftest import ROOT, Built, edgekit
 from tests.evidence import build, variant, write_build
 
 PAGE = ROOT / "docs" / "your-own-model.md"
 READING = ROOT / "docs" / "reading-a-report.md"
+APPLIANCE = ROOT / "docs" / "appliance.md"
 PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
 COMMAND = re.compile(r"^\$ (edgekit .*)$", re.MULTILINE)
 LIMITS = re.compile(r"^\[limits\]\n(?:[a-z_0-9]+ = .*\n)+", re.MULTILINE)
@@ -94,3 +96,23 @@ def test_every_command_on_a_page_exists(page: Path) -> None:
 def test_every_link_leads_somewhere(page: Path) -> None:
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
         assert (page.parent / target).exists(), target
+
+
+def test_an_appliance(built: Built, tmp_path: Path) -> None:
+    """Every command in a console block, in order, on a finished build."""
+    (tmp_path / "build").symlink_to(built.folder)
+    commands = COMMAND.findall(APPLIANCE.read_text())
+    assert len(commands) >= 15
+    for command in commands:
+        edgekit(*shlex.split(command.replace("appliance tickets", "appliance tiny"))[1:], cwd=tmp_path)
+    assert not list((tmp_path / "appliance" / "models").iterdir())
+
+
+def test_the_policy_on_the_page_is_valid() -> None:
+    (piece,) = re.findall(r"^```toml\n(.*?)^```", APPLIANCE.read_text(), re.MULTILINE | re.DOTALL)
+    policy = msgspec.convert(tomllib.loads(piece), Policy)
+    assert policy.evidence.unmeasured == "stage"
+    for part in (policy, policy.evidence, policy.watch, policy.keys):
+        assert part is not None
+        for name in part.__struct_fields__:
+            assert name in piece  # the page shows every key that there is

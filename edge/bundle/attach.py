@@ -31,13 +31,13 @@ def attach(bundle: Path, profiles: Sequence[Profile], trust: Trust, signer: Cryp
         raise InputError(f"{bundle}: holds none of the variants that were measured")
     contents = Contents()
     top = parse(read_small(layout, "index.json"), Index, f"{bundle}: index.json")
-    manifests = list(top.manifests)
+    release, *referrers = top.manifests
     for profile in mine:
         said = oci.Measurement(subject=profile.manifest, profile=profile)
         envelope = seal(said.to_json(), oci.PROFILE, [signer])
         added = contents.attach(variants[profile.manifest], oci.PROFILE, envelope)
-        manifests += [added] if added not in manifests else []
-    contents.small["index.json"] = top_index(manifests)
+        referrers += [added] if added not in referrers else []
+    contents.small["index.json"] = top_index(release, referrers)
     with tempfile.TemporaryDirectory(prefix=".attaching.", dir=out.resolve().parent) as work:
         write_layout(out, contents.small, _copies(layout, Path(work), set(contents.small)))
     return len(mine)

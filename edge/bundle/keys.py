@@ -127,6 +127,11 @@ def unseal(data: bytes, payload_type: str, signers: Signers, what: str) -> tuple
     return envelope.payload, tuple(sorted(accepted))
 
 
+def peek(data: bytes, payload_type: str, what: str) -> bytes:
+    """The payload of an envelope, whoever signed it: for looking, never for deciding. Raises Refused if it is none."""
+    return _open(data, payload_type, what).payload
+
+
 def _open(data: bytes, payload_type: str, what: str) -> Envelope:
     try:
         envelope = Envelope.from_dict(cast(dict[str, Any], json.loads(data)))

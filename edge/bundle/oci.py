@@ -1,5 +1,6 @@
 """The OCI records that a bundle is made of, and their media types (OCI image spec 1.1, CNCF model-spec)."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
@@ -7,6 +8,7 @@ import msgspec
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
 from edgekit.nouns import Evidence, Profile, Unreadable, read_json
+from edgekit.spec import Name
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -18,6 +20,7 @@ DSSE = "application/vnd.dsse.envelope.v1+json"
 RELEASE = "application/vnd.edgekit.release.v1+json"
 EVIDENCE = "application/vnd.edgekit.evidence.v1+json"
 PROFILE = "application/vnd.edgekit.profile.v1+json"
+REFERRERS = (RELEASE, EVIDENCE, PROFILE)
 
 FILEPATH = "org.cncf.model.filepath"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -26,7 +29,7 @@ VARIANT = "io.edgekit.variant"
 
 MAX_JSON = 4 << 20  # bytes of any one record
 T = TypeVar("T")
-Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}$")]
+Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 
 
@@ -83,7 +86,7 @@ class Index(Record, frozen=True, kw_only=True):
 class Release(Record, frozen=True, kw_only=True):
     """What a release signature says, as the payload of a DSSE envelope."""
 
-    model: str
+    model: Name  # it names folders on the device
     version: str
     counter: Annotated[
         int, msgspec.Meta(ge=0, lt=1 << 62)
@@ -123,9 +126,41 @@ def parse(data: bytes, kind: type[T], what: str) -> T:
     return record
 
 
-def top_index(manifests: list[Descriptor]) -> bytes:
-    """index.json: the release first, then its signature, then the evidence."""
-    return Index(schema_version=2, media_type=INDEX, manifests=manifests).to_json()
+def variant_descriptor(data: bytes, variant: str, architecture: str) -> Descriptor:
+    """Of a variant's manifest, as the release index has it."""
+    return describe(
+        data, MANIFEST, artifact_type=MODEL, platform=Platform(os="linux", architecture=architecture),
+        annotations={VARIANT: variant},
+    )  # fmt: skip
+
+
+def release_index(model: str, version: str, variants: list[Descriptor]) -> Index:
+    """What a release signature covers."""
+    return Index(
+        schema_version=2, media_type=INDEX, artifact_type=MODEL, manifests=variants,
+        annotations={"org.opencontainers.image.title": model, "org.opencontainers.image.version": version},
+    )  # fmt: skip
+
+
+def release_descriptor(digest: str, size: int, version: str) -> Descriptor:
+    """Of the release index, as index.json has it: named by the version, for tools that copy by name."""
+    return Descriptor(
+        media_type=INDEX, digest=digest, size=size, artifact_type=MODEL, annotations={REF_NAME: version}
+    )
+
+
+def referrer_descriptor(digest: str, size: int, artifact_type: str | None) -> Descriptor:
+    """Of a referrer's manifest, as index.json has it: named by its own digest."""
+    return Descriptor(
+        media_type=MANIFEST, digest=digest, size=size, artifact_type=artifact_type,
+        annotations={REF_NAME: digest.replace(":", "-")},
+    )  # fmt: skip
+
+
+def top_index(release: Descriptor, referrers: Iterable[Descriptor]) -> bytes:
+    """index.json: the release first, then its signature, the evidence, the profiles, each kind by digest."""
+    order = sorted(referrers, key=lambda item: (REFERRERS.index(str(item.artifact_type)), item.digest))
+    return Index(schema_version=2, media_type=INDEX, manifests=[release, *order]).to_json()
 
 
 def referrer(subject: Descriptor, artifact_type: str, layer: Descriptor) -> Manifest:

@@ -12,11 +12,11 @@ from edgekit.edge.builds import artifact_folder, read_build
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import seal
 from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
-from edgekit.edge.bundle.oci import Descriptor, Index, Manifest, Platform, describe
+from edgekit.edge.bundle.oci import Descriptor, Manifest, describe
 from edgekit.edge.bundle.papers import papers
 from edgekit.edge.golden import read_golden
 from edgekit.errors import InputError
-from edgekit.files import describe_bytes, describe_file
+from edgekit.files import describe_bytes, describe_file, digest_bytes
 from edgekit.nouns import Artifact, Build, Evidence, File, Slot, Variant
 
 # A healthy device may differ from the measuring one by as much again, and by this share of the answers' own spread.
@@ -56,7 +56,9 @@ class Contents:
         self.add(b"{}", oci.EMPTY)
         layer = self.add(envelope, oci.DSSE)
         manifest = oci.referrer(subject, artifact_type, layer)
-        return self.add(manifest.to_json(), oci.MANIFEST, artifact_type=artifact_type)
+        data = manifest.to_json()
+        self.add(data, oci.MANIFEST)
+        return oci.referrer_descriptor(digest_bytes(data), len(data), artifact_type)
 
 
 class Signing(NamedTuple):
@@ -105,22 +107,11 @@ def pack(build: Build, variants: Sequence[Variant], folder: Path, signing: Signi
                 manifest, oci.EVIDENCE, seal(statement.to_json(), oci.EVIDENCE, [signing.evidence])
             )
         )
-    release = Index(
-        schema_version=2,
-        media_type=oci.INDEX,
-        artifact_type=oci.MODEL,
-        manifests=manifests,
-        annotations={
-            "org.opencontainers.image.title": build.model,
-            "org.opencontainers.image.version": build.version,
-        },
-    )
-    index = contents.add(
-        release.to_json(), oci.INDEX, artifact_type=oci.MODEL, annotations={oci.REF_NAME: build.version}
-    )
+    release = contents.add(oci.release_index(build.model, build.version, manifests).to_json(), oci.INDEX)
+    index = oci.release_descriptor(release.digest, release.size, build.version)
     said = oci.Release(model=build.model, version=build.version, counter=counter, index=index.digest)
     signature = contents.attach(index, oci.RELEASE, seal(said.to_json(), oci.RELEASE, signing.release))
-    contents.small["index.json"] = oci.top_index([index, signature, *referrers])
+    contents.small["index.json"] = oci.top_index(index, [signature, *referrers])
     contents.small["oci-layout"] = OCI_LAYOUT
     write_layout(out, contents.small, contents.large)
     return index.digest
@@ -186,13 +177,9 @@ def _add_variant(
         config=contents.add(_model_config(build, artifact), oci.MODEL_CONFIG),
         layers=layers,
     )
-    return contents.add(
-        manifest.to_json(),
-        oci.MANIFEST,
-        artifact_type=oci.MODEL,
-        platform=Platform(os="linux", architecture=architecture),
-        annotations={oci.VARIANT: artifact.name},
-    )
+    data = manifest.to_json()
+    contents.add(data, oci.MANIFEST)
+    return oci.variant_descriptor(data, artifact.name, architecture)
 
 
 def _needed_isa(build: Build, artifact: Artifact) -> tuple[str, ...]:

@@ -21,13 +21,13 @@ from edgekit.edge.bundle.oci import (
     Statement,
     parse,
     referrer,
-    top_index,
 )
 from edgekit.edge.bundle.trust import Trust
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
 from edgekit.nouns import Evidence, Profile, Slot, Unreadable, read_json
 
+SUFFIXES = (".json", ".onnx", ".xml", ".bin", ".gguf", ".md")
 T = TypeVar("T", Slot, Statement, Measurement)
 
 
@@ -84,6 +84,8 @@ def verify(layout: Layout, trust: Trust) -> Verified:
         found = _variant(
             layout, item, said.evidence.pop(item.digest, None), said.profiles.pop(item.digest, [])
         )
+        if (found.slot.model, found.slot.version) != (release.model, release.version):
+            raise Refused(f"{where}: {found.slot.variant} is of another model or version than the release")
         variants.append(found)
         blobs |= {item.digest, found.manifest.config.digest}
         blobs |= {layer.digest for layer in found.manifest.layers}
@@ -137,18 +139,10 @@ def _check_subject(said: str, subject: str, taken: Container[str], what: str) ->
 def _check_rest(layout: Layout, top: Index, release: Release, index: Descriptor, blobs: set[str]) -> None:
     """index.json holds what it must and no more, and so does the folder of blobs."""
     rest = [item for item in top.manifests if item.digest != index.digest]
-    canonical = [
-        Descriptor(
-            media_type=oci.INDEX, digest=index.digest, size=index.size, artifact_type=oci.MODEL,
-            annotations={oci.REF_NAME: release.version},
-        ),
-        *(
-            Descriptor(media_type=oci.MANIFEST, digest=item.digest, size=item.size, artifact_type=item.artifact_type)
-            for item in rest
-        ),
-    ]  # fmt: skip
-    is_known = all(item.artifact_type in (oci.RELEASE, oci.EVIDENCE, oci.PROFILE) for item in rest)
-    if not is_known or top_index(canonical) != top.to_json():
+    if not all(item.artifact_type in oci.REFERRERS for item in rest) or top.to_json() != oci.top_index(
+        oci.release_descriptor(index.digest, index.size, release.version),
+        (oci.referrer_descriptor(item.digest, item.size, item.artifact_type) for item in rest),
+    ):
         raise Refused(f"{layout.where}: index.json says something that edgekit does not")
     expected = {"oci-layout", "index.json", *(blob_name(digest) for digest in blobs)}
     found = set(layout.sizes())
@@ -196,9 +190,10 @@ def _variant(
 
 
 def _plain(name: str) -> bool:
-    """One path segment of harmless characters."""
+    """One path segment of harmless characters, of a kind that an engine reads as data: no code, no pickle."""
     return (
         0 < len(name) <= 100
+        and name.endswith(SUFFIXES)
         and name[0] not in ".-"
         and all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
     )

@@ -153,6 +153,31 @@ def attach(
 
 
 @bundle.command()
+@click.argument("layout", type=click.Path(path_type=Path))
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Folder to make, or a file ending in .tar."
+)
+@json_option
+def adopt(layout: Path, out: Path, as_json: bool) -> None:
+    """Make a bundle canonical again that another OCI tool has carried, through a registry or not.
+
+    Nothing is trusted here: `edgekit bundle verify` and `edgekit deploy` have the verdict.
+
+    \b
+    Example:
+      skopeo copy --all docker://registry.example/tickets:1.0.0 oci:carried:1.0.0
+      edgekit bundle adopt carried --out tickets.tar
+    """
+    from edgekit.edge.bundle.adopt import adopt as run
+
+    digest = run(layout, out)
+    if as_json:
+        print_json({"bundle": str(out), "release": digest})
+    else:
+        click.echo(f"{out}: release {digest}")
+
+
+@bundle.command()
 @BUNDLE
 @click.option(
     "--key", type=click.Path(path_type=Path), help="Public key; without it nothing is checked, only shown."

@@ -140,8 +140,9 @@ def lock(path: Path, what: str) -> Iterator[None]:
             ) from None
         if not path.exists() or path.stat().st_ino != os.fstat(handle).st_ino:
             raise Busy(f"{path.parent}: another process has just ended its work here; run this again")
-        os.ftruncate(handle, 0)
-        os.write(handle, f"{what} (process {os.getpid()})".encode())
+        with contextlib.suppress(OSError):  # a full disk: the name is a courtesy, and what frees the disk must run
+            os.ftruncate(handle, 0)
+            os.write(handle, f"{what} (process {os.getpid()})".encode())
         yield
     finally:
         os.close(handle)
