@@ -2,6 +2,7 @@
 
     schema                      "2"
     lock                        held by whoever changes the store
+    reserve                     64 KiB of nothing, given up when a pointer must be written and the disk is full
     policy.toml                 what this device demands, if the site wrote one (see edgekit.edge.policy)
     trust.json, trust/*.pub     a root of trust (see edgekit.edge.bundle.trust), or bare keys where there is none
     counters.json               the highest release counter that was activated, by model and by signing key
@@ -14,10 +15,11 @@ The pointer is the only thing that decides what serves. It is replaced atomicall
 is durable, so that a power cut leaves the old model or the new one.
 """
 
+import errno
 import os
 import shutil
 from collections.abc import Container, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
 
@@ -31,9 +33,10 @@ from edgekit.files import lock, make_folder, sync_folder, write_durably
 from edgekit.nouns import Noun, Unreadable, read_json
 
 SCHEMA = "2"
+RESERVE = 64 << 10  # bytes
 READABLE = ("1", SCHEMA)  # what a pointer of an older schema lacks has a default
 FOLDERS = ("trust", "blobs/sha256", "slots", "models", "watch")
-FILES = ("schema", "lock", "policy.toml", "trust.json", "counters.json")
+FILES = ("schema", "lock", "reserve", "policy.toml", "trust.json", "counters.json")
 
 
 class SlotRef(Noun, frozen=True, kw_only=True):
@@ -133,6 +136,7 @@ class Store:
                 write_durably(self.root / "schema", SCHEMA.encode())
             self.check()
             self._upgrade()
+            self._keep_reserve()
             yield
 
     def _is_foreign(self) -> bool:
@@ -288,10 +292,22 @@ class Store:
         return self.root / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
     def point(self, pointer: Pointer) -> None:
-        """Switch. Everything that the pointer names must be durable by now."""
-        write_durably(
-            self.root / "models" / f"{pointer.model}.json", msgspec.json.format(pointer.to_json(), indent=2)
-        )
+        """Switch. Everything that the pointer names must be durable by now. On a full disk the reserve makes room."""
+        path, data = self.root / "models" / f"{pointer.model}.json", pointer.to_json()
+        try:
+            write_durably(path, msgspec.json.format(data, indent=2))
+        except OSError as error:
+            if error.errno != errno.ENOSPC or not (self.root / "reserve").exists():
+                raise
+            (self.root / "reserve").unlink()
+            write_durably(path, msgspec.json.format(data, indent=2))
+
+    def _keep_reserve(self) -> None:
+        """A rollback needs a block of its own, and must work on a full disk."""
+        path = self.root / "reserve"
+        if not path.exists():
+            with suppress(OSError):
+                write_durably(path, bytes(RESERVE))
 
     def forget(self, model: str) -> None:
         """Remove a model's pointer; its counters stay."""

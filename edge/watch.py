@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from edgekit.edge.deploy import give_up, prove
-from edgekit.edge.golden import ailment, memory_limit
+from edgekit.edge.golden import ailment, memory_limit, wrong_answers
 from edgekit.edge.model import read_slot
 from edgekit.edge.store import SlotRef, Store, Watch
 from edgekit.edge.wire import Checked, Problem
@@ -65,14 +65,24 @@ class Window:
             self._store.keep_watch(self._model, watch)
 
     @property
-    def may_try_again(self) -> bool:
-        """Whether the window allows one more start."""
-        return self.is_open and self._starts < self._policy.starts
+    def start_seconds(self) -> float:
+        """How long a worker may take to load the model and answer its golden samples."""
+        return self._policy.golden_seconds
 
     def failed(self, reason: str, *, is_unsound: bool) -> bool:
-        """A worker did not start; returns whether the slot was given up. is_unsound: trying again makes no sense."""
-        is_last = self.is_open and not self.may_try_again
-        return (is_unsound or is_last) and self._give_up(reason)
+        """A worker did not start; returns whether to try again, perhaps with the slot before.
+
+        is_unsound: trying this one again makes no sense.
+        """
+        has_starts = self.is_open and self._starts < self._policy.starts
+        if not is_unsound and (has_starts or not self.is_open):
+            return has_starts
+        try:
+            return self._fall_back(reason)
+        except Busy:
+            return True  # another command is at work: once it is done, this slot can be given up
+        except (EdgekitError, OSError):
+            return False
 
     async def look_at(self, worker: Watched) -> None:
         """Called about once a second while `worker` serves the slot."""
@@ -92,6 +102,8 @@ class Window:
             reason = reply.message if isinstance(reply, Problem) else ailment(slot, reply.health)
             if reason:
                 self._give_up(reason)
+                if isinstance(reply, Problem) or wrong_answers(slot, reply.health):
+                    worker.kill()  # not one answer more; a slow one may serve until the one before is up
                 return
         if is_over:
             with suppress(Busy, OSError):  # the next look tries again
@@ -100,6 +112,14 @@ class Window:
 
     def _give_up(self, reason: str) -> bool:
         try:
-            return give_up(self._store, self._model, self.slot, reason)
-        except (Busy, OSError):
+            return self._fall_back(reason)
+        except (EdgekitError, OSError):
             return False  # another command is at work, or the disk is full; the next look tries again
+
+    def _fall_back(self, reason: str) -> bool:
+        """Returns whether the slot before serves from now on; raises Busy, OSError."""
+        if not give_up(self._store, self._model, self.slot, reason):
+            return False
+        with suppress(OSError):  # deployed again, it has all its starts again
+            self._store.keep_watch(self._model, Watch(manifest=self.slot.manifest))
+        return True

@@ -179,6 +179,7 @@ def _variant(
     )
     if slot_layer is None:
         raise Refused(f"{what}: has no slot.json")
+    _blob(layout, manifest.config)
     slot = _decode(_blob(layout, slot_layer), Slot, f"{what}: slot.json")
     said = {file.path: (file.sha256, file.size) for file in slot.files}
     held = {name: (layer.digest, layer.size) for name, layer in zip(names, manifest.layers, strict=True)}
@@ -230,5 +231,5 @@ def read_blob(layout: Layout, item: Descriptor, write: Callable[[bytes], object]
 def check_blobs(layout: Layout, verified: Verified) -> None:
     """Read every blob of every variant; raises Refused."""
     for variant in verified.variants:
-        for item in (variant.manifest.config, *variant.manifest.layers):
+        for item in variant.manifest.layers:
             read_blob(layout, item, lambda _: None)
