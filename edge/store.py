@@ -307,7 +307,7 @@ class Store:
         path = self.root / "reserve"
         if not path.exists():
             with suppress(OSError):
-                write_durably(path, bytes(RESERVE))
+                write_durably(path, os.urandom(RESERVE))  # zeros would be a hole after a sparse copy
 
     def forget(self, model: str) -> None:
         """Remove a model's pointer; its counters stay."""

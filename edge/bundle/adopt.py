@@ -108,10 +108,10 @@ class _AnyIndex(msgspec.Struct, frozen=True):
 
 def _variant(blobs: Path, digest: str, manifest: Manifest) -> Descriptor:
     layers = {layer.annotations.get(oci.FILEPATH): layer.digest for layer in manifest.layers}
-    path = blobs / layers.get("slot.json", "").removeprefix("sha256:")
+    path = blobs / layers.get(oci.SLOT, "").removeprefix("sha256:")
     try:
         slot = read_json(path.read_bytes(), Slot)
     except (OSError, Unreadable):
         raise Refused(f"{blobs}: manifest {digest[:19]} has no slot.json") from None
-    data = (blobs / digest.removeprefix("sha256:")).read_bytes()
-    return oci.variant_descriptor(data, slot.variant, slot.architecture)
+    size = (blobs / digest.removeprefix("sha256:")).stat().st_size
+    return oci.variant_descriptor(digest, size, slot)

@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -99,17 +100,16 @@ def seal(payload: bytes, payload_type: str, signers: Sequence[CryptoSigner]) -> 
 
 
 def _canonical(envelope: Envelope) -> bytes:
-    return json.dumps(envelope.to_dict(), sort_keys=True, separators=(",", ":")).encode()
+    said = envelope.to_dict()
+    signatures = [{"keyid": item["keyid"], "sig": item["sig"]} for item in said["signatures"]]
+    said["signatures"] = sorted(signatures, key=lambda item: item["keyid"])
+    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
 
 
 def unseal_if_trusted(data: bytes, payload_type: str, signers: Signers, what: str) -> bytes | None:
     """The payload of an envelope that enough of the role signed, None if they did not; raises Refused if it is none."""
     envelope = _open(data, payload_type, what)
-    try:
-        envelope.verify(list(signers.keys), signers.threshold)
-    except (VerificationError, ValueError):
-        return None
-    return envelope.payload
+    return envelope.payload if len(_signed_by(envelope, signers)) >= signers.threshold else None
 
 
 def unseal(data: bytes, payload_type: str, signers: Signers, what: str) -> tuple[bytes, tuple[str, ...]]:
@@ -119,12 +119,21 @@ def unseal(data: bytes, payload_type: str, signers: Signers, what: str) -> tuple
         raise Refused(
             f"{what}: no key is trusted here yet; name one with --trust KEY.pub (or --key for verify)"
         )
-    try:
-        accepted = envelope.verify(list(signers.keys), signers.threshold)
-    except (VerificationError, ValueError):
+    accepted = _signed_by(envelope, signers)
+    if len(accepted) < signers.threshold:
         wanted = "a trusted key" if signers.threshold == 1 else f"{signers.threshold} trusted keys"
-        raise Refused(f"{what}: not signed by {wanted}") from None
-    return envelope.payload, tuple(sorted(accepted))
+        raise Refused(f"{what}: not signed by {wanted}")
+    return envelope.payload, accepted
+
+
+def _signed_by(envelope: Envelope, signers: Signers) -> tuple[str, ...]:
+    """The ids of all keys of the role that signed; asked one by one, since asked together the search ends at the threshold."""
+    found = set()
+    for key in signers.keys:
+        with suppress(VerificationError, ValueError):
+            envelope.verify([key], 1)
+            found.add(key.keyid)
+    return tuple(sorted(found))
 
 
 def peek(data: bytes, payload_type: str, what: str) -> bytes:
@@ -135,10 +144,11 @@ def peek(data: bytes, payload_type: str, what: str) -> bytes:
 def _open(data: bytes, payload_type: str, what: str) -> Envelope:
     try:
         envelope = Envelope.from_dict(cast(dict[str, Any], json.loads(data)))
+        is_same = _canonical(envelope) == data
     except Exception as error:  # noqa: BLE001 - hostile bytes; from_dict raises whatever they lead it into
         raise Refused(f"{what}: not a signature envelope ({type(error).__name__})") from None
     if envelope.payload_type != payload_type:
         raise Refused(f"{what}: signs something else than {payload_type}")
-    if _canonical(envelope) != data:
+    if not is_same:
         raise Refused(f"{what}: not in canonical form")
     return envelope

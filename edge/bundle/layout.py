@@ -15,6 +15,7 @@ from edgekit.files import make_folder, new_folder, sync_folder
 
 OCI_LAYOUT = b'{"imageLayoutVersion":"1.0.0"}'
 BLOBS = "blobs/sha256/"
+FOLDERS = ("blobs", "blobs/sha256")
 MAX_ENTRIES = 4096
 PIECE = 1 << 20
 MAX_SMALL = 4 << 20  # bytes of a file that is read whole
@@ -50,6 +51,8 @@ class FolderLayout:
                 raise Refused(f"{path}: neither a file nor a folder")
             if path.is_file():
                 found[name] = path.stat().st_size
+            elif name not in FOLDERS:
+                raise Refused(f"{path}: a folder that edgekit does not write")
             if len(found) > MAX_ENTRIES:
                 raise Refused(f"{self.where}: more than {MAX_ENTRIES} files")
         return found
@@ -96,7 +99,12 @@ def _walk(file: BinaryIO, where: Path) -> Iterator[tuple[str, Place]]:
                 f"{where}: not a canonical tar: damaged header after {last or 'the start'!r}"
             ) from None
         count += 1
-        if header != _header(entry.name, entry.size) or entry.name <= last or count > MAX_ENTRIES:
+        if (
+            entry.size < 0
+            or header != _header(entry.name, entry.size)
+            or entry.name <= last
+            or count > MAX_ENTRIES
+        ):
             raise Refused(f"{where}: not a canonical tar: entry {entry.name[:100]!r}")
         offset = file.tell()
         padding = -entry.size % tarfile.BLOCKSIZE

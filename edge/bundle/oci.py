@@ -7,7 +7,7 @@ import msgspec
 
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
-from edgekit.nouns import Evidence, Profile, Unreadable, read_json
+from edgekit.nouns import Evidence, File, Profile, Slot, Unreadable, read_json
 from edgekit.spec import Name
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
@@ -21,6 +21,9 @@ RELEASE = "application/vnd.edgekit.release.v1+json"
 EVIDENCE = "application/vnd.edgekit.evidence.v1+json"
 PROFILE = "application/vnd.edgekit.profile.v1+json"
 REFERRERS = (RELEASE, EVIDENCE, PROFILE)
+
+SLOT, GOLDEN = "slot.json", "golden.json"
+PAPERS = CARD, SBOM, PROVENANCE = "README.md", "sbom.cdx.json", "provenance.json"
 
 FILEPATH = "org.cncf.model.filepath"
 REF_NAME = "org.opencontainers.image.ref.name"
@@ -126,12 +129,51 @@ def parse(data: bytes, kind: type[T], what: str) -> T:
     return record
 
 
-def variant_descriptor(data: bytes, variant: str, architecture: str) -> Descriptor:
-    """Of a variant's manifest, as the release index has it."""
-    return describe(
-        data, MANIFEST, artifact_type=MODEL, platform=Platform(os="linux", architecture=architecture),
-        annotations={VARIANT: variant},
+def file_layer(file: File) -> Descriptor:
+    """One file of a variant as a raw layer."""
+    return Descriptor(
+        media_type=LAYER.format(kind=_kind(file.path)), digest=file.sha256, size=file.size,
+        annotations={FILEPATH: file.path, BLAKE3: file.blake3},
     )  # fmt: skip
+
+
+def _kind(name: str) -> str:
+    if name == GOLDEN:
+        return "dataset"
+    if name in PAPERS:
+        return "doc"
+    return "weight.config" if name.endswith(".json") else "weight"
+
+
+def variant_manifest(config: bytes | Descriptor, slot: Slot, slot_json: Descriptor) -> Manifest:
+    """A variant: its files in the order of slot.json, and that last. config, slot_json: their digests and sizes count."""
+    held = describe(config, MODEL_CONFIG) if isinstance(config, bytes) else config
+    return Manifest(
+        schema_version=2,
+        media_type=MANIFEST,
+        artifact_type=MODEL,
+        config=Descriptor(media_type=MODEL_CONFIG, digest=held.digest, size=held.size),
+        layers=[
+            *(file_layer(file) for file in slot.files),
+            Descriptor(
+                media_type=LAYER.format(kind="weight.config"), digest=slot_json.digest, size=slot_json.size,
+                annotations={FILEPATH: SLOT},
+            ),
+        ],
+    )  # fmt: skip
+
+
+def variant_descriptor(digest: str, size: int, slot: Slot) -> Descriptor:
+    """Of a variant's manifest, as the release index has it."""
+    return Descriptor(
+        media_type=MANIFEST, digest=digest, size=size, artifact_type=MODEL,
+        platform=Platform(os="linux", architecture=slot.architecture), annotations={VARIANT: slot.variant},
+    )  # fmt: skip
+
+
+def bare(item: Descriptor) -> Descriptor:
+    """A descriptor without what its place adds: as a subject."""
+    return Descriptor(media_type=item.media_type, digest=item.digest, size=item.size)
 
 
 def release_index(model: str, version: str, variants: list[Descriptor]) -> Index:
@@ -171,5 +213,5 @@ def referrer(subject: Descriptor, artifact_type: str, layer: Descriptor) -> Mani
         artifact_type=artifact_type,
         config=describe(b"{}", EMPTY),
         layers=[layer],
-        subject=Descriptor(media_type=subject.media_type, digest=subject.digest, size=subject.size),
+        subject=bare(subject),
     )

@@ -12,7 +12,7 @@ from edgekit.edge.builds import artifact_folder, read_build
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import seal
 from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
-from edgekit.edge.bundle.oci import Descriptor, Manifest, describe
+from edgekit.edge.bundle.oci import Descriptor, describe
 from edgekit.edge.bundle.papers import papers
 from edgekit.edge.golden import read_golden
 from edgekit.errors import InputError
@@ -39,17 +39,11 @@ class Contents:
         self.small[blob_name(descriptor.digest)] = data
         return descriptor
 
-    def add_file(self, path: Path, file: File, kind: str) -> Descriptor:
-        """A file of the model as a raw layer."""
+    def add_file(self, path: Path, file: File) -> None:
+        """A file of the model."""
         if describe_file(path, file.path) != file:
             raise InputError(f"{path}: changed since it was built; run edgekit build again")
         self.large[blob_name(file.sha256)] = path
-        return Descriptor(
-            media_type=oci.LAYER.format(kind=kind),
-            digest=file.sha256,
-            size=file.size,
-            annotations={oci.FILEPATH: file.path, oci.BLAKE3: file.blake3},
-        )
 
     def attach(self, subject: Descriptor, artifact_type: str, envelope: bytes) -> Descriptor:
         """A DSSE envelope as an OCI referrer of `subject`."""
@@ -131,12 +125,13 @@ def counter_of(version: str) -> int:
 def _add_variant(
     contents: Contents, build: Build, artifact: Artifact, evidence: Evidence, folder: Path
 ) -> Descriptor:
-    golden, files = folder / "golden.json", artifact_folder(folder, artifact)
-    golden_file = describe_file(golden, "golden.json")
-    architecture = build.architecture
-    documents = {
-        name: (data, describe_bytes(data, name)) for name, data in papers(build, artifact, evidence).items()
-    }
+    golden = describe_file(folder / oci.GOLDEN, oci.GOLDEN)
+    for file in artifact.files:
+        contents.add_file(artifact_folder(folder, artifact) / file.path, file)
+    contents.add_file(folder / oci.GOLDEN, golden)
+    documents = papers(build, artifact, evidence)
+    for data in documents.values():
+        contents.add(data, "")
     slot = Slot(
         model=build.model,
         version=build.version,
@@ -145,41 +140,21 @@ def _add_variant(
         precision=artifact.precision,
         engine=artifact.engine,
         engine_version=evidence.versions[artifact.engine],
-        architecture=architecture,
+        architecture=build.architecture,
         isa=_needed_isa(build, artifact),
         setting=evidence.setting,
-        golden_tolerance=_tolerance(golden, evidence),
+        golden_tolerance=_tolerance(folder / oci.GOLDEN, evidence),
         device_class=build.target,
         slow_ms=build.limits.get("p99_ms")
         or max(SLOWEST_MS, SLOW_FACTOR * evidence.performance.p50_ms.value),
         memory_bytes=evidence.performance.peak_rss_bytes,
-        files=(*artifact.files, golden_file, *(file for _, file in documents.values())),
+        files=(*artifact.files, golden, *(describe_bytes(data, name) for name, data in documents.items())),
     )
-    layers = [contents.add_file(files / file.path, file, _kind(file.path)) for file in artifact.files]
-    layers.append(contents.add_file(golden, golden_file, "dataset"))
-    layers += [
-        contents.add(
-            data,
-            oci.LAYER.format(kind="doc"),
-            annotations={oci.FILEPATH: file.path, oci.BLAKE3: file.blake3},
-        )
-        for data, file in documents.values()
-    ]
-    layers.append(
-        contents.add(
-            slot.to_json(), oci.LAYER.format(kind="weight.config"), annotations={oci.FILEPATH: "slot.json"}
-        )
-    )
-    manifest = Manifest(
-        schema_version=2,
-        media_type=oci.MANIFEST,
-        artifact_type=oci.MODEL,
-        config=contents.add(_model_config(build, artifact), oci.MODEL_CONFIG),
-        layers=layers,
-    )
-    data = manifest.to_json()
-    contents.add(data, oci.MANIFEST)
-    return oci.variant_descriptor(data, artifact.name, architecture)
+    config = _model_config(build, artifact)
+    contents.add(config, oci.MODEL_CONFIG)
+    manifest = oci.variant_manifest(config, slot, contents.add(slot.to_json(), "")).to_json()
+    held = contents.add(manifest, oci.MANIFEST)
+    return oci.variant_descriptor(held.digest, held.size, slot)
 
 
 def _needed_isa(build: Build, artifact: Artifact) -> tuple[str, ...]:
@@ -188,10 +163,6 @@ def _needed_isa(build: Build, artifact: Artifact) -> tuple[str, ...]:
         return ("bf16",)
     vnni = tuple(name for name in build.isa if name in ("avx512_vnni", "avx_vnni"))
     return vnni[:1] if artifact.format == "onnx" and artifact.precision == "int8" else ()
-
-
-def _kind(name: str) -> str:
-    return "weight.config" if name.endswith(".json") else "weight"
 
 
 def _model_config(build: Build, artifact: Artifact) -> bytes:

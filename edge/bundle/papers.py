@@ -11,11 +11,10 @@ from importlib import import_module
 from typing import Any
 
 from edgekit.edge.bounds import upper_bound
+from edgekit.edge.bundle.oci import CARD, PROVENANCE, SBOM
 from edgekit.errors import MissingPackage
 from edgekit.nouns import Artifact, Build, Evidence, File
 
-CARD, SBOM, PROVENANCE = "README.md", "sbom.cdx.json", "provenance.json"
-PAPERS = (CARD, SBOM, PROVENANCE)
 NAMESPACE = uuid.UUID(
     "0b7d3c0e-58b5-5c1e-9d0b-3b8a4f1f6c52"
 )  # of the serial numbers of our bills of materials

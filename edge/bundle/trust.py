@@ -9,6 +9,7 @@ python-tuf verifies (its metadata API). Its client is not used: it wants a serve
 the power is cut while it writes.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -16,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import msgspec
-from securesystemslib.signer import CryptoSigner, Key
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from securesystemslib.signer import CryptoSigner, Key, SSlibKey
 from tuf.api.metadata import DelegatedRole, Delegations, Metadata, Role, Root, Targets, VerificationResult
 
 from edgekit.edge.bundle.keys import Signers, load_public_key
@@ -27,6 +29,8 @@ RoleName = Literal["release", "evidence"]
 ROLES: tuple[RoleName, ...] = ("release", "evidence")
 MAX_ROOTS = 256
 MAX_BYTES = 8 << 20
+MAX_NUMBER = 1 << 53
+FLAGS = ("consistent_snapshot", "terminating")
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -99,8 +103,11 @@ def read_trust(path: Path) -> Chain:
         raise Refused(f"{path}: larger than {MAX_BYTES} bytes")
     try:
         file = read_json(data, TrustFile)
+        _check_values(json.loads(data, object_pairs_hook=_once), path)
         roots = tuple(Metadata[Root].from_dict(item) for item in file.roots)
         targets = Metadata[Targets].from_dict(file.targets)
+    except Refused:
+        raise
     except Unreadable as error:
         raise Refused(f"{path}: not what edgekit trust writes: {error}") from None
     except Exception as error:  # noqa: BLE001 - hostile JSON; from_dict raises whatever it leads it into
@@ -120,12 +127,56 @@ def _check_shape(chain: Chain, path: Path) -> None:
         raise Refused(f"{path}: a record of another kind than its place says")
     if [root.signed.version for root in chain.roots] != list(range(1, len(chain.roots) + 1)):
         raise Refused(f"{path}: the versions of its roots are not 1, 2, ...")
+    records: list[Metadata[Any]] = [*chain.roots, chain.targets]
+    for record in records:
+        if record.unrecognized_fields or any(item.unrecognized_fields for item in record.signatures.values()):
+            raise Refused(f"{path}: says something outside of what is signed")
     delegations = chain.targets.signed.delegations
     if delegations is None or set(delegations.roles or ()) != set(ROLES):
         raise Refused(f"{path}: its targets must delegate to {' and '.join(ROLES)}")
-    for keys in (*(root.signed.keys for root in chain.roots), delegations.keys):
-        if len({str(key.keyval.get("public")) for key in keys.values()}) != len(keys):
-            raise Refused(f"{path}: one key stands under two ids, and would count twice")
+    _check_contents(chain, delegations.keys, path)
+
+
+def _check_contents(chain: Chain, role_keys: dict[str, Key], path: Path) -> None:
+    """Nothing that edgekit gives no meaning to, and each key once."""
+    if chain.targets.signed.targets or any(
+        root.signed.roles[name].keyids for root in chain.roots for name in ("timestamp", "snapshot")
+    ):
+        raise Refused(f"{path}: says something that edgekit does not")
+    for keys in (*(root.signed.keys for root in chain.roots), role_keys):
+        for identity, key in keys.items():
+            if not _is_own(identity, key):
+                raise Refused(f"{path}: {identity[:16]} is not the id of an Ed25519 key as edgekit writes it")
+
+
+def _is_own(identity: str, key: Key) -> bool:
+    """Whether a key stands under its own id, in its one spelling: under another it would count twice."""
+    try:
+        bare_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(str(key.keyval["public"])))
+    except (KeyError, ValueError):
+        return False
+    made = SSlibKey.from_crypto(bare_key)
+    return (made.keyid, made.to_dict()) == (identity, key.to_dict())
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys are all different."""
+    if len(dict(pairs)) != len(pairs):
+        raise ValueError("a key is there twice")
+    return dict(pairs)
+
+
+def _check_values(value: object, path: Path, name: str = "") -> None:
+    """Numbers are whole and of a size that any reader has; true and false stand only where TUF has them."""
+    is_flag = isinstance(value, bool)
+    if isinstance(value, float) or (is_flag and name not in FLAGS):
+        raise Refused(f"{path}: {name} = {value}: not a whole number")
+    if isinstance(value, int) and not is_flag and not 0 <= value < MAX_NUMBER:
+        raise Refused(f"{path}: {name} = {value}: out of range")
+    for key, item in value.items() if isinstance(value, dict) else ():
+        _check_values(item, path, key)
+    for item in value if isinstance(value, list) else ():
+        _check_values(item, path, name)
 
 
 def _signed(record: Metadata[Any]) -> tuple[bytes, Any]:

@@ -5,9 +5,11 @@ The signature covers the digest of the release index, hence every manifest and e
 """
 
 import hashlib
-from collections.abc import Callable, Container, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
+
+import msgspec
 
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import Signers, unseal, unseal_if_trusted
@@ -69,30 +71,19 @@ def verify(layout: Layout, trust: Trust) -> Verified:
     envelope, subject, blobs = _attached(layout, signatures[0])
     payload, key_ids = unseal(envelope, oci.RELEASE, trust.release, f"{where}: release signature")
     release = parse(payload, Release, f"{where}: release statement")
-    if subject != release.index:
-        raise Refused(f"{where}: the signature hangs on another index than it signs")
-
     index_descriptor = next((item for item in top.manifests if item.digest == release.index), None)
     if index_descriptor is None:
         raise Refused(f"{where}: the signed index is missing")
+    if subject != oci.bare(index_descriptor):
+        raise Refused(f"{where}: the signature hangs on another index than it signs")
     index = parse(_blob(layout, index_descriptor), Index, f"{where}: release index")
-    blobs |= {release.index}
-    said = _read_evidence(layout, top, trust.evidence)
-    blobs |= said.blobs
-    variants = []
-    for item in index.manifests:
-        found = _variant(
-            layout, item, said.evidence.pop(item.digest, None), said.profiles.pop(item.digest, [])
-        )
-        if (found.slot.model, found.slot.version) != (release.model, release.version):
-            raise Refused(f"{where}: {found.slot.variant} is of another model or version than the release")
-        variants.append(found)
-        blobs |= {item.digest, found.manifest.config.digest}
+    said = _read_evidence(layout, top, index, trust.evidence)
+    variants = [_variant(layout, item, said) for item in index.manifests]
+    _check_release(layout, release, index, variants)
+    blobs |= {release.index} | said.blobs
+    for found in variants:
+        blobs |= {found.descriptor.digest, found.manifest.config.digest}
         blobs |= {layer.digest for layer in found.manifest.layers}
-    if said.evidence or said.profiles or not variants:
-        raise Refused(
-            f"{where}: no variant in it" if not variants else f"{where}: evidence without its variant"
-        )
     _check_rest(layout, top, release, index_descriptor, blobs)
     return Verified(release=release, key_ids=key_ids, variants=tuple(variants), untrusted=said.untrusted)
 
@@ -107,13 +98,15 @@ class _Said:
     blobs: set[str] = field(default_factory=set)
 
 
-def _read_evidence(layout: Layout, top: Index, signers: Signers) -> _Said:
+def _read_evidence(layout: Layout, top: Index, index: Index, signers: Signers) -> _Said:
     """Every referrer of a variant; raises Refused where one is not sound, or trusted and about something else."""
-    said = _Said()
+    said, variants = _Said(), [oci.bare(item) for item in index.manifests]
     for item in top.manifests:
         if item.artifact_type not in (oci.EVIDENCE, oci.PROFILE):
             continue
         envelope, subject, blobs = _attached(layout, item)
+        if subject not in variants:
+            raise Refused(f"{layout.where}: evidence without its variant")
         said.blobs |= blobs
         what = f"{layout.where}: {'evidence' if item.artifact_type == oci.EVIDENCE else 'profile'}"
         payload = unseal_if_trusted(envelope, item.artifact_type, signers, what)
@@ -121,24 +114,41 @@ def _read_evidence(layout: Layout, top: Index, signers: Signers) -> _Said:
             said.untrusted += 1
         elif item.artifact_type == oci.EVIDENCE:
             statement = _decode(payload, Statement, what)
-            _check_subject(statement.subject, subject, said.evidence, what)
-            said.evidence[subject] = statement.evidence
+            if statement.subject != subject.digest or subject.digest in said.evidence:
+                raise Refused(f"{what} hangs on another variant than it is about")
+            said.evidence[subject.digest] = statement.evidence
         else:
             measurement = _decode(payload, Measurement, what)
-            _check_subject(measurement.subject, subject, (), what)
-            said.profiles.setdefault(subject, []).append(measurement.profile)
+            if not measurement.subject == measurement.profile.manifest == subject.digest:
+                raise Refused(f"{what} hangs on another variant than it is about")
+            said.profiles.setdefault(subject.digest, []).append(measurement.profile)
     return said
 
 
-def _check_subject(said: str, subject: str, taken: Container[str], what: str) -> None:
-    """Evidence is about what it hangs on, one on each variant."""
-    if said != subject or subject in taken:
-        raise Refused(f"{what} hangs on another variant than it is about")
+def _check_release(
+    layout: Layout, release: Release, index: Index, variants: Sequence[VerifiedVariant]
+) -> None:
+    """The index follows from its variants, all of them of this release, and each there once."""
+    names = [item.slot.variant for item in variants]
+    if not names or len(set(names)) != len(names):
+        raise Refused(f"{layout.where}: {'a variant is there twice' if names else 'no variant in it'}")
+    for item in variants:
+        if (item.slot.model, item.slot.version) != (release.model, release.version):
+            raise Refused(
+                f"{layout.where}: {item.slot.variant} is of another model or version than the release"
+            )
+    descriptors = [
+        oci.variant_descriptor(item.descriptor.digest, item.descriptor.size, item.slot) for item in variants
+    ]
+    if index != oci.release_index(release.model, release.version, descriptors):
+        raise Refused(f"{layout.where}: the release index says something that edgekit does not")
 
 
 def _check_rest(layout: Layout, top: Index, release: Release, index: Descriptor, blobs: set[str]) -> None:
     """index.json holds what it must and no more, and so does the folder of blobs."""
     rest = [item for item in top.manifests if item.digest != index.digest]
+    if len({item.digest for item in rest}) + 1 != len(top.manifests):
+        raise Refused(f"{layout.where}: index.json names something twice")
     if not all(item.artifact_type in oci.REFERRERS for item in rest) or top.to_json() != oci.top_index(
         oci.release_descriptor(index.digest, index.size, release.version),
         (oci.referrer_descriptor(item.digest, item.size, item.artifact_type) for item in rest),
@@ -150,43 +160,42 @@ def _check_rest(layout: Layout, top: Index, release: Release, index: Descriptor,
         raise Refused(f"{layout.where}: {name} is {'not signed' if name in found else 'missing'}")
 
 
-def _attached(layout: Layout, item: Descriptor) -> tuple[bytes, str, set[str]]:
-    """The envelope of a referrer, the digest of its subject, and the blobs that make it up."""
+def _attached(layout: Layout, item: Descriptor) -> tuple[bytes, Descriptor, set[str]]:
+    """The envelope of a referrer, its subject, and the blobs that make it up."""
     manifest = parse(_blob(layout, item), Manifest, f"{layout.where}: {item.artifact_type}")
     if manifest.subject is None or len(manifest.layers) != 1 or item.artifact_type is None:
         raise Refused(f"{layout.where}: a referrer needs one subject and one layer")
-    if manifest != referrer(manifest.subject, item.artifact_type, _bare(manifest.layers[0])):
+    layer = Descriptor(media_type=oci.DSSE, digest=manifest.layers[0].digest, size=manifest.layers[0].size)
+    if manifest != referrer(manifest.subject, item.artifact_type, layer):
         raise Refused(f"{layout.where}: a referrer says something that edgekit does not")
     _blob(layout, manifest.config)
-    blobs = {item.digest, manifest.config.digest, manifest.layers[0].digest}
-    return _blob(layout, manifest.layers[0]), manifest.subject.digest, blobs
+    return (
+        _blob(layout, layer),
+        manifest.subject,
+        {item.digest, manifest.config.digest, layer.digest},
+    )
 
 
-def _bare(item: Descriptor) -> Descriptor:
-    return Descriptor(media_type=oci.DSSE, digest=item.digest, size=item.size)
-
-
-def _variant(
-    layout: Layout, item: Descriptor, evidence: Evidence | None, profiles: Sequence[Profile]
-) -> VerifiedVariant:
+def _variant(layout: Layout, item: Descriptor, said: _Said) -> VerifiedVariant:
     what = f"{layout.where}: manifest {item.digest[:19]}"
     manifest = parse(_blob(layout, item), Manifest, what)
     names = [layer.annotations.get(oci.FILEPATH, "") for layer in manifest.layers]
-    if len(set(names)) != len(names) or not all(_plain(name) for name in names):
+    if len({name.casefold() for name in names}) != len(names) or not all(map(_plain, names)):
         raise Refused(f"{what}: a file name that edgekit does not write")
-    slot_layer = next(
-        (layer for layer in manifest.layers if layer.annotations[oci.FILEPATH] == "slot.json"), None
-    )
-    if slot_layer is None:
+    if oci.SLOT not in names:
         raise Refused(f"{what}: has no slot.json")
+    slot_json = manifest.layers[names.index(oci.SLOT)]
+    slot = _decode(_blob(layout, slot_json), Slot, f"{what}: slot.json")
     _blob(layout, manifest.config)
-    slot = _decode(_blob(layout, slot_layer), Slot, f"{what}: slot.json")
-    said = {file.path: (file.sha256, file.size) for file in slot.files}
-    held = {name: (layer.digest, layer.size) for name, layer in zip(names, manifest.layers, strict=True)}
-    if held != {**said, "slot.json": (slot_layer.digest, slot_layer.size)}:
+    held = [(name, layer.digest, layer.size) for name, layer in zip(names, manifest.layers, strict=True)]
+    files = [(file.path, file.sha256, file.size) for file in slot.files]
+    if held != [*files, (oci.SLOT, slot_json.digest, slot_json.size)]:
         raise Refused(f"{what}: slot.json and the layers name different files")
+    if manifest != oci.variant_manifest(manifest.config, slot, slot_json):
+        raise Refused(f"{what}: says something that edgekit does not")
     return VerifiedVariant(
-        descriptor=item, manifest=manifest, slot=slot, evidence=evidence, profiles=tuple(profiles),
+        descriptor=item, manifest=manifest, slot=slot,
+        evidence=said.evidence.get(item.digest), profiles=tuple(said.profiles.get(item.digest, ())),
     )  # fmt: skip
 
 
@@ -201,10 +210,14 @@ def _plain(name: str) -> bool:
 
 
 def _decode(data: bytes, kind: type[T], what: str) -> T:
+    """A noun from its canonical JSON; compared untyped, since an older packer's may lack what has a default by now."""
     try:
-        return read_json(data, kind)
+        record = read_json(data, kind)
     except Unreadable as error:
         raise Refused(f"{what}: this version of edgekit can't read it: {error}") from None
+    if msgspec.json.encode(msgspec.json.decode(data), order="sorted") != data:
+        raise Refused(f"{what}: not in canonical form")
+    return record
 
 
 def _blob(layout: Layout, item: Descriptor) -> bytes:

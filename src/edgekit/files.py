@@ -140,7 +140,8 @@ def lock(path: Path, what: str) -> Iterator[None]:
             ) from None
         if not path.exists() or path.stat().st_ino != os.fstat(handle).st_ino:
             raise Busy(f"{path.parent}: another process has just ended its work here; run this again")
-        with contextlib.suppress(OSError):  # a full disk: the name is a courtesy, and what frees the disk must run
+        # The name is a courtesy: on a full disk, what frees it must run.
+        with contextlib.suppress(OSError):
             os.ftruncate(handle, 0)
             os.write(handle, f"{what} (process {os.getpid()})".encode())
         yield

@@ -6,7 +6,7 @@ Spec is in edgekit.spec, Target in edgekit.targets, Recipe in edgekit.quantize.r
 """
 
 import math
-from typing import Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 
@@ -380,9 +380,8 @@ class Slot(Noun, frozen=True, kw_only=True):
     architecture: str  # as OCI names it: amd64, arm64
     isa: tuple[str, ...]  # CPU features that the device must have
     setting: Setting
-    golden_tolerance: (
-        float  # largest difference of an answer from the reference's that a healthy device may show
-    )
+    # largest difference of an answer from the reference's that a healthy device may show
+    golden_tolerance: Annotated[float, msgspec.Meta(ge=0)]
     device_class: str = ""  # that it was built for
     slow_ms: float | None = (
         None  # the median golden sample may take this long; beyond it the model is too slow
