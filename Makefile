@@ -23,7 +23,7 @@ test: $(VENV)/installed links
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=.links $(BIN)/lint-imports
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed links
 	$(BIN)/python -m pytest -m slow

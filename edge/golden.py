@@ -35,7 +35,10 @@ def golden_difference(model: Model, golden: Golden) -> float:
         return float("inf")
     if golden.labels and list(model.task.labels) != golden.labels:
         return float("inf")
-    return float(max(np.max(np.abs(said - right)) for said, right in zip(answers, expected, strict=True)))
+    # Not max(), which a NaN that is not the first one gets past.
+    return float(
+        np.max([np.max(np.abs(said - right)) for said, right in zip(answers, expected, strict=True)])
+    )
 
 
 def read_golden(folder: Path) -> Golden:
@@ -67,6 +70,8 @@ def wrong_answers(slot: Slot, health: Health) -> str | None:
     """Why these are not the model's answers, or None."""
     if health.difference <= slot.golden_tolerance:
         return None
+    if health.difference >= WORST:
+        return "answers the golden samples wrongly here: with NaN, in another shape, or under other labels"
     return (
         f"answers the golden samples wrongly here: its answers are off by {health.difference:.3g}, "
         f"and {slot.golden_tolerance:.3g} is healthy"

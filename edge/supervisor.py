@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import itertools
+import signal
 import socket
 import sys
 from pathlib import Path
@@ -28,11 +29,15 @@ from edgekit.edge.wire import (
 from edgekit.errors import EdgekitError, Misfit, Refused
 
 REQUEST_SECONDS = 60.0  # for one answer; a worker that takes longer is taken to hang
-START_SECONDS = 120.0  # to load a model and warm it up
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds between starts of a worker that keeps dying
 POLL_SECONDS = 1.0  # how often the pointer is looked at
 PATIENCE_SECONDS = 5.0  # that a request waits for a worker that is being started
 MAX_WAITING = 64  # requests; beyond it the front says 503
+LOST = (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.DecodeError)
+UNSOUND = {
+    Refused.exit_code: "its files are not what was deployed",
+    Misfit.exit_code: "it answers its golden samples wrongly",
+}
 
 
 class Unavailable(EdgekitError):
@@ -61,8 +66,8 @@ class Worker:
         self._reading: asyncio.Task[None] | None = None
         self.died = asyncio.Event()
 
-    async def start(self) -> None:
-        """Start the process and wait until it says hello; raises Unavailable if it does not."""
+    async def start(self, seconds: float) -> None:
+        """Start the process and wait until it says hello; raises Unavailable if it does not in so many seconds."""
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
@@ -71,12 +76,15 @@ class Worker:
             )  # fmt: skip
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         try:
-            frame = await asyncio.wait_for(_next_frame(reader), START_SECONDS)
-        except (TimeoutError, asyncio.IncompleteReadError, ConnectionError):
+            frame = await asyncio.wait_for(_next_frame(reader), seconds)
+        except (TimeoutError, *LOST) as error:
+            if isinstance(error, TimeoutError):
+                self.kill()
             await self.stop()
+            code = self._process.returncode or 0
+            why = f"it took longer than {seconds:g} s" if isinstance(error, TimeoutError) else _ending(code)
             raise Unavailable(
-                f"{self.slot.variant} {self.slot.version} does not start; its message is above",
-                is_unsound=self._process.returncode in (Refused.exit_code, Misfit.exit_code),
+                f"{self.slot.variant} {self.slot.version} does not start: {why}", is_unsound=code in UNSOUND
             ) from None
         assert isinstance(frame, Hello)  # noqa: S101 - both ends are ours
         self.hello = frame
@@ -121,7 +129,7 @@ class Worker:
                     and not future.done()
                 ):
                     future.set_result(frame)
-        except (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.DecodeError):
+        except LOST:
             pass  # it is gone, or talks nonsense, which is the same
         finally:
             self.kill()
@@ -168,6 +176,13 @@ class Worker:
         return len(self._waiting)
 
 
+def _ending(code: int) -> str:
+    """How a worker ended that did not say hello."""
+    if code < 0:
+        return f"it crashed with {signal.Signals(-code).name}"
+    return UNSOUND.get(code, f"it ended with exit code {code}")
+
+
 async def _next_frame(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401 - a Frame; the caller knows which
     header = await reader.readexactly(HEADER)
     return unpack_frame(await reader.readexactly(body_size(header)))
@@ -197,14 +212,15 @@ class Supervisor:
             window = Window(self._store, self.model)
             try:
                 window.starting()
-                self._worker = await self._started(window.slot)
+                self._worker = await self._started(window)
                 break
             except GivenUp as error:
                 print(f"edgekit: {error}", file=sys.stderr)
             except Unavailable as error:
-                print(f"edgekit: {error}", file=sys.stderr)
-                if not window.failed(str(error), is_unsound=error.is_unsound) and not window.may_try_again:
+                if not window.failed(str(error), is_unsound=error.is_unsound):
                     raise
+                print(f"edgekit: {error}", file=sys.stderr)
+                await asyncio.sleep(FIRST_PAUSE)
         self._keeper = asyncio.create_task(self._keep(window))
 
     async def stop(self) -> None:
@@ -246,9 +262,9 @@ class Supervisor:
             await asyncio.sleep(0.05)
         raise Unavailable("no worker can answer now")
 
-    async def _started(self, slot: SlotRef) -> Worker:
-        worker = Worker(self._store.slot_folder(self.model, slot).resolve(), slot)
-        await worker.start()
+    async def _started(self, window: Window) -> Worker:
+        worker = Worker(self._store.slot_folder(self.model, window.slot).resolve(), window.slot)
+        await worker.start(window.start_seconds)
         return worker
 
     async def _keep(self, window: Window) -> None:
@@ -269,12 +285,15 @@ class Supervisor:
                         await window.look_at(self.worker)
                     continue
                 window.starting()
-                self._worker = await self._started(wanted)
+                self._worker = await self._started(window)
                 refused = None
+            except WorkerDied:  # over its golden samples; the next turn starts another
+                continue
             except (EdgekitError, OSError) as error:  # no memory for a process, a pointer that can't be read
                 print(f"edgekit: {error}", file=sys.stderr)
                 refused = None if window.is_open else window.slot
-                window.failed(str(error), is_unsound=isinstance(error, Unavailable) and error.is_unsound)
+                if isinstance(error, Unavailable):  # for all else the model can't be blamed
+                    window.failed(str(error), is_unsound=error.is_unsound)
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, LONGEST_PAUSE)
                 continue

@@ -1,11 +1,13 @@
 """What the tests share: a small real model, one real build of it, a bundle, an appliance. Each is made once."""
 
+import fcntl
 import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -68,15 +70,39 @@ def _quiet() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+Make = Callable[[Path], None]
+
+
 @pytest.fixture(scope="session")
-def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make], Path]:
+    """Make a folder once for all processes that share the tests (pytest-xdist): the first makes it, the others wait."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+    def made(name: str, make: Make) -> Path:
+        folder, done = shared / name, shared / f"{name}.done"
+        with (shared / f"{name}.lock").open("w") as guard:
+            fcntl.flock(guard, fcntl.LOCK_EX)
+            if not done.exists():
+                shutil.rmtree(folder, ignore_errors=True)
+                folder.mkdir()
+                make(folder)
+                done.touch()
+        return folder
+
+    return made
+
+
+@pytest.fixture(scope="session")
+def tiny(once: Callable[[str, Make], Path]) -> Path:
     """A folder with model/, calibration.csv, evaluation.csv and edgekit.toml. Read only: copy it to change it."""
-    folder = tmp_path_factory.mktemp("tiny")
-    subprocess.run(
-        [sys.executable, str(ROOT / "tests" / "tiny_bert.py"), str(folder)], check=True, capture_output=True
-    )
-    (folder / "edgekit.toml").write_text(SPEC.format(version="1.0.0"))
-    return folder
+
+    def make(folder: Path) -> None:
+        script = str(ROOT / "tests" / "tiny_bert.py")
+        subprocess.run([sys.executable, script, str(folder)], check=True, capture_output=True)
+        (folder / "edgekit.toml").write_text(SPEC.format(version="1.0.0"))
+
+    return once("tiny", make)
 
 
 @pytest.fixture
@@ -106,11 +132,15 @@ class Built:
 
 
 @pytest.fixture(scope="session")
-def built(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Built:
+def built(tiny: Path, once: Callable[[str, Make], Path]) -> Built:
     """The tiny model through every recipe."""
-    out = tmp_path_factory.mktemp("built") / "build"
-    ran = edgekit("build", tiny / "edgekit.toml", "--quick", "--json", "--out", out)
-    return Built(out, ran.json)
+
+    def make(folder: Path) -> None:
+        ran = edgekit("build", tiny / "edgekit.toml", "--quick", "--json", "--out", folder / "build")
+        (folder / "printed.json").write_text(ran.out)
+
+    folder = once("built", make)
+    return Built(folder / "build", json.loads((folder / "printed.json").read_text()))
 
 
 @pytest.fixture(scope="session")

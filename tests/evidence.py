@@ -13,7 +13,13 @@ QUALITY: dict[str, Any] = {
     "judged_batch_size": 1, "agreement": 1.0, "batch_agreement": 1.0, "answer_error": 0.0, "max_answer_difference": 0.0,
     "classes": {}, "reliability": None, "golden_difference": 0.0, "evaluation_sha256": "", "calibration_sha256": "",
 }  # fmt: skip
-EVIDENCE: dict[str, Any] = {"setting": Setting(), "size_bytes": 1, "machine": "", "target": "", "versions": {}}
+EVIDENCE: dict[str, Any] = {
+    "setting": Setting(),
+    "size_bytes": 1,
+    "machine": "",
+    "target": "",
+    "versions": {},
+}
 
 
 def exactly(value: float) -> Figure:

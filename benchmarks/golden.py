@@ -1,0 +1,309 @@
+"""How far healthy variants stray from the reference on other CPUs, how far bad ones do, and the golden tolerance between.
+
+python benchmarks/golden.py BUILD
+
+Healthy: every measured variant of a finished build, here, with other numbers of threads, held to older instruction sets
+(OpenVINO, by oneDNN's own switch) and on older CPUs emulated by qemu-x86_64, where it is installed. Bad: the ONNX variants
+spoiled, run here. Each difference is taken twice: from the reference's answers, as a device takes it, and from the
+variant's own answers here, as it could.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import msgspec
+import numpy as np
+
+from edgekit.edge.builds import artifact_folder, read_build
+from edgekit.edge.bundle.pack import TOLERANCE_FACTOR, TOLERANCE_SHARE, _needed_isa, _tolerance
+from edgekit.edge.golden import read_golden
+from edgekit.edge.model import open_model
+from edgekit.nouns import Artifact, Build, Setting
+
+TOO_LONG = 600  # seconds of one run, emulated ones among them
+
+
+class Place(NamedTuple):
+    """Where a variant is run. isa: of what a slot may ask for, all that is there; None: what this machine has."""
+
+    name: str
+    engines: Sequence[str] = ("onnxruntime", "openvino", "llama.cpp")
+    command: Sequence[str] = ()  # before the interpreter's
+    variables: dict[str, str] = {}
+    threads: int | None = None
+    isa: frozenset[str] | None = None
+
+
+# Not SSE41: with oneDNN held to it, but not OpenVINO's own kernels, the int8 model answers NaN; an emulated Nehalem doesn't.
+LEVELS = {
+    "AVX2": frozenset[str](),
+    "AVX512_CORE": frozenset[str](),
+    "AVX512_CORE_VNNI": frozenset({"avx512_vnni"}),
+}
+CPUS = ("Haswell", "Nehalem")  # AVX2 without VNNI, and SSE4.2
+
+
+def places() -> list[Place]:
+    """All of them that this machine has."""
+    found = [Place("here"), Place("1 thread", threads=1), Place("2 threads", threads=2)]
+    found += [
+        Place(level, ("openvino",), variables={"ONEDNN_MAX_CPU_ISA": level}, isa=isa)
+        for level, isa in LEVELS.items()
+    ]
+    if qemu := shutil.which("qemu-x86_64"):
+        found += [Place(f"qemu {cpu}", command=(qemu, "-cpu", cpu), isa=frozenset()) for cpu in CPUS]
+    return found
+
+
+class Healthy(NamedTuple):
+    """A measured variant of the build. said: its own answers here. tolerance: that its bundle has."""
+
+    name: str
+    engine: str
+    setting: Setting
+    files: Path
+    isa: frozenset[str]
+    tolerance: float
+    said: np.ndarray
+
+
+def healthy(folder: Path, build: Build) -> Iterator[Healthy]:
+    """All of them."""
+    for variant in build.variants:
+        if isinstance(variant.artifact, Artifact) and variant.evidence is not None:
+            files, setting = artifact_folder(folder, variant.artifact), variant.evidence.setting
+            said = fresh(files, folder, variant.engine, setting, Place("here"))
+            if said is None:
+                raise click.ClickException(f"{variant.name}: does not run here any more")
+            yield Healthy(
+                variant.name, variant.engine, setting, files, frozenset(_needed_isa(build, variant.artifact)),
+                _tolerance(folder / "golden.json", variant.evidence), said,
+            )  # fmt: skip
+
+
+def fresh(files: Path, golden: Path, engine: str, setting: Setting, place: Place) -> np.ndarray | None:
+    """All answers to the golden samples, one after the other, of a process of its own; None if that dies."""
+    if place.threads is not None:
+        setting = msgspec.structs.replace(setting, threads=place.threads)
+    asked = json.dumps([str(files), str(golden), engine, msgspec.to_builtins(setting)])
+    command = [*place.command, sys.executable, __file__, "--once", asked]
+    variables = {**os.environ, **place.variables}
+    try:
+        done = subprocess.run(
+            command, capture_output=True, text=True, check=False, timeout=TOO_LONG, env=variables
+        )
+    except subprocess.TimeoutExpired:
+        return None
+    return np.array(json.loads(done.stdout.splitlines()[-1])) if done.returncode == 0 else None
+
+
+def once(files: str, golden: str, engine: str, setting: object) -> list[float]:
+    """The other side of `fresh`."""
+    model = open_model(Path(files), engine, msgspec.convert(setting, Setting))
+    answers = model.answers([model.task.parse(value) for value in read_golden(Path(golden)).inputs])
+    return [float(number) for answer in answers for number in np.ravel(answer)]
+
+
+def reference(folder: Path) -> np.ndarray:
+    """Its answers to the golden samples."""
+    return np.concatenate([np.ravel(answer) for answer in read_golden(folder).answers])
+
+
+def difference(said: np.ndarray | None, expected: np.ndarray) -> float:
+    """The largest; infinite for what is no answer."""
+    if said is None or said.shape != expected.shape or not np.isfinite(said).all():
+        return float("inf")
+    return float(np.max(np.abs(said - expected)))
+
+
+Spoil = Callable[[Path], Any]
+
+
+def sabotages(files: Path) -> Iterator[tuple[str, Spoil]]:
+    """What can be wrong with an ONNX variant of a text or tabular model: the kind, and what makes it so."""
+    import onnx
+
+    graph = onnx.load(files / "model.onnx", load_external_data=False).graph
+    items = [item for item in graph.initializer if "embedding" not in item.name.lower()]
+    for item in items:
+        if len(item.dims) == 2:
+            yield "one layer zeroed", _array(item.name, np.zeros_like)
+            yield "one layer's outputs permuted", _array(item.name, lambda array: np.roll(array, 1, axis=-1))
+            yield "one layer NaN", _array(item.name, _not_numbers)
+            if item.data_type == onnx.TensorProto.FLOAT:
+                yield "one layer off by two", _array(item.name, lambda array: array * 2)
+        elif item.name.endswith("_scale"):
+            yield "one quantization scale off by two", _array(item.name, lambda array: array * 2)
+    if any("pooler" in node.name for node in graph.node):
+        yield "pooler dropped", drop_pooler
+    if (files / "tokenizer.json").exists():
+        yield "tokenizer: words moved by one", move_words
+        yield "tokenizer: no special tokens", _tokenizer("post_processor", None)
+        yield "tokenizer: case kept", _tokenizer("normalizer", None)
+
+
+def _not_numbers(array: np.ndarray) -> np.ndarray:
+    return np.full_like(array, np.nan) if array.dtype.kind == "f" else array
+
+
+def _array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Spoil:
+    """Spoils the weights of one name."""
+
+    def spoil(files: Path) -> None:
+        import onnx
+        from onnx import numpy_helper
+
+        model = onnx.load(files / "model.onnx")
+        for item in model.graph.initializer:
+            if item.name == name:
+                array = numpy_helper.to_array(item)
+                item.CopyFrom(numpy_helper.from_array(change(array).astype(array.dtype).copy(), name))
+        onnx.save(model, files / "model.onnx")
+
+    return spoil
+
+
+def drop_pooler(files: Path) -> None:
+    """The classifier reads the first token as it is, as one converter to GGUF has it."""
+    import onnx
+
+    model = onnx.load(files / "model.onnx")
+    nodes = [node for node in model.graph.node if "pooler" in node.name]
+    first = next(node for node in nodes if node.op_type == "Gather").output[0]
+    last = nodes[-1].output[0]
+    for node in model.graph.node:
+        for place, name in enumerate(node.input):
+            if name == last and "pooler" not in node.name:
+                node.input[place] = first
+    onnx.save(model, files / "model.onnx")
+
+
+def move_words(files: Path) -> None:
+    """Every word has its neighbour's number, as in a vocabulary of another version."""
+    tokenizer = json.loads((files / "tokenizer.json").read_text())
+    vocab = tokenizer["model"]["vocab"]
+    words = [word for word in vocab if not word.startswith("[")]
+    vocab |= dict(zip(words, [vocab[word] for word in words[1:] + words[:1]], strict=True))
+    (files / "tokenizer.json").write_text(json.dumps(tokenizer))
+
+
+def _tokenizer(part: str, value: object) -> Spoil:
+    """Spoils one part of the tokenizer."""
+
+    def spoil(files: Path) -> None:
+        path = files / "tokenizer.json"
+        path.write_text(json.dumps(json.loads(path.read_text()) | {part: value}))
+
+    return spoil
+
+
+def spread_row(variant: Healthy, folder: Path, where: Sequence[Place]) -> tuple[list[str], float]:
+    """A row of the table, and the largest difference from its own answers on a CPU that its bundle is for."""
+    cells, right = [], reference(folder)
+    worst = [difference(variant.said, right)]
+    own = [0.0]
+    for place in where:
+        if variant.engine not in place.engines:
+            cells.append("-")
+            continue
+        said = fresh(variant.files, folder, variant.engine, variant.setting, place)
+        cell = (
+            "dies"
+            if said is None
+            else f"{difference(said, right):.4f} / {difference(said, variant.said):.4f}"
+        )
+        is_for = place.isa is None or variant.isa <= place.isa
+        cells.append(cell if is_for else f"({cell})")
+        if said is not None and is_for:
+            worst.append(difference(said, right))
+            own.append(difference(said, variant.said))
+    verdict = "ok" if max(worst) <= variant.tolerance else "EXCEEDS"
+    return [
+        variant.name,
+        *cells,
+        f"{variant.tolerance:.4f}",
+        f"{max(worst) / variant.tolerance:.2f} {verdict}",
+    ], max(own)
+
+
+def bad_rows(variant: Healthy, folder: Path, own_tolerance: float) -> Iterator[list[str]]:
+    """For each kind: how many are caught, and the least that one strays; from the reference, and from its own answers."""
+    found: dict[str, list[tuple[float, float]]] = {}
+    for kind, spoil in sabotages(variant.files):
+        with tempfile.TemporaryDirectory() as work:
+            bad = Path(shutil.copytree(variant.files, Path(work) / "bad"))
+            spoil(bad)
+            if changed(variant.files, bad):
+                said = answers_here(bad, folder, variant)
+                found.setdefault(kind, []).append(
+                    (difference(said, reference(folder)), difference(said, variant.said))
+                )
+    for kind, pairs in found.items():
+        cells = []
+        for values, tolerance in zip(
+            zip(*pairs, strict=True), (variant.tolerance, own_tolerance), strict=True
+        ):
+            caught = sum(value > tolerance for value in values)
+            cells += [f"{caught} of {len(values)}", f"{min(values):.4f}", f"{tolerance:.4f}"]
+        yield [variant.name, kind, *cells]
+
+
+def answers_here(bad: Path, folder: Path, variant: Healthy) -> np.ndarray | None:
+    """What a spoiled variant answers, or None."""
+    try:
+        return np.array(once(str(bad), str(folder), variant.engine, msgspec.to_builtins(variant.setting)))
+    except Exception:  # noqa: BLE001 - an engine may raise anything over a bad model
+        return None
+
+
+def changed(files: Path, bad: Path) -> bool:
+    """Whether a sabotage did anything: int8 weights can't be NaN."""
+    return any(path.read_bytes() != (bad / path.name).read_bytes() for path in files.iterdir())
+
+
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """As Markdown."""
+    return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
+
+
+@click.command()
+@click.argument("build", type=click.Path(path_type=Path), required=False)
+@click.option("--once", "asked", hidden=True)
+def main(build: Path | None, asked: str | None) -> None:
+    """Print both tables, and whether the tolerances part the two."""
+    if asked:
+        click.echo(json.dumps(once(*json.loads(asked))))
+        return
+    if build is None:
+        raise click.UsageError("name a finished build")
+    variants, where = list(healthy(build, read_build(build))), places()
+    spare = TOLERANCE_SHARE * float(np.std(reference(build)))
+    rows: list[list[str]] = []
+    bad: list[list[str]] = []
+    for variant in variants:
+        row, spread = spread_row(variant, build, where)
+        own = TOLERANCE_FACTOR * spread + spare
+        rows.append([*row, f"{own:.4f}"])
+        if variant.engine == "onnxruntime":
+            bad += bad_rows(variant, build, own)
+    heads = ["variant", *(place.name for place in where), "tolerance", "largest / tolerance", "own tolerance"]
+    click.echo(
+        "From the reference / from its own answers here; in brackets: a CPU that its bundle refuses.\n"
+    )
+    click.echo(table(heads, rows))
+    beyond = [row[0] for row in rows if row[-2].endswith("EXCEEDS")]
+    click.echo(f"\n{len(rows)} healthy variants, {len(beyond)} beyond their tolerance {' '.join(beyond)}\n")
+    caught = ["caught", "smallest", "tolerance", "by its own answers", "smallest", "own tolerance"]
+    click.echo(table(["variant", "sabotage", *caught], bad))
+
+
+if __name__ == "__main__":
+    main()
