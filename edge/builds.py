@@ -3,7 +3,8 @@
 from pathlib import Path
 
 from edgekit.errors import InputError
-from edgekit.nouns import Artifact, Build, Unreadable, read_json
+from edgekit.files import digest_bytes
+from edgekit.nouns import Artifact, Build, Setting, Unreadable, read_json
 
 
 def read_build(folder: Path) -> Build:
@@ -17,6 +18,11 @@ def read_build(folder: Path) -> Build:
         ) from None
     except Unreadable as error:
         raise InputError(f"{path}: {error}; build it again") from None
+
+
+def golden_file(out: Path, artifact: Artifact, setting: Setting) -> Path:
+    """Where a build keeps a variant's own answers to the golden samples, given with the setting that was found."""
+    return out / "cache" / "golden" / f"{artifact.key}-{digest_bytes(setting.to_json())[7:19]}.json"
 
 
 def artifact_folder(out: Path, artifact: Artifact) -> Path:

@@ -95,9 +95,9 @@ def give_up(store: Store, model: str, slot: SlotRef, reason: str) -> bool:
         if pointer.current != slot:
             return False
         back = pointer.fallen_back(reason)
-        noted = back or msgspec.structs.replace(pointer, given_up=Noted(slot=slot, reason=reason))
-        if noted != pointer:
-            store.point(noted)
+        if back is None and pointer.given_up and pointer.given_up.slot == slot:
+            return False  # noted already
+        store.point(back or msgspec.structs.replace(pointer, given_up=Noted(slot=slot, reason=reason)))
     return back is not None
 
 
@@ -341,6 +341,7 @@ def _switched(store: Store, verified: Verified, variant: VerifiedVariant, policy
         return old
     proven = new if policy.watch.seconds == 0 else old.proven
     pointer = Pointer(model=release.model, current=new, previous=old.current, proven=proven)
+    store.forget_watch(release.model)  # of an earlier time that this slot was current
     store.point(pointer)
     return pointer
 

@@ -313,6 +313,10 @@ class Store:
         """Remove a model's pointer; its counters stay."""
         (self.root / "models" / f"{model}.json").unlink()
         sync_folder(self.root / "models")
+        self.forget_watch(model)
+
+    def forget_watch(self, model: str) -> None:
+        """The next slot's window begins with no starts."""
         (self.root / "watch" / f"{model}.json").unlink(missing_ok=True)
 
     def watched(self, model: str, slot: SlotRef) -> Watch:

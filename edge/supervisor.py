@@ -195,6 +195,7 @@ class Supervisor:
         self.model = model
         self._store = store
         self._worker: Worker | None = None
+        self._window: Window | None = None
         self._keeper: asyncio.Task[None] | None = None
         self._retiring: set[asyncio.Task[None]] = set()
         self._waiting = 0
@@ -221,6 +222,7 @@ class Supervisor:
                     raise
                 print(f"edgekit: {error}", file=sys.stderr)
                 await asyncio.sleep(FIRST_PAUSE)
+        self._window = window
         self._keeper = asyncio.create_task(self._keep(window))
 
     async def stop(self) -> None:
@@ -229,6 +231,8 @@ class Supervisor:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
+        if self._window is not None and self.worker is not None:
+            self._window.stopped()
         if self._worker is not None:
             await self._worker.stop()
         await asyncio.gather(*self._retiring)
@@ -279,6 +283,7 @@ class Supervisor:
                 wanted = self._store.serving(self.model).slot
                 if wanted != window.slot:
                     window, refused = Window(self._store, self.model), None
+                    self._window = window
                 if self.worker is not None and wanted in (self.worker.slot, refused):
                     pause = FIRST_PAUSE
                     if wanted == self.worker.slot:

@@ -59,10 +59,17 @@ class Window:
             f"its worker was started {self._starts} times in its watch window"
         ):
             raise GivenUp(f"{self.slot.variant} {self.slot.version} keeps dying and is given up")
-        self._starts += 1
+        self._count(self._starts + 1)
+
+    def stopped(self) -> None:
+        """The server was told to stop: that start says nothing against the slot."""
+        if self.is_open and self._starts:
+            self._count(self._starts - 1)
+
+    def _count(self, starts: int) -> None:
+        self._starts = starts
         with suppress(OSError):  # a full disk is no reason not to serve
-            watch = Watch(manifest=self.slot.manifest, starts=self._starts)
-            self._store.keep_watch(self._model, watch)
+            self._store.keep_watch(self._model, Watch(manifest=self.slot.manifest, starts=starts))
 
     @property
     def start_seconds(self) -> float:

@@ -13,7 +13,7 @@ from edgekit.edge.golden import golden_difference, read_golden
 from edgekit.edge.model import Model, open_model
 from edgekit.edge.tasks import Task, load_task
 from edgekit.job import Progress
-from edgekit.nouns import Noun, Quality, Setting
+from edgekit.nouns import Golden, Noun, Quality, Setting
 from edgekit.process import peak_memory
 from edgekit.profiles.answers import label_order, read_answers
 from edgekit.profiles.data import Dataset, read_dataset, shuffled
@@ -45,9 +45,10 @@ class JudgeRequest(Noun, frozen=True, kw_only=True):
 
 
 class Judged(Noun, frozen=True, kw_only=True):
-    """The setting that the sweep found, and the gate's figures with it."""
+    """The setting that the sweep found, and the gate's figures with it. golden: the variant's own answers."""
 
     setting: Setting
+    golden: Golden
     quality: Quality
     peak_rss_bytes: int
 
@@ -61,11 +62,18 @@ def judge_job(request: object, progress: Progress) -> object:
     progress("loading", 0)
     model = open_model(folder, asked.engine, setting)
     found = gate_figures(model, task, data, Path(asked.reference), progress)
+    golden = read_golden(Path(asked.reference))
+    own = model.answers([model.task.parse(value) for value in golden.inputs])
     quality = Quality(
         evaluation_sha256=asked.evaluation_sha256, calibration_sha256=asked.calibration_sha256,
-        golden_difference=golden_difference(model, read_golden(Path(asked.reference))), **found,
+        golden_difference=golden_difference(model, golden), **found,
     )  # fmt: skip
-    return msgspec.to_builtins(Judged(setting=setting, quality=quality, peak_rss_bytes=peak_memory()))
+    golden = msgspec.structs.replace(
+        golden, answers=[row.tolist() for row in own], labels=list(model.task.labels)
+    )
+    return msgspec.to_builtins(
+        Judged(setting=setting, golden=golden, quality=quality, peak_rss_bytes=peak_memory())
+    )
 
 
 def sweep(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> Setting:

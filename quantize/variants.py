@@ -2,7 +2,7 @@
 
 import msgspec
 
-from edgekit.edge.builds import artifact_folder
+from edgekit.edge.builds import artifact_folder, golden_file
 from edgekit.edge.engines import ENGINES, engine_version, settings
 from edgekit.errors import EdgekitError, JobFailed, MissingPackage
 from edgekit.files import describe_folder, make_folder, new_folder, write_durably
@@ -29,7 +29,11 @@ def make(bench: Bench, recipe: Recipe) -> Candidate:
             return Candidate(variant=msgspec.structs.replace(blank, status="skipped", reason=reason))
         artifact = _artifact(bench, recipe)
         blank = msgspec.structs.replace(blank, artifact=artifact)
-        return Candidate(variant=blank, judged=_judged(bench, recipe, artifact))
+        judged = _judged(bench, recipe, artifact)
+        own = golden_file(bench.shop.out, artifact, judged.setting)
+        make_folder(own.parent)
+        write_durably(own, judged.golden.to_json())
+        return Candidate(variant=blank, judged=judged)
     except EdgekitError as error:
         return Candidate(variant=msgspec.structs.replace(blank, reason=str(error)))
 

@@ -77,11 +77,12 @@ class TabularClassification(Classifier):
         return {self._config.input: np.array(inputs, dtype=np.float32)}
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
-        """Standard normal numbers, spread over orders of magnitude."""
+        """Standard normal numbers, spread over orders of magnitude, by the features' names: their order counts."""
         random = np.random.default_rng(seed)
         shape = (count, len(self._config.features))
         values = random.standard_normal(shape) * 10.0 ** random.integers(-2, 3, shape)
-        return [[round(float(x), 4) for x in row] for row in values]
+        names = self._config.features
+        return [{name: round(float(x), 4) for name, x in zip(names, row, strict=True)} for row in values]
 
 
 def _number(value: object, name: str) -> float:

@@ -76,7 +76,13 @@ class TextTask:
         pieces = {piece.lstrip("Ġ▁") for piece in self._tokenizer.get_vocab()}
         words = sorted(piece for piece in pieces if piece.isalpha() and len(piece) > 2)
         lengths = np.geomspace(1, min(max(2, self._max_length), LONGEST_MADE), count).astype(int)
-        return [[str(word) for word in random.choice(words, size=length)] for length in lengths]
+        chosen = ([str(word) for word in random.choice(words, size=length)] for length in lengths)
+        return [[_spelled(word, place) for place, word in enumerate(row)] for row in chosen]
+
+
+def _spelled(word: str, place: int) -> str:
+    """Some with a capital, an accent, a sign or a number: a tokenizer that handles these otherwise is to be noticed."""
+    return (word, word.capitalize(), f"{word},", word.upper(), f"{word}\u00e9", f"{word}-{place}")[place % 6]
 
 
 def checked_text(value: object) -> str:
