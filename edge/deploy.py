@@ -1,6 +1,7 @@
 """Deploying: verdict, policy, fit, copy, slot, golden samples, switch; in this order, each undone if the next one fails."""
 
 import os
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
@@ -194,11 +195,20 @@ def misfit(variant: VerifiedVariant, machine: Machine) -> str | None:
         return f"is for {slot.architecture}, and this is {machine.architecture}"
     if not set(slot.isa) <= set(machine.isa):
         return f"needs a CPU with {', '.join(sorted(set(slot.isa) - set(machine.isa)))}"
-    if engine_version(slot.engine) is None:
+    installed = engine_version(slot.engine)
+    if installed is None:
         return f"needs the engine {slot.engine}, which is not installed (edgekit doctor says how)"
+    if _release_of(installed) < _release_of(slot.engine_version):
+        return f"was measured with {slot.engine} {slot.engine_version}, and an older one, {installed}, is installed"
     if machine.memory_bytes < memory_need(slot):
         return "does not fit into this device's memory"
     return None
+
+
+def _release_of(version: str) -> tuple[int, ...]:
+    """Its first two numbers: what engines promise to read their older files by."""
+    numbers = re.findall(r"\d+", version)[:2]
+    return tuple(int(number) for number in numbers)
 
 
 def memory_need(slot: Slot) -> int:

@@ -30,9 +30,10 @@ def make(bench: Bench, recipe: Recipe) -> Candidate:
         artifact = _artifact(bench, recipe)
         blank = msgspec.structs.replace(blank, artifact=artifact)
         judged = _judged(bench, recipe, artifact)
-        own = golden_file(bench.shop.out, artifact, judged.setting)
-        make_folder(own.parent)
-        write_durably(own, judged.golden.to_json())
+        own, golden = golden_file(bench.shop.out, artifact, judged.setting), judged.golden.to_json()
+        if not own.is_file() or own.read_bytes() != golden:
+            make_folder(own.parent)
+            write_durably(own, golden)
         return Candidate(variant=blank, judged=judged)
     except EdgekitError as error:
         return Candidate(variant=msgspec.structs.replace(blank, reason=str(error)))

@@ -60,12 +60,13 @@ def write_build(
     spoil: Callable[[Path], object] | None = None,
     limits: dict[str, Any] | None = None,
     name: str = "pumps",
+    engine: str = "1.0",
     **figures: Any,  # noqa: ANN401
 ) -> tuple[Build, Variant]:
     """A finished build of one variant, as `edgekit build` leaves it.
 
     seed: of the weights. change: to the graph, and spoil: to the variant's files, once the golden samples are made.
-    figures: of its evidence.
+    engine: the version that it was measured with. figures: of its evidence.
     """
     matrix, machine = weights(seed), detect_machine()
     files = folder / "cache" / "artifacts" / "key"
@@ -85,7 +86,7 @@ def write_build(
         files=describe_folder(files),
     )  # fmt: skip
     figures = {"peak_rss_bytes": 150_000_000, **figures}
-    variant = evidence.variant("onnx-fp32", "fp32", versions={"onnxruntime": "1"}, **figures)
+    variant = evidence.variant("onnx-fp32", "fp32", versions={"onnxruntime": engine}, **figures)
     variant = msgspec.structs.replace(variant, artifact=artifact)
     build = evidence.build(
         variant, model=name, version=version, task="tabular-classification", target=closest_target(machine).name,

@@ -131,6 +131,14 @@ def test_memory_of_all_models_together_is_checked(box: Path, keys: Path, tmp_pat
     assert [item["model"] for item in models] == ["fans", "pumps"]
 
 
+def test_an_engine_that_is_older_than_the_one_that_was_measured_does_not_fit(
+    box: Path, keys: Path, tmp_path: Path
+) -> None:
+    ran = edgekit("deploy", second(keys, tmp_path, engine="99.1.2"), box, code=6)
+    assert "was measured with onnxruntime 99.1.2, and an older one" in ran.err
+    assert serving(box) == "1.0.0"
+
+
 def test_the_disk_is_checked_before_anything_is_copied(box: Path, keys: Path, tmp_path: Path) -> None:
     (box / "policy.toml").write_text("min_free_mb = 1e12\n")
     before = sorted((box / "blobs" / "sha256").iterdir())
