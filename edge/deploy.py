@@ -158,12 +158,12 @@ def _check_counter(store: Store, verified: Verified, trust: Trust) -> None:
         )
 
 
-def pick_variant(verified: Verified, policy: Policy | None = None, where: Path | None = None) -> Picked:
+def pick_variant(verified: Verified, policy: Policy, where: Path | None) -> Picked:
     """The first variant that this device can run and that its policy lets serve, or else lets be staged.
 
     Raises Misfit, or Refused where it is the policy that is in the way, with each variant's reason.
     """
-    policy, machine = policy or Policy(), detect_machine()
+    machine = detect_machine()
     misfits, refused, staged = [], [], None
     for variant in verified.variants:
         name = variant.slot.variant

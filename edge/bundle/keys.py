@@ -26,6 +26,10 @@ class Signers:
     keys: tuple[Key, ...]
     threshold: int = 1
 
+    def shown(self) -> dict[str, object]:
+        """As `--json` has it."""
+        return {"keys": [key.keyid for key in self.keys], "threshold": self.threshold}
+
 
 def make_key_pair(private: Path, passphrase: bytes | None) -> tuple[Path, str]:
     """Write `private` (PEM, mode 0600, encrypted if there is a passphrase) and NAME.pub; return the latter and the key id."""

@@ -1,7 +1,7 @@
 """The OCI records that a bundle is made of, and their media types (OCI image spec 1.1, CNCF model-spec)."""
 
 from collections.abc import Iterable
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
@@ -111,9 +111,9 @@ class Measurement(Record, frozen=True, kw_only=True):
     profile: Profile
 
 
-def describe(data: bytes, media_type: str, **more: Any) -> Descriptor:  # noqa: ANN401
+def describe(data: bytes, media_type: str) -> Descriptor:
     """The descriptor of some bytes."""
-    return Descriptor(media_type=media_type, digest=digest_bytes(data), size=len(data), **more)
+    return Descriptor(media_type=media_type, digest=digest_bytes(data), size=len(data))
 
 
 def parse(data: bytes, kind: type[T], what: str) -> T:
@@ -145,14 +145,13 @@ def _kind(name: str) -> str:
     return "weight.config" if name.endswith(".json") else "weight"
 
 
-def variant_manifest(config: bytes | Descriptor, slot: Slot, slot_json: Descriptor) -> Manifest:
+def variant_manifest(config: Descriptor, slot: Slot, slot_json: Descriptor) -> Manifest:
     """A variant: its files in the order of slot.json, and that last. config, slot_json: their digests and sizes count."""
-    held = describe(config, MODEL_CONFIG) if isinstance(config, bytes) else config
     return Manifest(
         schema_version=2,
         media_type=MANIFEST,
         artifact_type=MODEL,
-        config=Descriptor(media_type=MODEL_CONFIG, digest=held.digest, size=held.size),
+        config=Descriptor(media_type=MODEL_CONFIG, digest=config.digest, size=config.size),
         layers=[
             *(file_layer(file) for file in slot.files),
             Descriptor(

@@ -34,9 +34,9 @@ class Contents:
         self.small: dict[str, bytes] = {}
         self.large: dict[str, Path] = {}
 
-    def add(self, data: bytes, media_type: str, **more: object) -> Descriptor:
+    def add(self, data: bytes, media_type: str) -> Descriptor:
         """A small blob."""
-        descriptor = describe(data, media_type, **more)
+        descriptor = describe(data, media_type)
         self.small[blob_name(descriptor.digest)] = data
         return descriptor
 
@@ -152,8 +152,7 @@ def _add_variant(
         memory_bytes=evidence.performance.peak_rss_bytes,
         files=(*artifact.files, golden, *(describe_bytes(data, name) for name, data in documents.items())),
     )
-    config = _model_config(build, artifact)
-    contents.add(config, oci.MODEL_CONFIG)
+    config = contents.add(_model_config(build, artifact), oci.MODEL_CONFIG)
     manifest = oci.variant_manifest(config, slot, contents.add(slot.to_json(), "")).to_json()
     held = contents.add(manifest, oci.MANIFEST)
     return oci.variant_descriptor(held.digest, held.size, slot)

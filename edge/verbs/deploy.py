@@ -76,11 +76,7 @@ def status(appliance: Path, as_json: bool) -> None:
     pointers = [pointer for name in store.models() if (pointer := store.pointer(name))]
     trust = store.trust()
     if as_json:
-        roles = {"release": trust.release, "evidence": trust.evidence}
-        keys = {
-            name: {"keys": [key.keyid for key in item.keys], "threshold": item.threshold}
-            for name, item in roles.items()
-        }
+        keys = {"release": trust.release.shown(), "evidence": trust.evidence.shown()}
         print_json(
             {
                 "appliance": str(appliance),

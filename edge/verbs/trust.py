@@ -1,7 +1,8 @@
 """`edgekit trust init`, `sign`, `update`, `show` and `install`."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 from securesystemslib.signer import CryptoSigner, Key
@@ -16,11 +17,19 @@ from edgekit.edge.verbs.keygen import PASSPHRASE_FILE, load_with_passphrase
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 
+F = TypeVar("F", bound=Callable[..., Any])
 FILE = click.argument("file", type=click.Path(path_type=Path))
 ROOT_KEYS = click.option(
     "--root-key", "root_keys", type=click.Path(path_type=Path), multiple=True,
     help="Private root key that is at hand to sign with; once for each.",
 )  # fmt: skip
+
+
+def _public_keys(role: str, text: str, *, required: bool = False) -> Callable[[F], F]:
+    """`--ROLE KEY.pub`, once for each key."""
+    return click.option(
+        f"--{role}", f"{role}s", type=click.Path(path_type=Path), multiple=True, required=required, help=text
+    )
 
 
 @click.group()
@@ -38,33 +47,13 @@ def trust() -> None:
 
 @trust.command()
 @FILE
-@click.option(
-    "--root",
-    "roots",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="Public root key; once for each.",
-)
+@_public_keys("root", "Public root key; once for each.", required=True)
 @click.option("--threshold", default=1, show_default=True, help="How many root keys must sign a change.")
-@click.option(
-    "--release",
-    "releases",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help="Public key that may sign releases; once for each.",
-)
+@_public_keys("release", "Public key that may sign releases; once for each.", required=True)
 @click.option(
     "--release-threshold", default=1, show_default=True, help="How many of them must sign a release."
 )
-@click.option(
-    "--evidence",
-    "evidences",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Public key that may sign evidence.  [default: those of releases]",
-)
+@_public_keys("evidence", "Public key that may sign evidence.  [default: those of releases]")
 @ROOT_KEYS
 @PASSPHRASE_FILE
 @json_option
@@ -113,23 +102,9 @@ def sign(file: Path, root_keys: Sequence[Path], passphrase_file: Path | None, as
 
 @trust.command()
 @FILE
-@click.option(
-    "--release",
-    "releases",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Public key that may sign releases from now on.",
-)
-@click.option(
-    "--evidence",
-    "evidences",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Public key that may sign evidence from now on.",
-)
-@click.option(
-    "--root", "roots", type=click.Path(path_type=Path), multiple=True, help="Public root key from now on."
-)
+@_public_keys("release", "Public key that may sign releases from now on.")
+@_public_keys("evidence", "Public key that may sign evidence from now on.")
+@_public_keys("root", "Public root key from now on.")
 @click.option(
     "--revoke",
     "revoked",
@@ -256,10 +231,7 @@ def _tell(file: Path, chain: Chain, *, as_json: bool) -> None:
         "evidence": evidence,
     }
     if as_json:
-        said = {
-            name: {"keys": [key.keyid for key in item.keys], "threshold": item.threshold}
-            for name, item in roles.items()
-        }
+        said = {name: item.shown() for name, item in roles.items()}
         print_json({"file": str(file), "version": chain.version, "lacks": lacking, **said})
         return
     click.echo(f"{file}: root version {chain.version[0]}, targets version {chain.version[1]}")
