@@ -2,11 +2,13 @@
 
 python benchmarks/engines.py BUILD --tokens 16
 
-ONNX Runtime: a bare loop around InferenceSession.run. OpenVINO: its benchmark_app, synchronous. Each in a fresh process;
+ONNX Runtime: a bare loop around InferenceSession.run. OpenVINO: its benchmark_app, synchronous. llama.cpp: llama-bench,
+on the very libraries that llama-cpp-python has; benchmarks/README.md says how to compile it. Each in a fresh process;
 edgekit's loop runs with a task that does nothing, so that only the engine's call is timed, as the tools do.
 """
 
 import json
+import os
 import random
 import statistics
 import subprocess
@@ -27,10 +29,11 @@ from edgekit.edge.engines import load_engine
 from edgekit.edge.model import Model
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Setting, Variant
+from edgekit.profiles.intervals import paired_ratio
 from edgekit.profiles.scenarios import EFFORTS, single_stream
 
-SECONDS = 3.0
-TOOLS = {"onnxruntime": "bare session loop", "openvino": "benchmark_app"}
+SECONDS = 1.0  # of each turn: short and many, as a machine that drifts wants it
+TOOLS = {"onnxruntime": "bare session loop", "openvino": "benchmark_app", "llama.cpp": "llama-bench"}
 
 
 class Fixed:
@@ -95,7 +98,7 @@ def by_benchmark_app(folder: Path, engine: str, setting: Setting, tokens: int) -
     with tempfile.TemporaryDirectory() as work:
         command = [
             str(Path(sys.executable).with_name("benchmark_app")), "-m", str(folder / "model.xml"), "-d", "CPU", "-api", "sync",
-            "-hint", "latency", "-data_shape", shape, "-t", str(round(SECONDS)), "-json_stats",
+            "-hint", "latency", "-data_shape", shape, "-t", str(round(4 / 3 * SECONDS)), "-json_stats",
             "-report_type", "no_counters", "-report_folder", work,
         ]  # fmt: skip
         command += ["-nthreads", str(setting.threads)] if setting.threads else []
@@ -107,10 +110,34 @@ def by_benchmark_app(folder: Path, engine: str, setting: Setting, tokens: int) -
     return float(found["execution_results"]["latency (ms)"])
 
 
+def by_llama_bench(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
+    """p50 in ms of llama-bench's prompt processing with embeddings; it makes up the tokens."""
+    from importlib.util import find_spec
+
+    found = find_spec("llama_cpp")
+    assert found is not None  # noqa: S101 - edgekit's own turn loads it
+    libraries = {**os.environ, "LD_LIBRARY_PATH": str(Path(str(found.origin)).with_name("lib"))}
+    command = [
+        os.environ["LLAMA_BENCH"], "-m", str(folder / "model.gguf"), "-p", str(tokens), "-n", "0", "-embd", "1",
+        "-ngl", "0", "-t", str(setting.threads or os.cpu_count()), "-o", "json", "-r",
+    ]  # fmt: skip
+
+    def times_ms(repetitions: int) -> list[float]:
+        done = subprocess.run(
+            [*command, str(repetitions)], capture_output=True, text=True, check=False, env=libraries
+        )
+        if done.returncode:
+            raise click.ClickException(f"llama-bench: {done.stderr.strip()[-300:]}")
+        return [value / 1e6 for value in json.loads(done.stdout)[0]["samples_ns"]]
+
+    return statistics.median(times_ms(round(1e3 * SECONDS / statistics.median(times_ms(20)))))
+
+
 WAYS: dict[str, Callable[[Path, str, Setting, int], float]] = {
     "edgekit": by_edgekit,
     "bare session loop": by_bare_loop,
     "benchmark_app": by_benchmark_app,
+    "llama-bench": by_llama_bench,
 }
 
 
@@ -128,10 +155,18 @@ def fresh(way: str, folder: Path, variant: Variant, setting: Setting, tokens: in
 @click.argument("build", type=click.Path(path_type=Path), required=False)
 @click.option("--variant", "names", multiple=True, default=("onnx-fp32", "openvino-int8"), show_default=True)
 @click.option("--tokens", default=16, show_default=True)
-@click.option("--rounds", default=7, show_default=True)
+@click.option("--rounds", default=30, show_default=True)
+@click.option("--llama-bench", envvar="LLAMA_BENCH", help="The program, for GGUF variants.")
 @click.option("--once", hidden=True)
-def main(build: Path | None, names: tuple[str, ...], tokens: int, rounds: int, once: str | None) -> None:
-    """Print p50 by both, and their ratio round by round: median, lowest, highest."""
+def main(
+    build: Path | None,
+    names: tuple[str, ...],
+    tokens: int,
+    rounds: int,
+    llama_bench: str | None,
+    once: str | None,
+) -> None:
+    """Print the median p50 of both, and their ratio round by round: mean and 95 % interval."""
     if once:
         way, folder, engine, setting, tokens = json.loads(once)
         click.echo(WAYS[way](Path(folder), engine, msgspec.convert(setting, Setting), tokens))
@@ -143,15 +178,19 @@ def main(build: Path | None, names: tuple[str, ...], tokens: int, rounds: int, o
     for name in names:
         variant = variants.get(name)
         if variant is None or variant.artifact is None or variant.engine not in TOOLS:
-            raise click.ClickException(f"--variant {name}: {build} has no such ONNX or OpenVINO variant")
+            raise click.ClickException(f"--variant {name}: {build} has no such variant, or not its files")
+        if variant.engine == "llama.cpp":
+            if not llama_bench:
+                raise click.UsageError(f"--variant {name} needs --llama-bench: its path")
+            os.environ["LLAMA_BENCH"] = llama_bench
         folder, tool = artifact_folder(build.resolve(), variant.artifact), TOOLS[variant.engine]
         times: dict[str, list[float]] = {"edgekit": [], tool: []}
         for number in range(rounds):
             for way in random.Random(number).sample(list(times), 2):  # noqa: S311 - an order, not a key
                 times[way].append(fresh(way, folder, variant, Setting(), tokens))
-        ratios = sorted(mine / theirs for mine, theirs in zip(times["edgekit"], times[tool], strict=True))
+        ratio = paired_ratio(times["edgekit"], times[tool])
         mine, theirs = (statistics.median(values) for values in times.values())
-        spread = f"{statistics.median(ratios):.2f} ({ratios[0]:.2f}-{ratios[-1]:.2f})"
+        spread = f"{ratio.value:.2f} ({ratio.low:.2f}-{ratio.high:.2f})"
         click.echo(f"| {name} | {mine:.3f} | {theirs:.3f} | {spread} | {tool} |")
 
 

@@ -22,7 +22,8 @@ import msgspec
 import numpy as np
 
 from edgekit.edge.deploy import deploy
-from edgekit.edge.model import open_slot, read_slot
+from edgekit.edge.model import open_slot
+from edgekit.edge.slot import read_slot
 from edgekit.edge.store import Store
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Figure

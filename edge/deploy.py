@@ -1,4 +1,4 @@
-"""Deploying: verdict, policy, fit, copy, slot, golden samples, switch; in this order, each undone if the next one fails."""
+"""Deploying: verdict, policy, fit, copy, slot, last compile step, golden samples, switch; each undone if the next one fails."""
 
 import os
 import re
@@ -15,10 +15,11 @@ from edgekit.edge.bundle.layout import Layout, open_layout
 from edgekit.edge.bundle.oci import Descriptor
 from edgekit.edge.bundle.trust import Trust, bare, is_trust_file, read_trust, verdict
 from edgekit.edge.bundle.verify import Verified, VerifiedVariant, read_blob, verify
-from edgekit.edge.engines import engine_version
+from edgekit.edge.compiled import compile_slot, is_compiled_here
+from edgekit.edge.engines import accelerator, engine_version
 from edgekit.edge.golden import Health, ailment
-from edgekit.edge.model import read_slot
 from edgekit.edge.policy import Policy, policy_file, shortfalls
+from edgekit.edge.slot import read_slot
 from edgekit.edge.store import Noted, Pointer, SlotRef, Store
 from edgekit.errors import EdgekitError, InputError, Misfit, Refused
 from edgekit.files import describe_file, new_folder, sync_folder
@@ -61,8 +62,13 @@ def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
         _check_memory(store, variant, policy)
         try:
             folder = _fill_slot(layout, store, variant, policy, tell)
+            digest = variant.layers["slot.json"].digest
+            if is_compiled_here(variant.slot):
+                tell("compiling for this device", 0)
+                compile_slot(folder, digest, tell)
+                _check_room(store, [], policy)  # nobody can know before how large that becomes
             tell("checking the golden samples", 0)
-            check_golden(folder, variant.layers["slot.json"].digest, policy.watch.golden_seconds)
+            check_golden(folder, digest, policy.watch.golden_seconds)
         except BaseException:
             store.collect()  # what no pointer names, so also what we have just copied
             raise
@@ -190,18 +196,27 @@ def pick_variant(verified: Verified, policy: Policy, where: Path | None) -> Pick
 
 def misfit(variant: VerifiedVariant, machine: Machine) -> str | None:
     """Why this device can't run a variant, or None."""
-    slot = variant.slot
+    return _other_machine(variant.slot, machine) or _other_engine(variant.slot)
+
+
+def _other_machine(slot: Slot, machine: Machine) -> str | None:
     if slot.architecture != machine.architecture:
         return f"is for {slot.architecture}, and this is {machine.architecture}"
     if not set(slot.isa) <= set(machine.isa):
         return f"needs a CPU with {', '.join(sorted(set(slot.isa) - set(machine.isa)))}"
+    if (device := accelerator(slot.setting)) and device not in machine.accelerators:
+        return f"runs on {device}, which this device does not have"
+    if machine.memory_bytes < memory_need(slot):
+        return "does not fit into this device's memory"
+    return None
+
+
+def _other_engine(slot: Slot) -> str | None:
     installed = engine_version(slot.engine)
     if installed is None:
         return f"needs the engine {slot.engine}, which is not installed (edgekit doctor says how)"
     if _release_of(installed) < _release_of(slot.engine_version):
         return f"was measured with {slot.engine} {slot.engine_version}, and an older one, {installed}, is installed"
-    if machine.memory_bytes < memory_need(slot):
-        return "does not fit into this device's memory"
     return None
 
 
@@ -238,12 +253,10 @@ def _fill_slot(layout: Layout, store: Store, variant: VerifiedVariant, policy: P
     """Copy what the store lacks, and lay it out under its real names; returns the slot's folder."""
     tell("looking for what is there already", 0)
     missing = _missing(store, variant)
-    spare = round(policy.min_free_mb * 1e6)
-    if shortage(store.root, missing, spare):
+    if shortage(store.root, missing, policy):
         store.collect()  # which may take blobs that no slot links to, so look again
         missing = _missing(store, variant)
-    if short := shortage(store.root, missing, spare):
-        raise InputError(f"{store.root}: {short}")
+    _check_room(store, missing, policy)
     copied, total = 0, sum(item.size for item in missing)
     for item in missing:
         tell("copying", copied / max(total, 1))
@@ -258,9 +271,15 @@ def _missing(store: Store, variant: VerifiedVariant) -> list[Descriptor]:
     return [item for item in variant.layers.values() if not _is_sound(store.blob(item.digest), item)]
 
 
-def shortage(root: Path, missing: list[Descriptor], spare: int) -> str | None:
+def _check_room(store: Store, missing: list[Descriptor], policy: Policy) -> None:
+    """Raises InputError."""
+    if short := shortage(store.root, missing, policy):
+        raise InputError(f"{store.root}: {short}")
+
+
+def shortage(root: Path, missing: list[Descriptor], policy: Policy) -> str | None:
     """What the disk lacks for these layers, or None."""
-    total = sum(item.size for item in missing)
+    total, spare = sum(item.size for item in missing), round(policy.min_free_mb * 1e6)
     free = shutil.disk_usage(root).free
     if total + spare > free:
         return (

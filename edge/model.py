@@ -10,12 +10,13 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from edgekit.edge.engines import Session, load_engine
+from edgekit.edge.compiled import read_compiled
+from edgekit.edge.engines import Session, load_compiler, load_engine
+from edgekit.edge.slot import check_slot
 from edgekit.edge.tasks import Task, load_task
 from edgekit.edge.tasks.predictions import Prediction
-from edgekit.errors import InputError, Refused
-from edgekit.files import digest_bytes, fast_digest
-from edgekit.nouns import Setting, Slot, Unreadable, read_json
+from edgekit.errors import InputError
+from edgekit.nouns import Setting
 
 T = TypeVar("T")
 
@@ -95,29 +96,14 @@ def open_model(folder: Path, engine: str, setting: Setting) -> Model:
     return Model(task, load_engine(engine).load(folder, setting), setting)
 
 
-def read_slot(folder: Path) -> Slot:
-    """The `slot.json` of a slot; raises InputError."""
-    path = folder / "slot.json"
-    try:
-        return read_json(path.read_bytes(), Slot)
-    except FileNotFoundError:
-        raise InputError(f"{folder}: not a slot: it has no slot.json") from None
-    except Unreadable as error:
-        raise InputError(f"{path}: {error}") from None
-
-
 def open_slot(folder: Path, slot_sha256: str | None = None) -> Model:
     """Load the model of a slot with the setting that was measured, after every file was hashed again (BLAKE3).
 
     slot_sha256: of slot.json, as the store's pointer has it. Raises Refused if a file is not what was deployed.
     """
-    slot = read_slot(folder)
-    if slot_sha256 and digest_bytes((folder / "slot.json").read_bytes()) != slot_sha256:
-        raise Refused(f"{folder / 'slot.json'}: changed since it was deployed; deploy the bundle again")
-    for file in slot.files:
-        path = folder / file.path
-        if not path.is_file() or path.stat().st_size != file.size or fast_digest(path) != file.blake3:
-            raise Refused(
-                f"{path}: changed since it was deployed; deploy the bundle again, or: edgekit rollback"
-            )
-    return open_model(folder, slot.engine, slot.setting)
+    slot = check_slot(folder, slot_sha256)
+    compiled = read_compiled(folder, slot)
+    if compiled is None:
+        return open_model(folder, slot.engine, slot.setting)
+    session = load_compiler(slot.engine).load_compiled(folder, slot.setting, compiled)
+    return Model(load_task(folder), session, slot.setting)

@@ -6,6 +6,7 @@ import itertools
 import signal
 import socket
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +30,7 @@ from edgekit.edge.wire import (
 from edgekit.errors import EdgekitError, Misfit, Refused
 
 REQUEST_SECONDS = 60.0  # for one answer; a worker that takes longer is taken to hang
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0  # seconds between starts of a worker that keeps dying
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between starts of a worker that keeps dying; requests wait longer
 POLL_SECONDS = 1.0  # how often the pointer is looked at
 PATIENCE_SECONDS = 5.0  # that a request waits for a worker that is being started
 MAX_WAITING = 64  # requests; beyond it the front says 503
@@ -188,6 +189,21 @@ async def _next_frame(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401 - a 
     return unpack_frame(await reader.readexactly(body_size(header)))
 
 
+class Pauses:
+    """Before each start but the first: longer and longer, until one start is long enough ago."""
+
+    def __init__(self) -> None:
+        self._seconds, self._last = 0.0, 0.0
+
+    async def before_start(self) -> None:
+        """Wait."""
+        if time.monotonic() - self._last > LONGEST_PAUSE:
+            self._seconds = 0.0
+        await asyncio.sleep(self._seconds)
+        self._seconds = min(max(2 * self._seconds, FIRST_PAUSE), LONGEST_PAUSE)
+        self._last = time.monotonic()
+
+
 class Supervisor:
     """Keeps one healthy worker on the slot that the store's pointer names."""
 
@@ -273,25 +289,24 @@ class Supervisor:
 
     async def _keep(self, window: Window) -> None:
         """Replace the worker when it dies or when another slot is current; the old one serves until the new one can."""
-        pause = FIRST_PAUSE
+        pauses = Pauses()
         refused: SlotRef | None = None
         while True:
             old = self._worker
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(old.died.wait() if old else asyncio.sleep(pause), POLL_SECONDS)
+                await asyncio.wait_for(old.died.wait() if old else asyncio.sleep(FIRST_PAUSE), POLL_SECONDS)
             try:
                 wanted = self._store.serving(self.model).slot
                 if wanted != window.slot:
                     window, refused = Window(self._store, self.model), None
                     self._window = window
                 if self.worker is not None and wanted in (self.worker.slot, refused):
-                    pause = FIRST_PAUSE
                     if wanted == self.worker.slot:
                         await window.look_at(self.worker)
                     continue
+                await pauses.before_start()
                 window.starting()
-                self._worker = await self._started(window)
-                refused = None
+                self._worker, refused = await self._started(window), None
             except WorkerDied:  # over its golden samples; the next turn starts another
                 continue
             except (EdgekitError, OSError) as error:  # no memory for a process, a pointer that can't be read
@@ -299,8 +314,7 @@ class Supervisor:
                 refused = None if window.is_open else window.slot
                 if isinstance(error, Unavailable):  # for all else the model can't be blamed
                     window.failed(str(error), is_unsound=error.is_unsound)
-                await asyncio.sleep(pause)
-                pause = min(2 * pause, LONGEST_PAUSE)
+                await asyncio.sleep(FIRST_PAUSE)
                 continue
             if old is not None:
                 task = asyncio.create_task(_retire(old))

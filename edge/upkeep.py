@@ -1,5 +1,8 @@
 """Looking after a store: hash everything again, collect what is not needed, remove a model."""
 
+from collections.abc import Iterator
+
+from edgekit.edge import compiled
 from edgekit.edge.deploy import rot_of
 from edgekit.edge.store import Pointer, Store
 from edgekit.nouns import Noun
@@ -24,14 +27,17 @@ class Checkup(Noun, frozen=True, kw_only=True):
 
 
 def check_store(store: Store) -> Checkup:
-    """Hash every file of every slot; where the current one has rotted and one before is sound, that serves from now on."""
+    """Hash every file of every slot; where the current one has rotted and one before is sound, that serves from now on.
+
+    What the device compiled for itself is hashed, too; where that has rotted the engine does without it.
+    """
     store.check()
     with store.changing("edgekit fsck"):
         rotten: list[Rotten] = []
         fell_back: dict[str, str] = {}
         for pointer in filter(None, map(store.pointer, store.models())):
             bad = _rotten(store, pointer)
-            rotten += bad.values()
+            rotten += [*bad.values(), *_rotten_compiled(store, pointer)]
             current = pointer.current
             if current is None or current.manifest not in bad:
                 continue
@@ -42,7 +48,8 @@ def check_store(store: Store) -> Checkup:
         files = {
             file.stat().st_ino: file.stat().st_size
             for _, _, folder in store.named()
-            for file in folder.glob("*")
+            for file in folder.rglob("*")
+            if file.is_file()
         }
     return Checkup(
         files=len(files), size_bytes=sum(files.values()), rotten=tuple(rotten), fell_back=fell_back
@@ -58,6 +65,14 @@ def _rotten(store: Store, pointer: Pointer) -> dict[str, Rotten]:
                 path=str(path), model=pointer.model, version=slot.version, role=role
             )
     return found
+
+
+def _rotten_compiled(store: Store, pointer: Pointer) -> Iterator[Rotten]:
+    for role, slot in pointer.slots().items():
+        folder = store.slot_folder(pointer.model, slot)
+        if compiled.is_rotten(folder):
+            path = str(folder / compiled.FOLDER)
+            yield Rotten(path=path, model=pointer.model, version=slot.version, role=role)
 
 
 def collect(store: Store) -> int:

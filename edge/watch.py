@@ -11,7 +11,7 @@ from typing import Protocol
 
 from edgekit.edge.deploy import give_up, prove
 from edgekit.edge.golden import ailment, memory_limit, wrong_answers
-from edgekit.edge.model import read_slot
+from edgekit.edge.slot import read_slot
 from edgekit.edge.store import SlotRef, Store, Watch
 from edgekit.edge.wire import Checked, Problem
 from edgekit.errors import Busy, EdgekitError

@@ -11,7 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from edgekit.edge.golden import health_of, read_golden, wrong_answers
-from edgekit.edge.model import Model, open_slot, read_slot
+from edgekit.edge.model import Model, open_slot
+from edgekit.edge.slot import read_slot
 from edgekit.edge.tasks.predictions import output_shapes
 from edgekit.edge.wire import (
     HEADER,

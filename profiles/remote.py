@@ -6,6 +6,7 @@ the same code as a local profile, and answers with one JSON object a line: progr
 the heartbeat ends, the link is lost: the agent stops what it started, removes the folder and ends.
 """
 
+import io
 import json
 import os
 import shlex
@@ -176,7 +177,7 @@ def _conclude(ending: dict[str, object], last: str, code: int, device: Device) -
     raise JobFailed(f"{device.host}: the agent ended with exit code {code}: {last}")
 
 
-def serve_agent(source: BinaryIO, target: BinaryIO) -> None:
+def serve_agent(source: io.BufferedReader, target: BinaryIO) -> None:
     """The other end: `edgekit profile --agent`."""
 
     def say(message: dict[str, object]) -> None:
@@ -187,8 +188,9 @@ def serve_agent(source: BinaryIO, target: BinaryIO) -> None:
         signal.signal(number, signal.default_int_handler)
     try:
         with staging_folder() as work:
-            header = _receive(source, work)
-            _end_when_lost(source)
+            link = _Link(source)
+            header = _receive(link, work)
+            link.listen()
             staged = stage(work / "bundle.tar", header.wish.variants, open_trust(work / "key.pub"), work)
             inputs, said = work / "inputs.json", header.said
             if not header.inputs:
@@ -203,10 +205,44 @@ def serve_agent(source: BinaryIO, target: BinaryIO) -> None:
             say({"kind": "EdgekitError", "message": f"{error.filename or ''}: {error.strerror}"})
 
 
-def _receive(source: BinaryIO, work: Path) -> Header:
+class _Link:
+    """What comes from the other end. The main thread, which cleans up, is interrupted when that has gone or fallen silent."""
+
+    def __init__(self, source: io.BufferedReader) -> None:
+        self._source = source
+        self._heard = threading.Event()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    def line(self) -> bytes:
+        return self._noted(self._source.readline(CHUNK))
+
+    def some(self, size: int) -> bytes:
+        """At least a byte, at most so many; none at the end."""
+        return self._noted(self._source.read1(min(size, CHUNK)))
+
+    def listen(self) -> None:
+        """From now on only heartbeats come."""
+        threading.Thread(target=self._listen, daemon=True).start()
+
+    def _noted(self, data: bytes) -> bytes:
+        self._heard.set()
+        return data
+
+    def _listen(self) -> None:
+        while self.some(1):
+            pass
+        os.kill(os.getpid(), signal.SIGINT)
+
+    def _watch(self) -> None:
+        while self._heard.wait(LOST_SECONDS):
+            self._heard.clear()
+        os.kill(os.getpid(), signal.SIGINT)
+
+
+def _receive(link: _Link, work: Path) -> Header:
     """The header and the files that it announces."""
     try:
-        header = msgspec.json.decode(source.readline(CHUNK), type=Header)
+        header = msgspec.json.decode(link.line(), type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
             f"this edgekit does not understand the other one ({error}); install the same version"
@@ -217,7 +253,7 @@ def _receive(source: BinaryIO, work: Path) -> Header:
         ("inputs.json", header.inputs),
     ):
         with (work / name).open("wb") as file:
-            while size and (chunk := source.read(min(size, CHUNK))):
+            while size and (chunk := link.some(size)):
                 file.write(chunk)
                 size -= len(chunk)  # noqa: PLW2901
         if size:
@@ -225,26 +261,8 @@ def _receive(source: BinaryIO, work: Path) -> Header:
     return header
 
 
-def _end_when_lost(source: BinaryIO) -> None:
-    """Interrupt the main thread, which cleans up, when the other end has gone or fallen silent."""
-    heard = threading.Event()
-
-    def listen() -> None:
-        while source.read(1):
-            heard.set()
-        os.kill(os.getpid(), signal.SIGINT)
-
-    def watch() -> None:
-        while heard.wait(LOST_SECONDS):
-            heard.clear()
-        os.kill(os.getpid(), signal.SIGINT)
-
-    for work in (listen, watch):
-        threading.Thread(target=work, daemon=True).start()
-
-
 def agent_main() -> None:
     """On standard input and output; whatever a library prints must not mix with the answers."""
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
-    serve_agent(sys.stdin.buffer, answers)
+    serve_agent(os.fdopen(sys.stdin.fileno(), "rb", closefd=False), answers)

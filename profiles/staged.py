@@ -16,7 +16,7 @@ from edgekit.edge.bundle.layout import Layout, open_layout
 from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import VerifiedVariant, read_blob, verify
 from edgekit.edge.deploy import check_golden, misfit
-from edgekit.edge.model import read_slot
+from edgekit.edge.slot import read_slot
 from edgekit.edge.store import Store
 from edgekit.errors import Busy, InputError, Misfit
 from edgekit.files import lock

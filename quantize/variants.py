@@ -61,7 +61,9 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
     key = key_of(
         "artifact",
         bench.task_folder.name,
-        msgspec.structs.replace(recipe, batch_sizes=()),  # how it is measured changes nothing in the files
+        msgspec.structs.replace(
+            recipe, batch_sizes=(), accelerated={}
+        ),  # how it runs changes nothing in the files
         base.key if base else None,
         shop.isa,
         [bench.calibration.sha256, data.calibration_samples, bench.excluded] if recipe.calibrated else None,
@@ -139,7 +141,16 @@ def _judged(bench: Bench, recipe: Recipe, artifact: Artifact) -> Judged:
 
 
 def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
-    """What the sweep chooses from: for latency one stream on so many threads, else as many streams as cores, too."""
+    """What the sweep chooses from: for latency one stream on so many threads, else as many streams as cores, too.
+
+    An accelerator that the recipe is for has no threads.
+    """
+    for name in shop.machine.accelerators:
+        if options := recipe.accelerated.get(name):
+            return [
+                Setting(precision=recipe.computes, batch_size=size, options=options)
+                for size in recipe.batch_sizes
+            ]
     cores = shop.machine.cores
     if shop.spec.objective in ("throughput", "energy"):
         return settings(cores, [1, cores] if cores > 1 else [1], recipe.batch_sizes, recipe.computes)

@@ -34,7 +34,7 @@ class Target(Noun, frozen=True, kw_only=True):
 
     isa: CPU features that every device of the class has, as Linux names them (see `edgekit targets detect`).
     recipes: what to try, by task, in this order.
-    compile_on_device: the last compile step that only the device can do ("" for none); the engine's module does it.
+    compile_on_device: the engine whose models the device compiles for itself when they are deployed ("" for none).
     not_run: what of this target has not been run on hardware by us, in one sentence ("" for nothing).
     peak: for estimates; None where nothing is known.
     """

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.profiles.remote import HEARTBEAT_SECONDS, SSH
+from edgekit.profiles.remote import HEARTBEAT_SECONDS, LOST_SECONDS, SSH
 from tests.conftest import Built, edgekit, pack
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
@@ -234,26 +234,44 @@ def _at_work(host: Host) -> list[str]:
     return found
 
 
-def test_silence_is_a_lost_link(tar: Path, keys: Path, tmp_path: Path) -> None:
-    """The agent by itself, fed by hand: when its standard input ends, it stops within seconds."""
+@pytest.fixture
+def agent(tar: Path, keys: Path, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    """The agent by itself, fed by hand: it has the header and all of the bundle but for the key."""
     header = {
         "wish": {"effort": "thorough"}, "bundle": tar.stat().st_size, "key": (keys / "release.pub").stat().st_size,
         "inputs": 0, "said": "",
     }  # fmt: skip
-    agent = subprocess.Popen(
+    process = subprocess.Popen(
         [sys.executable, "-m", "edgekit", "profile", "--agent"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path)},
     )  # fmt: skip
+    assert process.stdin
+    assert process.stdout
+    process.stdin.write(json.dumps(header).encode() + b"\n" + tar.read_bytes())
+    process.stdin.flush()
+    with process:
+        yield process
+        process.kill()
+
+
+def test_an_end_is_a_lost_link(agent: "subprocess.Popen[bytes]", keys: Path, tmp_path: Path) -> None:
+    """When its standard input ends, it stops within seconds."""
     assert agent.stdin
     assert agent.stdout
-    agent.stdin.write(json.dumps(header).encode() + b"\n" + tar.read_bytes())
     agent.stdin.write((keys / "release.pub").read_bytes())
     agent.stdin.flush()
     assert "share" in json.loads(agent.stdout.readline())
     assert list(tmp_path.glob("edgekit-staged-*"))
     agent.stdin.close()
     assert agent.wait(10 * HEARTBEAT_SECONDS) != 0
-    agent.stdout.close()
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.slow
+def test_silence_in_the_middle_of_the_bundle_is_a_lost_link(
+    agent: "subprocess.Popen[bytes]", tmp_path: Path
+) -> None:
+    assert agent.wait(4 * LOST_SECONDS) != 0
     assert not list(tmp_path.iterdir())
 
 

@@ -486,7 +486,7 @@ def test_buckets_put_tokens_back_in_place(tmp_path: Path, left: bool, rows: int 
 
     tokens_model(tmp_path)
     model, feeds = ov.Core().read_model(tmp_path / "model.xml"), mixed_batch(left)
-    session = BucketSession(model, [4, 6, 12], rows, {})
+    session = BucketSession(model, [4, 6, 12], rows, lambda model, _: ov.Core().compile_model(model, "CPU"))
     outputs = session.run(feeds)
     expected = (feeds["input_ids"] * feeds["attention_mask"] * 2).astype(np.float32)
     assert np.array_equal(outputs["logits"], expected[:, :, None])

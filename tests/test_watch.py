@@ -21,6 +21,7 @@ import pytest
 from edgekit.edge.deploy import deploy
 from edgekit.edge.golden import Health
 from edgekit.edge.store import Pointer, Store
+from edgekit.edge.supervisor import Pauses
 from edgekit.edge.watch import GivenUp, Window
 from edgekit.edge.wire import Checked, Problem
 from tests import small
@@ -528,3 +529,23 @@ def test_a_worker_s_end_is_said_in_words(two: Path, tmp_path: Path) -> None:
     with serving(two, tmp_path) as server:
         assert answering(server) == "1.0.0"
     assert given_up(two) == f"onnx-fp32 1.1.0 does not start: it crashed with {signal.SIGSEGV.name}"
+
+
+def test_starts_that_follow_each_other_have_longer_and_longer_pauses(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now, slept = 1000.0, []
+
+    async def sleep(seconds: float) -> None:
+        nonlocal now
+        now += seconds
+        slept.append(seconds)
+
+    monkeypatch.setattr("edgekit.edge.supervisor.asyncio.sleep", sleep)
+    monkeypatch.setattr("edgekit.edge.supervisor.time.monotonic", lambda: now)
+    pauses = Pauses()
+    for _ in range(9):
+        asyncio.run(pauses.before_start())
+    now += 60  # it lived
+    asyncio.run(pauses.before_start())
+    assert slept == pytest.approx([0, 0.2, 0.4, 0.8, 1.6, 2, 2, 2, 2, 0])

@@ -1,19 +1,22 @@
 """Engines: each is one module behind this small protocol, imported only when it is used.
 
-To add one: a module like `onnxruntime.py`, and its line in ENGINES.
+To add one: a module like `llamacpp.py`, and its line in ENGINES. One that can compile a model for the very device that
+it stands on offers what Compiler says as well, as `onnxruntime.py` does.
 """
 
 import importlib
 import importlib.metadata
 import importlib.util
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol, cast
 
 from edgekit import __version__
 from edgekit.edge.tasks import Tensors
 from edgekit.errors import MissingPackage
+from edgekit.job import Progress
 from edgekit.nouns import Option, Setting
 from edgekit.offline import stay_offline
 
@@ -32,28 +35,48 @@ class Engine(Protocol):
         """Load the model in `folder`; raises what the engine raises."""
 
 
+Compiled = Mapping[str, bytes]  # what an engine made of a model for one device, by names of its own
+
+
+class Compiler(Engine, Protocol):
+    """An engine whose last compile step can be done once, on the device. The result is native code, or as good as that."""
+
+    def device(self, setting: Setting) -> str:
+        """The device and its driver, in words: with any other the result is void."""
+
+    def compile_here(self, folder: Path, setting: Setting, progress: Progress) -> Compiled:
+        """Compile the model in `folder`; raises what the engine raises."""
+
+    def load_compiled(self, folder: Path, setting: Setting, compiled: Compiled) -> Session:
+        """As `load`, with the compile step left out."""
+
+
 class Entry(NamedTuple):
     """Where an engine is found, what installs it, and what to try with it after a crash."""
 
     module: str
     package: str  # as it is imported
-    distribution: str  # as pip names it
+    distributions: tuple[str, ...]  # as pip names it, and the builds for other devices
     extra: str  # of edgekit
     retry_options: dict[str, Option] = {}
 
 
 ENGINES = {
-    "onnxruntime": Entry("edgekit.edge.engines.onnxruntime", "onnxruntime", "onnxruntime", "onnx"),
-    "openvino": Entry("edgekit.edge.engines.openvino", "openvino", "openvino", "openvino"),
+    "onnxruntime": Entry(
+        "edgekit.edge.engines.onnxruntime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "onnx"
+    ),
+    "openvino": Entry("edgekit.edge.engines.openvino", "openvino", ("openvino",), "openvino"),
     "llama.cpp": Entry(
         "edgekit.edge.engines.llamacpp",
         "llama_cpp",
-        "llama-cpp-python",
+        ("llama-cpp-python",),
         "gguf",
         # Its AMX kernels crash on some machines; with weights that are not repacked the same model runs.
         retry_options={"extra_bufts": False},
     ),
 }
+
+ACCELERATORS = {"NPU": "intel-npu", "TensorRT": "jetson-gpu"}  # what the option `device` may name
 
 
 def engine_version(name: str) -> str | None:
@@ -61,10 +84,15 @@ def engine_version(name: str) -> str | None:
     entry = ENGINES.get(name)
     if entry is None or importlib.util.find_spec(entry.package) is None:
         return None
-    try:
-        return importlib.metadata.version(entry.distribution)
-    except importlib.metadata.PackageNotFoundError:
-        return None
+    found = _distribution(entry)
+    return found.version if found else None
+
+
+def _distribution(entry: Entry) -> importlib.metadata.Distribution | None:
+    for name in entry.distributions:
+        with suppress(importlib.metadata.PackageNotFoundError):
+            return importlib.metadata.distribution(name)
+    return None
 
 
 def versions_with(name: str) -> dict[str, str]:
@@ -78,11 +106,8 @@ def versions_with(name: str) -> dict[str, str]:
 
 def engine_dependencies(name: str) -> int:
     """How many other distributions an engine needs: of two equal variants, the one with fewer is simpler."""
-    try:
-        needed = importlib.metadata.requires(ENGINES[name].distribution) or []
-    except importlib.metadata.PackageNotFoundError:
-        return 0
-    return sum("extra ==" not in line for line in needed)
+    found = _distribution(ENGINES[name])
+    return sum("extra ==" not in line for line in (found.requires or [])) if found else 0
 
 
 def require_engine(name: str) -> str:
@@ -98,6 +123,17 @@ def load_engine(name: str) -> Engine:
     require_engine(name)
     stay_offline()
     return cast(Engine, importlib.import_module(ENGINES[name].module))
+
+
+def load_compiler(name: str) -> Compiler:
+    """The same of an engine that a device class names in `compile_on_device`."""
+    return cast(Compiler, load_engine(name))
+
+
+def accelerator(setting: Setting) -> str:
+    """What a setting runs on beside the CPU, as `edgekit targets detect` names it; "" for nothing."""
+    device = str(setting.options.get("device", "CPU"))
+    return "" if device == "CPU" else ACCELERATORS.get(device, device)
 
 
 def settings(

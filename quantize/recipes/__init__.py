@@ -29,6 +29,7 @@ class Recipe(Noun, frozen=True, kw_only=True):
     computes: the precision that the engine is asked for at run time.
     options: for `make`.
     batch_sizes: what the sweep tries.
+    accelerated: by accelerator, as `edgekit targets detect` names it, what the engine is asked for where the device has it.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Recipe(Noun, frozen=True, kw_only=True):
     isa: tuple[str, ...] = ()  # CPU features without which it makes no sense
     options: dict[str, Option] = {}
     batch_sizes: tuple[int, ...] = (1, 8, 32)  # short texts alone need no padding, and answer as if alone
+    accelerated: dict[str, dict[str, Option]] = {}
 
 
 def _gguf(precision: str) -> Recipe:
@@ -101,7 +103,10 @@ RECIPES = {
     recipe.name: recipe
     for recipe in (
         _onnx("onnx-fp32", "fp32", "none", "onnx_fp32", base=None, needs=("onnx", "optimum", "torch", "transformers")),
-        _onnx("onnx-fp16", "fp16", "none", "onnx_fp16", tasks=(*TEXT, "image-classification")),
+        _onnx(
+            "onnx-fp16", "fp16", "none", "onnx_fp16", tasks=(*TEXT, "image-classification"),
+            accelerated={"jetson-gpu": {"device": "TensorRT", "fp16": True}},
+        ),
         _onnx("onnx-int8-dynamic", "int8", "dynamic", "onnx_int8_dynamic"),
         _onnx(
             "onnx-int8-dynamic-fused", "int8", "dynamic, attention fused", "onnx_int8_dynamic", tasks=TEXT,
@@ -119,6 +124,7 @@ RECIPES = {
         _onnx(
             "onnx-int8-tensorrt", "int8", "static QDQ, symmetric, MinMax", "onnx_int8_static", calibrated=True,
             options={"tensorrt": True}, tasks=(*TEXT, "image-classification"),
+            accelerated={"jetson-gpu": {"device": "TensorRT", "int8": True}},
         ),
         _onnx(
             "onnx-int8-smoothquant", "int8", "static QDQ, SmoothQuant", "onnx_int8_smoothquant", **_SAMPLED,
@@ -149,7 +155,7 @@ RECIPES = {
         ),
         _openvino(
             "openvino-int8-npu", "int8", "NNCF PTQ, symmetric, static shape", "openvino_int8", **_SAMPLED,
-            options={"npu": True},
+            options={"npu": True}, accelerated={"intel-npu": {"device": "NPU"}},
         ),
         _openvino(
             "openvino-int8-weights", "int8", "weights", "openvino_weights", tasks=TEXT, options={"mode": "INT8_ASYM"},

@@ -1,0 +1,35 @@
+"""A slot's folder: its record, and whether its files are still what was deployed."""
+
+from pathlib import Path
+
+from edgekit.errors import InputError, Refused
+from edgekit.files import digest_bytes, fast_digest
+from edgekit.nouns import Slot, Unreadable, read_json
+
+
+def read_slot(folder: Path) -> Slot:
+    """The `slot.json` of a slot; raises InputError."""
+    path = folder / "slot.json"
+    try:
+        return read_json(path.read_bytes(), Slot)
+    except FileNotFoundError:
+        raise InputError(f"{folder}: not a slot: it has no slot.json") from None
+    except Unreadable as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def check_slot(folder: Path, slot_sha256: str | None = None) -> Slot:
+    """Hash every file of a slot again (BLAKE3); returns its record.
+
+    slot_sha256: of slot.json, as the store's pointer has it. Raises Refused if a file is not what was deployed.
+    """
+    slot = read_slot(folder)
+    if slot_sha256 and digest_bytes((folder / "slot.json").read_bytes()) != slot_sha256:
+        raise Refused(f"{folder / 'slot.json'}: changed since it was deployed; deploy the bundle again")
+    for file in slot.files:
+        path = folder / file.path
+        if not path.is_file() or path.stat().st_size != file.size or fast_digest(path) != file.blake3:
+            raise Refused(
+                f"{path}: changed since it was deployed; deploy the bundle again, or: edgekit rollback"
+            )
+    return slot
