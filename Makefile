@@ -26,7 +26,7 @@ test: $(VENV)/installed links
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
 
 test-slow: $(VENV)/installed links
-	$(BIN)/python -m pytest -m slow
+	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
 
 # Type checkers cannot follow setuptools' package-dir, so they read links laid out like the wheel.
 links:

@@ -30,7 +30,10 @@ from edgekit.edge.wire import (
 from edgekit.errors import EdgekitError, Misfit, Refused
 
 REQUEST_SECONDS = 60.0  # for one answer; a worker that takes longer is taken to hang
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 2.0  # seconds between starts of a worker that keeps dying; requests wait longer
+FIRST_PAUSE, LONGEST_PAUSE = (
+    0.2,
+    2.0,
+)  # seconds between starts of a worker that keeps dying; requests wait longer
 POLL_SECONDS = 1.0  # how often the pointer is looked at
 PATIENCE_SECONDS = 5.0  # that a request waits for a worker that is being started
 MAX_WAITING = 64  # requests; beyond it the front says 503

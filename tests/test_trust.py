@@ -1,4 +1,4 @@
-"""The root of trust: who may sign what, thresholds, rotation, revocation, counters. No clock is asked."""
+"""The root of trust: who may sign what, thresholds, rotation, revocation, counters. A clock only warns."""
 
 import json
 from collections.abc import Callable
@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edgekit.edge.bundle.trust import open_trust, read_trust, verdict
+from edgekit.edge.bundle.trust import open_trust
 from edgekit.errors import Refused
 from tests import small
 from tests.conftest import edgekit
@@ -228,8 +228,22 @@ def test_one_key_under_two_ids_counts_once(trust: Path, many: Path) -> None:
         open_trust(trust)
 
 
-def test_no_time_of_day_is_asked(trust: Path) -> None:
-    """A record that expired in 1970 is as good as any: only the signature counts."""
-    chain = read_trust(trust)
-    assert verdict(chain, trust, None).version == (1, 1)
-    assert chain.roots[0].signed.expires.year == 9999
+def test_what_is_old_only_warns(trust: Path, many: Path, tmp_path: Path) -> None:
+    """A file that was to be renewed in 1971 is as good as any: only signatures and counters decide."""
+    box = tmp_path / "box"
+    assert "to be renewed" not in edgekit("trust", "show", trust).out
+    edgekit("trust", "update", trust, "--expires", "1971-02-03", *signed(many, "ab"))
+    ran = edgekit("deploy", pumps(tmp_path, many, "1.0.0"), box, "--trust", trust)
+    assert "pumps 1.0.0 (onnx-fp32) serves now" in ran.out
+    assert "warning: the trust file was to be renewed by 1971-02-03, says this device's clock" in ran.err
+    shown = edgekit("status", box, "--json")
+    assert shown.json["trust_expires"] == "1971-02-03T00:00:00Z"
+    assert "was to be renewed by" in shown.err
+    edgekit("trust", "update", trust, "--evidence", many / "r.pub", *signed(many, "ab"))
+    assert "to be renewed by 1971-02-03" in edgekit("trust", "show", trust).out, "kept until it is given anew"
+    edgekit("trust", "update", trust, "--expires", "9000-01-01", *signed(many, "ab"))
+    edgekit("trust", "install", trust, box)
+    shown = edgekit("status", box, "--json")
+    assert shown.json["trust_expires"] == "9000-01-01T00:00:00Z"
+    assert not shown.err
+    assert "does not match" in edgekit("trust", "update", trust, "--expires", "soon", code=2).err

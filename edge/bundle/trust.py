@@ -3,7 +3,7 @@
 One file holds TUF metadata (https://theupdateframework.github.io/specification/v1.0.33): the chain of roots from the
 first on, and one targets record that delegates to `release` (signs releases) and to `evidence` (signs measurements).
 Keys are changed and revoked by a new version of a record, signed by the root keys: a counter decides, no clock does.
-What TUF has for online repositories, timestamp and snapshot, has no keys here, and its expiry is never looked at.
+What TUF has for online repositories, timestamp and snapshot, has no keys here; what is past its expiry only warns.
 
 python-tuf verifies (its metadata API). Its client is not used: it wants a server and a clock, and loses its store when
 the power is cut while it writes.
@@ -36,11 +36,24 @@ NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
-    """Who may sign releases, and who evidence. version: of root and targets; None: bare keys, that nobody can revoke."""
+    """Who may sign releases, and who evidence.
+
+    version: of root and targets; None: bare keys, that nobody can revoke. expires: when the file was to be renewed.
+    """
 
     release: Signers
     evidence: Signers
     version: tuple[int, int] | None = None
+    expires: datetime = NEVER
+
+    def overdue(self, now: datetime) -> str:
+        """A warning, or "". Nothing else may follow from it: a device's clock can be wrong."""
+        if now <= self.expires:
+            return ""
+        return (
+            f"the trust file was to be renewed by {self.expires:%Y-%m-%d}, says this device's clock ({now:%Y-%m-%d}); "
+            "nothing stops for that; renew it with: edgekit trust update"
+        )
 
     @property
     def key_ids(self) -> set[str]:
@@ -235,6 +248,7 @@ def verdict(chain: Chain, where: Path, installed: Chain | None) -> Trust:
         release=_signers(chain.targets.signed, "release"),
         evidence=_signers(chain.targets.signed, "evidence"),
         version=chain.version,
+        expires=chain.targets.signed.expires,
     )
 
 
@@ -246,10 +260,15 @@ def _signers(targets: Targets, name: RoleName) -> Signers:
 
 
 def first_chain(
-    roots: Sequence[Key], threshold: int, release: Signers, evidence: Signers, signers: Sequence[CryptoSigner]
+    roots: Sequence[Key],
+    threshold: int,
+    release: Signers,
+    evidence: Signers,
+    signers: Sequence[CryptoSigner],
+    expires: datetime = NEVER,
 ) -> Chain:
     """Version 1 of everything, signed by those `signers` that are at hand."""
-    chain = Chain(roots=(_root(1, roots, threshold),), targets=_targets(1, release, evidence))
+    chain = Chain(roots=(_root(1, roots, threshold),), targets=_targets(1, release, evidence, expires))
     return sign(chain, signers)
 
 
@@ -260,14 +279,18 @@ def next_chain(
     release: Signers,
     evidence: Signers,
     signers: Sequence[CryptoSigner],
+    expires: datetime | None = None,
 ) -> Chain:
-    """The next version of targets, and of the root if `roots` changes it; signed by those at hand."""
+    """The next version of targets, and of the root if `roots` changes it; signed by those at hand.
+
+    expires: as before, where it is not given.
+    """
+    targets = chain.targets.signed
     older = chain.roots
     if roots is not None:
         older = (*older, _root(len(older) + 1, roots, threshold))
-    return sign(
-        Chain(roots=older, targets=_targets(chain.targets.signed.version + 1, release, evidence)), signers
-    )
+    renewed = _targets(targets.version + 1, release, evidence, expires or targets.expires)
+    return sign(Chain(roots=older, targets=renewed), signers)
 
 
 def sign(chain: Chain, signers: Sequence[CryptoSigner]) -> Chain:
@@ -309,7 +332,7 @@ def _root(version: int, keys: Sequence[Key], threshold: int) -> Metadata[Root]:
     return Metadata(Root(version=version, expires=NEVER, keys={key.keyid: key for key in keys}, roles=roles))
 
 
-def _targets(version: int, release: Signers, evidence: Signers) -> Metadata[Targets]:
+def _targets(version: int, release: Signers, evidence: Signers, expires: datetime) -> Metadata[Targets]:
     for name, signers in zip(ROLES, (release, evidence), strict=True):
         if not 0 < signers.threshold <= len(signers.keys):
             raise InputError(f"--{name}-threshold {signers.threshold}: there are {len(signers.keys)} keys")
@@ -318,4 +341,4 @@ def _targets(version: int, release: Signers, evidence: Signers) -> Metadata[Targ
         for name, item in zip(ROLES, (release, evidence), strict=True)
     }
     keys = {key.keyid: key for item in (release, evidence) for key in item.keys}
-    return Metadata(Targets(version=version, expires=NEVER, delegations=Delegations(keys, roles)))
+    return Metadata(Targets(version=version, expires=expires, delegations=Delegations(keys, roles)))

@@ -1,11 +1,13 @@
 """`edgekit deploy`, `rollback` and `status`."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
 from rich.table import Table
 
 from edgekit.console import json_option, print_json, print_table, progress_bar
+from edgekit.edge.bundle.trust import NEVER, Trust
 from edgekit.edge.store import Pointer, SlotRef, Store
 
 APPLIANCE = click.argument("appliance", type=click.Path(path_type=Path))
@@ -42,6 +44,7 @@ def deploy(bundle: Path, appliance: Path, trust: Path | None, as_json: bool) -> 
             trust,
             lambda stage, share: progress.update(line, description=stage, completed=100 * share),
         )
+    _warn_of_age(Store(appliance).trust())
     _show(pointer, as_json=as_json)
 
 
@@ -75,12 +78,14 @@ def status(appliance: Path, as_json: bool) -> None:
     store.check()
     pointers = [pointer for name in store.models() if (pointer := store.pointer(name))]
     trust = store.trust()
+    _warn_of_age(trust)
     if as_json:
         keys = {"release": trust.release.shown(), "evidence": trust.evidence.shown()}
         print_json(
             {
                 "appliance": str(appliance),
                 "trust_version": trust.version,
+                "trust_expires": None if trust.expires == NEVER else trust.expires,
                 "trust": keys,
                 "models": pointers,
             }
@@ -98,6 +103,11 @@ def status(appliance: Path, as_json: bool) -> None:
         for what, noted in (("is staged", pointer.staged), ("was given up", pointer.given_up)):
             if noted:
                 click.echo(f"{pointer.model} {_name(noted.slot)} {what}: {noted.reason}")
+
+
+def _warn_of_age(trust: Trust) -> None:
+    if said := trust.overdue(datetime.now(UTC)):
+        click.echo(f"warning: {said}", err=True)
 
 
 def _name(slot: SlotRef | None) -> str:

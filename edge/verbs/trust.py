@@ -1,6 +1,7 @@
 """`edgekit trust init`, `sign`, `update`, `show` and `install`."""
 
 from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -22,6 +23,10 @@ FILE = click.argument("file", type=click.Path(path_type=Path))
 ROOT_KEYS = click.option(
     "--root-key", "root_keys", type=click.Path(path_type=Path), multiple=True,
     help="Private root key that is at hand to sign with; once for each.",
+)  # fmt: skip
+EXPIRES = click.option(
+    "--expires", type=click.DateTime(["%Y-%m-%d"]),
+    help="From this day on (UTC) devices warn that the file is old; nothing else happens.",
 )  # fmt: skip
 
 
@@ -54,6 +59,7 @@ def trust() -> None:
     "--release-threshold", default=1, show_default=True, help="How many of them must sign a release."
 )
 @_public_keys("evidence", "Public key that may sign evidence.  [default: those of releases]")
+@EXPIRES
 @ROOT_KEYS
 @PASSPHRASE_FILE
 @json_option
@@ -64,6 +70,7 @@ def init(
     releases: Sequence[Path],
     release_threshold: int,
     evidences: Sequence[Path],
+    expires: datetime | None,
     root_keys: Sequence[Path],
     passphrase_file: Path | None,
     as_json: bool,
@@ -79,7 +86,7 @@ def init(
     release = Signers(keys=_keys(releases), threshold=release_threshold)
     chain = chains.first_chain(
         _keys(roots), threshold, release, Signers(keys=_keys(evidences or releases)),
-        _signers(root_keys, passphrase_file),
+        _signers(root_keys, passphrase_file), _day(expires) or chains.NEVER,
     )  # fmt: skip
     _write(file, chain, as_json=as_json)
 
@@ -113,6 +120,7 @@ def sign(file: Path, root_keys: Sequence[Path], passphrase_file: Path | None, as
 )
 @click.option("--threshold", type=int, help="How many root keys must sign a change.")
 @click.option("--release-threshold", type=int, help="How many keys must sign a release.")
+@EXPIRES
 @ROOT_KEYS
 @PASSPHRASE_FILE
 @json_option
@@ -124,6 +132,7 @@ def update(
     revoked: Sequence[str],
     threshold: int | None,
     release_threshold: int | None,
+    expires: datetime | None,
     root_keys: Sequence[Path],
     passphrase_file: Path | None,
     as_json: bool,
@@ -154,6 +163,7 @@ def update(
         ),
         Signers(keys=_changed(evidence.keys, evidences, gone), threshold=evidence.threshold),
         _signers(root_keys, passphrase_file),
+        _day(expires),
     )
     _write(file, chain, as_json=as_json)
 
@@ -213,6 +223,10 @@ def _identity(given: str, chain: Chain) -> str:
     return found[0]
 
 
+def _day(given: datetime | None) -> datetime | None:
+    return given.replace(tzinfo=UTC) if given else None
+
+
 def _signers(paths: Sequence[Path], passphrase_file: Path | None) -> list[CryptoSigner]:
     return [load_with_passphrase(path, passphrase_file) for path in paths]
 
@@ -224,7 +238,8 @@ def _write(file: Path, chain: Chain, *, as_json: bool) -> None:
 
 def _tell(file: Path, chain: Chain, *, as_json: bool) -> None:
     release, evidence = chains.roles_of(chain)
-    lacking = chains.missing(chain)
+    lacking, day = chains.missing(chain), chain.targets.signed.expires
+    expires = None if day == chains.NEVER else f"{day:%Y-%m-%d}"
     roles = {
         "root": Signers(keys=tuple(chains.root_keys(chain)), threshold=chains.root_threshold(chain)),
         "release": release,
@@ -232,10 +247,14 @@ def _tell(file: Path, chain: Chain, *, as_json: bool) -> None:
     }
     if as_json:
         said = {name: item.shown() for name, item in roles.items()}
-        print_json({"file": str(file), "version": chain.version, "lacks": lacking, **said})
+        print_json(
+            {"file": str(file), "version": chain.version, "expires": expires, "lacks": lacking, **said}
+        )
         return
     click.echo(f"{file}: root version {chain.version[0]}, targets version {chain.version[1]}")
     for name, item in roles.items():
         click.echo(f"{name}: {item.threshold} of {', '.join(key.keyid[:16] for key in item.keys)}")
+    if expires:
+        click.echo(f"to be renewed by {expires}")
     for text in lacking:
         click.echo(f"lacks signatures: {text}")
