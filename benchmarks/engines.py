@@ -130,7 +130,7 @@ def by_llama_bench(folder: Path, engine: str, setting: Setting, tokens: int) -> 
             raise click.ClickException(f"llama-bench: {done.stderr.strip()[-300:]}")
         return [value / 1e6 for value in json.loads(done.stdout)[0]["samples_ns"]]
 
-    return statistics.median(times_ms(round(1e3 * SECONDS / statistics.median(times_ms(20)))))
+    return statistics.median(times_ms(max(5, round(1e3 * SECONDS / statistics.median(times_ms(20))))))
 
 
 WAYS: dict[str, Callable[[Path, str, Setting, int], float]] = {

@@ -11,9 +11,9 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
-from edgekit.edge.engines import Compiled, load_compiler, require_engine
+from edgekit.edge.engines import Compiled, accelerator, load_compiler, require_engine
 from edgekit.edge.slot import check_slot
-from edgekit.errors import EdgekitError, Misfit
+from edgekit.errors import EdgekitError, Misfit, MissingPackage, Refused
 from edgekit.files import describe_bytes, new_folder
 from edgekit.job import Progress, run_job
 from edgekit.nouns import File, Noun, Setting, Slot, Unreadable, read_json
@@ -39,17 +39,19 @@ class Made(Noun, frozen=True, kw_only=True):
 
 
 def is_compiled_here(slot: Slot) -> bool:
-    """Whether the device class that a slot was built for has a last compile step with its engine."""
+    """Whether a slot runs on an accelerator, and its device class has a last compile step with its engine."""
     target = all_targets().get(slot.device_class)
-    return target is not None and target.compile_on_device == slot.engine
+    return bool(accelerator(slot.setting)) and target is not None and target.compile_on_device == slot.engine
 
 
 def compile_slot(folder: Path, slot_sha256: str, progress: Progress) -> None:
-    """Do the last compile step in a process of its own, unless it was done; raises Misfit if it fails."""
+    """Do the last compile step in a process of its own, unless it was done; raises Misfit if it fails, Refused."""
     with tempfile.TemporaryDirectory(prefix="edgekit-compile-") as scratch:
         try:
             request = {"folder": str(folder.resolve()), "slot_sha256": slot_sha256}
             run_job("edgekit.edge.compiled:compile_job", request, Path(scratch) / "log", progress, SECONDS)
+        except (Refused, MissingPackage):
+            raise
         except EdgekitError as error:
             message = str(error).split("; its output is in ")[0]
             raise Misfit(f"the model can't be compiled here: {message}") from None
@@ -86,8 +88,12 @@ def made_for(slot: Slot, files: tuple[File, ...]) -> Made:
 
 
 def read_compiled(folder: Path, slot: Slot) -> Compiled | None:
-    """What was compiled of a slot, hashed again; None, and a word on stderr, where it is void or not what was made."""
+    """What was compiled of a slot, hashed again; None, and a word on stderr, where it is void, or gone, or not what was made."""
     if not (folder / FOLDER).is_dir():
+        if is_compiled_here(slot):
+            print(
+                f"edgekit: {folder}: not compiled for this device; deploy the bundle again", file=sys.stderr
+            )
         return None
     found = _sound(folder)
     if found is None:
@@ -100,6 +106,11 @@ def read_compiled(folder: Path, slot: Slot) -> Compiled | None:
         f"edgekit: {folder / FOLDER}: {reason}, so it is not used; deploy the bundle again", file=sys.stderr
     )
     return None
+
+
+def forget(folder: Path) -> None:
+    """Remove what was compiled of a slot."""
+    shutil.rmtree(folder / FOLDER, ignore_errors=True)
 
 
 def is_rotten(folder: Path) -> bool:

@@ -10,12 +10,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from edgekit.edge import compiled
 from edgekit.edge.bundle.keys import load_public_key
 from edgekit.edge.bundle.layout import Layout, open_layout
 from edgekit.edge.bundle.oci import Descriptor
 from edgekit.edge.bundle.trust import Trust, bare, is_trust_file, read_trust, verdict
 from edgekit.edge.bundle.verify import Verified, VerifiedVariant, read_blob, verify
-from edgekit.edge.compiled import compile_slot, is_compiled_here
 from edgekit.edge.engines import accelerator, engine_version
 from edgekit.edge.golden import Health, ailment
 from edgekit.edge.policy import Policy, policy_file, shortfalls
@@ -63,10 +63,10 @@ def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
         try:
             folder = _fill_slot(layout, store, variant, policy, tell)
             digest = variant.layers["slot.json"].digest
-            if is_compiled_here(variant.slot):
+            if compiled.is_compiled_here(variant.slot):
                 tell("compiling for this device", 0)
-                compile_slot(folder, digest, tell)
-                _check_room(store, [], policy)  # nobody can know before how large that becomes
+                compiled.compile_slot(folder, digest, tell)
+                _check_room_after(store, folder, policy)
             tell("checking the golden samples", 0)
             check_golden(folder, digest, policy.watch.golden_seconds)
         except BaseException:
@@ -275,6 +275,13 @@ def _check_room(store: Store, missing: list[Descriptor], policy: Policy) -> None
     """Raises InputError."""
     if short := shortage(store.root, missing, policy):
         raise InputError(f"{store.root}: {short}")
+
+
+def _check_room_after(store: Store, folder: Path, policy: Policy) -> None:
+    """Nobody can know before how large that becomes which a device compiles for itself; raises InputError."""
+    if short := shortage(store.root, [], policy):
+        compiled.forget(folder)
+        raise InputError(f"{store.root}: no room for what was compiled: {short}")
 
 
 def shortage(root: Path, missing: list[Descriptor], policy: Policy) -> str | None:

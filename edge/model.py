@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from edgekit.edge.compiled import read_compiled
-from edgekit.edge.engines import Session, load_compiler, load_engine
+from edgekit.edge.engines import Compiled, Session, load_compiler, load_engine
 from edgekit.edge.slot import check_slot
 from edgekit.edge.tasks import Task, load_task
 from edgekit.edge.tasks.predictions import Prediction
@@ -90,10 +90,12 @@ class Model:
         return None
 
 
-def open_model(folder: Path, engine: str, setting: Setting) -> Model:
-    """Load an artifact's folder."""
+def open_model(folder: Path, engine: str, setting: Setting, compiled: Compiled | None = None) -> Model:
+    """Load an artifact's folder, with what was compiled of it on this device, if that is given."""
     task = load_task(folder)
-    return Model(task, load_engine(engine).load(folder, setting), setting)
+    if compiled is None:
+        return Model(task, load_engine(engine).load(folder, setting), setting)
+    return Model(task, load_compiler(engine).load_compiled(folder, setting, compiled), setting)
 
 
 def open_slot(folder: Path, slot_sha256: str | None = None) -> Model:
@@ -102,8 +104,4 @@ def open_slot(folder: Path, slot_sha256: str | None = None) -> Model:
     slot_sha256: of slot.json, as the store's pointer has it. Raises Refused if a file is not what was deployed.
     """
     slot = check_slot(folder, slot_sha256)
-    compiled = read_compiled(folder, slot)
-    if compiled is None:
-        return open_model(folder, slot.engine, slot.setting)
-    session = load_compiler(slot.engine).load_compiled(folder, slot.setting, compiled)
-    return Model(load_task(folder), session, slot.setting)
+    return open_model(folder, slot.engine, slot.setting, read_compiled(folder, slot))

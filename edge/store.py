@@ -344,8 +344,10 @@ class Store:
         """Remove slots that no pointer names, then blobs that no slot links to; returns the bytes that this freed."""
         kept = {folder for _, _, folder in self.named()}
         for folder in (self.root / "slots").glob("*/*"):
-            if folder not in kept:
-                shutil.rmtree(folder)
+            for left in (
+                [folder] if folder not in kept else folder.glob(".*.*/")
+            ):  # a compile step that was cut off
+                shutil.rmtree(left)
         blobs, freed = self.root / "blobs" / "sha256", 0
         for path in blobs.iterdir():
             state = os.stat(path)  # noqa: PTH116 - nlink reads best this way

@@ -34,6 +34,7 @@ FIRST_PAUSE, LONGEST_PAUSE = (
     0.2,
     2.0,
 )  # seconds between starts of a worker that keeps dying; requests wait longer
+LONG_LIFE = 5.0  # seconds that a worker has to live for the next start to be at once
 POLL_SECONDS = 1.0  # how often the pointer is looked at
 PATIENCE_SECONDS = 5.0  # that a request waits for a worker that is being started
 MAX_WAITING = 64  # requests; beyond it the front says 503
@@ -193,18 +194,23 @@ async def _next_frame(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401 - a 
 
 
 class Pauses:
-    """Before each start but the first: longer and longer, until one start is long enough ago."""
+    """Before each start: none after a worker that has lived for a while, and else longer and longer."""
 
     def __init__(self) -> None:
-        self._seconds, self._last = 0.0, 0.0
+        self._seconds = 0.0
+        self._up: float | None = time.monotonic()
+
+    def up(self) -> None:
+        """A worker has said hello."""
+        self._up = time.monotonic()
 
     async def before_start(self) -> None:
         """Wait."""
-        if time.monotonic() - self._last > LONGEST_PAUSE:
+        if self._up is not None and time.monotonic() - self._up > LONG_LIFE:
             self._seconds = 0.0
+        self._up = None
         await asyncio.sleep(self._seconds)
         self._seconds = min(max(2 * self._seconds, FIRST_PAUSE), LONGEST_PAUSE)
-        self._last = time.monotonic()
 
 
 class Supervisor:
@@ -310,6 +316,7 @@ class Supervisor:
                 await pauses.before_start()
                 window.starting()
                 self._worker, refused = await self._started(window), None
+                pauses.up()
             except WorkerDied:  # over its golden samples; the next turn starts another
                 continue
             except (EdgekitError, OSError) as error:  # no memory for a process, a pointer that can't be read

@@ -9,6 +9,7 @@ import time
 from contextlib import suppress
 from typing import Protocol
 
+from edgekit.edge import compiled
 from edgekit.edge.deploy import give_up, prove
 from edgekit.edge.golden import ailment, memory_limit, wrong_answers
 from edgekit.edge.slot import read_slot
@@ -73,8 +74,9 @@ class Window:
 
     @property
     def start_seconds(self) -> float:
-        """How long a worker may take to load the model and answer its golden samples."""
-        return self._policy.golden_seconds
+        """How long a worker may take to load the model, compile it if it has to, and answer its golden samples."""
+        compiling = compiled.SECONDS if compiled.is_compiled_here(read_slot(self._folder)) else 0.0
+        return self._policy.golden_seconds + compiling
 
     def failed(self, reason: str, *, is_unsound: bool) -> bool:
         """A worker did not start; returns whether to try again, perhaps with the slot before.

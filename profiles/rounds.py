@@ -10,7 +10,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgekit.edge.compiled import read_compiled
 from edgekit.edge.model import Model, open_model
+from edgekit.edge.slot import read_slot
 from edgekit.job import Progress
 from edgekit.nouns import Conditions, Noun, ServerFigure, Setting
 from edgekit.process import forget_peak_memory, peak_memory
@@ -112,8 +114,10 @@ def _load(asked: RoundRequest) -> tuple[Model, list[Any], float]:
     """The model, its inputs and the milliseconds that loading took, engine and all."""
     wire = msgspec.json.decode(Path(asked.inputs).read_bytes())
     forget_peak_memory()
+    folder = Path(asked.folder)
     before = time.perf_counter()
-    model = open_model(Path(asked.folder), asked.engine, asked.setting)
+    compiled = read_compiled(folder, read_slot(folder)) if (folder / "slot.json").is_file() else None
+    model = open_model(folder, asked.engine, asked.setting, compiled)
     load_ms = (time.perf_counter() - before) * 1e3
     return model, [model.task.parse(value) for value in wire], load_ms
 

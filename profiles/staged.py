@@ -15,6 +15,7 @@ from edgekit.edge.builds import artifact_folder, read_build
 from edgekit.edge.bundle.layout import Layout, open_layout
 from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import VerifiedVariant, read_blob, verify
+from edgekit.edge.compiled import compile_slot, is_compiled_here
 from edgekit.edge.deploy import check_golden, misfit
 from edgekit.edge.slot import read_slot
 from edgekit.edge.store import Store
@@ -130,7 +131,10 @@ def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -
 
 def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Staged:
     _lay_out(layout, variant, folder)
-    check_golden(folder, variant.layers["slot.json"].digest)
+    digest = variant.layers["slot.json"].digest
+    if is_compiled_here(variant.slot):
+        compile_slot(folder, digest, lambda stage, share: None)
+    check_golden(folder, digest)
     return _of_slot(folder, variant.descriptor.digest)
 
 

@@ -3,10 +3,10 @@
 import msgspec
 
 from edgekit.edge.builds import artifact_folder, golden_file
-from edgekit.edge.engines import ENGINES, engine_version, settings
+from edgekit.edge.engines import ENGINES, accelerator, engine_version, settings
 from edgekit.errors import EdgekitError, JobFailed, MissingPackage
 from edgekit.files import describe_folder, make_folder, new_folder, write_durably
-from edgekit.nouns import Artifact, Setting, Variant
+from edgekit.nouns import Artifact, Option, Setting, Variant
 from edgekit.profiles.measure import Judged, JudgeRequest
 from edgekit.quantize.cache import kept, key_of, recorded
 from edgekit.quantize.recipes import Recipe, find_recipe, missing_package
@@ -143,14 +143,22 @@ def _judged(bench: Bench, recipe: Recipe, artifact: Artifact) -> Judged:
 def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
     """What the sweep chooses from: for latency one stream on so many threads, else as many streams as cores, too.
 
-    An accelerator that the recipe is for has no threads.
+    An accelerator that the target and the recipe are for has no threads.
     """
-    for name in shop.machine.accelerators:
-        if options := recipe.accelerated.get(name):
-            return [
-                Setting(precision=recipe.computes, batch_size=size, options=options)
-                for size in recipe.batch_sizes
-            ]
+    if options := _accelerated(shop, recipe):
+        sizes = recipe.batch_sizes
+        return [Setting(precision=recipe.computes, batch_size=size, options=options) for size in sizes]
+    return _on_cpu(shop, recipe)
+
+
+def _accelerated(shop: Workshop, recipe: Recipe) -> dict[str, Option]:
+    if shop.target.compile_on_device != recipe.engine:
+        return {}
+    found = (recipe.accelerated[name] for name in shop.machine.accelerators if name in recipe.accelerated)
+    return next(found, {})
+
+
+def _on_cpu(shop: Workshop, recipe: Recipe) -> list[Setting]:
     cores = shop.machine.cores
     if shop.spec.objective in ("throughput", "energy"):
         return settings(cores, [1, cores] if cores > 1 else [1], recipe.batch_sizes, recipe.computes)
@@ -164,10 +172,13 @@ def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
 
 
 def _judge(shop: Workshop, recipe: Recipe, request: JudgeRequest) -> Judged:
-    """Where the engine crashes, once more with the settings that it is known to survive."""
+    """Where the engine crashes, once more with the settings that it is known to survive; without its accelerator, on the CPU."""
     try:
         return msgspec.convert(shop.run("edgekit.profiles.measure:judge_job", request, recipe.name), Judged)
     except JobFailed as error:
+        if accelerator(request.settings[0]):
+            shop.watch.warn(f"{recipe.name} runs on the CPU: {error}")
+            return _judge(shop, recipe, msgspec.structs.replace(request, settings=_on_cpu(shop, recipe)))
         options = ENGINES[recipe.engine].retry_options
         retries = [msgspec.structs.replace(setting, options=options) for setting in request.settings]
         if error.signal is None or not options or retries == list(request.settings):

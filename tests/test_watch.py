@@ -531,9 +531,7 @@ def test_a_worker_s_end_is_said_in_words(two: Path, tmp_path: Path) -> None:
     assert given_up(two) == f"onnx-fp32 1.1.0 does not start: it crashed with {signal.SIGSEGV.name}"
 
 
-def test_starts_that_follow_each_other_have_longer_and_longer_pauses(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_workers_that_do_not_live_are_started_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
     now, slept = 1000.0, []
 
     async def sleep(seconds: float) -> None:
@@ -544,8 +542,12 @@ def test_starts_that_follow_each_other_have_longer_and_longer_pauses(
     monkeypatch.setattr("edgekit.edge.supervisor.asyncio.sleep", sleep)
     monkeypatch.setattr("edgekit.edge.supervisor.time.monotonic", lambda: now)
     pauses = Pauses()
-    for _ in range(9):
+    for has_started in (True, False, False, True, True, True):
         asyncio.run(pauses.before_start())
-    now += 60  # it lived
+        now += 30  # that loading takes
+        if has_started:
+            pauses.up()
+            now += 1  # and then it dies
+    now += 60  # the last one lived
     asyncio.run(pauses.before_start())
-    assert slept == pytest.approx([0, 0.2, 0.4, 0.8, 1.6, 2, 2, 2, 2, 0])
+    assert slept == pytest.approx([0, 0.2, 0.4, 0.8, 1.6, 2, 0])

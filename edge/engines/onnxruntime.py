@@ -1,6 +1,8 @@
 """ONNX Runtime, on its CPU execution provider or TensorRT's."""
 
+import ctypes
 import json
+import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from edgekit.nouns import Setting
 MODEL = "model.onnx"
 CPU, TENSORRT = "CPUExecutionProvider", "TensorrtExecutionProvider"
 DRIVERS = (Path("/proc/driver/nvidia/version"), Path("/etc/nv_tegra_release"))
+LIBRARIES = (Path("/usr/lib/aarch64-linux-gnu"), Path("/usr/lib/x86_64-linux-gnu"))
 
 LEVELS = {
     "all": ort.GraphOptimizationLevel.ORT_ENABLE_ALL,
@@ -40,42 +43,65 @@ def load(folder: Path, setting: Setting) -> Session:
 
     The option `device` is "CPU" (the default) or "TensorRT", which takes `fp16` and `int8`: what it may compute in.
     """
-    return OrtSession(
-        ort.InferenceSession(folder / MODEL, _options(setting), providers=_providers(folder, setting))
-    )
+    providers = _providers(setting, _shapes(folder, setting))
+    return OrtSession(_session(folder / MODEL, _options(setting), providers))
 
 
 def device(setting: Setting) -> str:
-    """The execution provider; of a GPU its driver and, of a Jetson, its Linux for Tegra."""
+    """The execution provider; of a GPU the versions of TensorRT and the driver and, of a Jetson, its Linux for Tegra."""
     if _device(setting) == "CPU":
         return CPU
-    return "; ".join([TENSORRT, *(path.read_text().splitlines()[0] for path in DRIVERS if path.is_file())])
+    drivers = (path.read_text().splitlines()[0] for path in DRIVERS if path.is_file())
+    return "; ".join([f"TensorRT {_tensorrt_version()}", *drivers])
 
 
 def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled:
-    """The graph as it was optimized for this CPU, or with TensorRT's engine inside (an EPContext node)."""
+    """The graph as it was optimized for this CPU, or with TensorRT's engine inside (an EPContext node).
+
+    Nothing where the provider writes none, as it may for a graph that it takes only parts of.
+    """
     progress("compiling", 0)
     options = _options(setting)
     with tempfile.TemporaryDirectory() as work:
         path = Path(work) / MODEL
+        wanted = {}
         if _device(setting) == "CPU":
             options.optimized_model_filepath = str(path)
         else:
-            options.add_session_config_entry("ep.context_enable", "1")
-            options.add_session_config_entry(
-                "ep.context_embed_mode", "1"
-            )  # one file, which is hashed as a whole
-            options.add_session_config_entry("ep.context_file_path", str(path))
-        ort.InferenceSession(folder / MODEL, options, providers=_providers(folder, setting))
-        return {MODEL: path.read_bytes()}
+            wanted = {
+                "trt_dump_ep_context_model": "1",
+                "trt_ep_context_embed_mode": "1",  # one file, which is hashed as a whole
+                "trt_ep_context_file_path": str(path),
+            }
+        _session(folder / MODEL, options, _providers(setting, _shapes(folder, setting) | wanted))
+        return {MODEL: path.read_bytes()} if path.is_file() else {}
 
 
 def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> Session:
-    """With the graph as it is: all that there is to optimize was optimized."""
+    """With what `compile_here` made; where that is nothing, or ONNX Runtime refuses it, the model is compiled now."""
     options = _options(setting)
-    options.graph_optimization_level = LEVELS["off"]
-    providers = _providers(folder, setting)
-    return OrtSession(ort.InferenceSession(compiled[MODEL], options, providers=providers))
+    if _device(setting) == "CPU":
+        options.graph_optimization_level = LEVELS["off"]  # all that there is to optimize was optimized
+    try:
+        if MODEL in compiled:
+            return OrtSession(_session(compiled[MODEL], options, _providers(setting, {})))
+    except Exception as error:  # noqa: BLE001 - ONNX Runtime's own, of many kinds
+        print(f"edgekit: ONNX Runtime refuses what was compiled: {error}", file=sys.stderr)
+    return load(folder, setting)
+
+
+def _session(model: Path | bytes, options: ort.SessionOptions, providers: list[Any]) -> ort.InferenceSession:
+    """Raises RuntimeError where the provider that is asked for does not take the model.
+
+    ONNX Runtime itself would go on with the CPU, in silence, and nobody would know why it is slow.
+    """
+    first = providers[0][0] if isinstance(providers[0], tuple) else providers[0]
+    if first not in ort.get_available_providers():
+        raise RuntimeError(f"this onnxruntime has no {first}; install NVIDIA's build for this device")
+    session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
+    if first not in session.get_providers():
+        raise RuntimeError(f"{first} does not start here; its libraries are missing, or of another version")
+    return session
 
 
 def _device(setting: Setting) -> str:
@@ -93,38 +119,51 @@ def _options(setting: Setting) -> ort.SessionOptions:
     return options
 
 
-def _providers(folder: Path, setting: Setting) -> list[Any]:
-    """In the order of preference; raises RuntimeError where the one that is asked for is not there.
-
-    ONNX Runtime itself would go on with the CPU, and nobody would know why it is slow.
-    """
+def _providers(setting: Setting, more: dict[str, str]) -> list[Any]:
+    """In the order of preference; `more` is for TensorRT's."""
     if _device(setting) == "CPU":
         return [CPU]
-    if TENSORRT not in ort.get_available_providers():
-        raise RuntimeError(f"this onnxruntime has no {TENSORRT}; install NVIDIA's build for this device")
-    return [(TENSORRT, tensorrt_options(folder, setting)), "CUDAExecutionProvider", CPU]
+    precisions = {
+        f"trt_{name}_enable": str(int(bool(setting.options.get(name)))) for name in ("fp16", "int8")
+    }
+    return [(TENSORRT, precisions | more), "CUDAExecutionProvider", CPU]
 
 
-def tensorrt_options(folder: Path, setting: Setting) -> dict[str, str]:
-    """What its provider is asked for: precisions, and the range of shapes that one engine is to serve.
+def _shapes(folder: Path, setting: Setting) -> dict[str, str]:
+    """For TensorRT: the range of shapes that one engine is to serve; raises RuntimeError where nothing limits it.
 
     Without that range an engine is built for the first input, and anew, for minutes, for each that lies beyond it.
     """
+    if _device(setting) == "CPU":
+        return {}
     task = folder / "task.json"
     longest = json.loads(task.read_bytes()).get("max_length") if task.is_file() else None
-    plain = ort.InferenceSession(folder / MODEL, providers=[CPU])
     ranges: dict[str, list[str]] = {"min": [], "opt": [], "max": []}
-    for item in plain.get_inputs():
+    for name, axes in _inputs(folder).items():
         sizes = {"min": (1, 1), "opt": (setting.batch_size, longest), "max": (setting.batch_size, longest)}
         for end, (rows, length) in sizes.items():
             shape = [
                 size if isinstance(size, int) else rows if axis == 0 else length
-                for axis, size in enumerate(item.shape)
+                for axis, size in enumerate(axes)
             ]
             if None in shape:
                 raise RuntimeError(f"TensorRT needs the longest input, and {task} has no max_length")
-            ranges[end].append(f"{item.name}:{'x'.join(map(str, shape))}")
-    precisions = {
-        f"trt_{name}_enable": str(int(bool(setting.options.get(name)))) for name in ("fp16", "int8")
-    }
-    return precisions | {f"trt_profile_{end}_shapes": ",".join(shapes) for end, shapes in ranges.items()}
+            ranges[end].append(f"{name}:{'x'.join(map(str, shape))}")
+    return {f"trt_profile_{end}_shapes": ",".join(shapes) for end, shapes in ranges.items()}
+
+
+def _inputs(folder: Path) -> dict[str, list[Any]]:
+    """Names and shapes, by the cheapest session that there is; it is gone before TensorRT needs the memory."""
+    options = ort.SessionOptions()
+    options.graph_optimization_level, options.intra_op_num_threads = LEVELS["off"], 1
+    session = ort.InferenceSession(folder / MODEL, options, providers=[CPU])
+    return {item.name: item.shape for item in session.get_inputs()}
+
+
+def _tensorrt_version() -> str:
+    """Of libnvinfer, which the system updates apart from ONNX Runtime; "unknown" where it can't be asked."""
+    try:
+        return str(ctypes.CDLL("libnvinfer.so").getInferLibVersion())
+    except (OSError, AttributeError):
+        found = sorted(path.name for folder in LIBRARIES for path in folder.glob("libnvinfer.so.*"))
+        return " ".join(found) or "unknown"

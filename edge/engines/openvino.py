@@ -174,9 +174,10 @@ def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled
 def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> OpenVinoSession | BucketSession:
     """With what `compile_here` made; what is not among it, or what the plugin refuses, is compiled now."""
     core, name, config = ov.Core(), _device(setting), _config(setting)
+    blobs = dict(compiled)
 
     def compile_(model: ov.Model, key: str) -> ov.CompiledModel:
-        if blob := compiled.get(key):
+        if blob := blobs.pop(key, None):  # the plugin keeps what it needs of it
             try:
                 return core.import_model(blob, name, config)
             except RuntimeError as error:

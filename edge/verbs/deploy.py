@@ -1,5 +1,6 @@
 """`edgekit deploy`, `rollback` and `status`."""
 
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from rich.table import Table
 from edgekit.console import json_option, print_json, print_table, progress_bar
 from edgekit.edge.bundle.trust import NEVER, Trust
 from edgekit.edge.store import Pointer, SlotRef, Store
+from edgekit.errors import EdgekitError
 
 APPLIANCE = click.argument("appliance", type=click.Path(path_type=Path))
 MODEL = click.option("--model", help="Which model, if the appliance holds several.")
@@ -44,7 +46,8 @@ def deploy(bundle: Path, appliance: Path, trust: Path | None, as_json: bool) -> 
             trust,
             lambda stage, share: progress.update(line, description=stage, completed=100 * share),
         )
-    _warn_of_age(Store(appliance).trust())
+    with suppress(EdgekitError):  # it has switched: nothing that only warns may fail it
+        _warn_of_age(Store(appliance).trust())
     _show(pointer, as_json=as_json)
 
 
