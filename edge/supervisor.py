@@ -291,10 +291,43 @@ class Supervisor:
             await asyncio.sleep(0.05)
         raise Unavailable("no worker can answer now")
 
+    def _new(self, slot: SlotRef) -> Worker:
+        return Worker(self._store.slot_folder(self.model, slot).resolve(), slot)
+
     async def _started(self, window: Window) -> Worker:
-        worker = Worker(self._store.slot_folder(self.model, window.slot).resolve(), window.slot)
-        await worker.start(window.start_seconds)
+        """A worker of the window's slot. Until it is up, which may take long, the slot before goes on answering."""
+        worker = self._new(window.slot)
+        starting = asyncio.create_task(worker.start(window.start_seconds))
+        try:
+            while not starting.done():
+                await asyncio.wait({starting}, timeout=POLL_SECONDS)
+                await self._stand_in(window.slot)
+            await starting
+        except BaseException:
+            starting.cancel()
+            worker.kill()
+            raise
         return worker
+
+    async def _stand_in(self, coming: SlotRef) -> None:
+        """Start the slot before once more if its worker has died: with two models in memory it well may."""
+        old, pointer = self._worker, self._store.pointer(self.model)
+        if old is None or pointer is None or not old.died.is_set() or old.slot == coming:
+            return
+        if pointer.given_up and pointer.given_up.slot == old.slot:
+            return  # it was killed for its wrong answers
+        again = self._new(old.slot)
+        with contextlib.suppress(Unavailable):
+            await again.start(REQUEST_SECONDS)
+            self._replace(again)
+
+    def _replace(self, worker: Worker) -> None:
+        """From now on this one answers; the one before finishes what it has."""
+        old, self._worker = self._worker, worker
+        if old is not None:
+            task = asyncio.create_task(_retire(old))
+            self._retiring.add(task)
+            task.add_done_callback(self._retiring.discard)
 
     async def _keep(self, window: Window) -> None:
         """Replace the worker when it dies or when another slot is current; the old one serves until the new one can."""
@@ -315,21 +348,17 @@ class Supervisor:
                     continue
                 await pauses.before_start()
                 window.starting()
-                self._worker, refused = await self._started(window), None
+                self._replace(await self._started(window))
+                refused = None
                 pauses.up()
-            except WorkerDied:  # over its golden samples; the next turn starts another
-                continue
+            except WorkerDied:
+                pass  # over its golden samples; the next turn starts another
             except (EdgekitError, OSError) as error:  # no memory for a process, a pointer that can't be read
                 print(f"edgekit: {error}", file=sys.stderr)
                 refused = None if window.is_open else window.slot
                 if isinstance(error, Unavailable):  # for all else the model can't be blamed
                     window.failed(str(error), is_unsound=error.is_unsound)
                 await asyncio.sleep(FIRST_PAUSE)
-                continue
-            if old is not None:
-                task = asyncio.create_task(_retire(old))
-                self._retiring.add(task)
-                task.add_done_callback(self._retiring.discard)
 
 
 async def _retire(worker: Worker) -> None:

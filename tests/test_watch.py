@@ -377,6 +377,26 @@ def test_a_worker_that_hangs_while_it_loads_is_given_up(two: Path, tmp_path: Pat
     assert given_up(two) == "onnx-fp32 1.1.0 does not start: it took longer than 4 s"
 
 
+def test_while_the_next_one_loads_the_one_before_goes_on_even_if_it_dies(
+    one: Path, boxes: Boxes, tmp_path: Path
+) -> None:
+    policy(one)
+    hang = FAULT.replace("len(calls) > 1 and ", "").format(fault="import time; time.sleep(1e6)")
+    (tmp_path / "sitecustomize.py").write_text(hang)
+    with serving(one, tmp_path) as server:
+        deploy(boxes.bundle("1.1.0"), one, None, tell)
+        until(lambda: workers(server, "1.1.0"), "1.1.0 loads")
+        [loading] = workers(server, "1.1.0")
+        for _ in range(2):
+            [worker] = workers(server, "1.0.0")
+            worker.kill()
+            worker.wait(30)
+            until(lambda: answering(server) == "1.0.0" and workers(server, "1.0.0"), "1.0.0 answers again")
+            assert infer(server)[:2] == (200, "1.0.0")
+        assert loading.is_running()
+        assert serves(one) == "1.1.0"
+
+
 @dataclass
 class FakeWorker:
     """A worker that is as ill as a test wants it."""
