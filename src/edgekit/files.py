@@ -144,6 +144,11 @@ def lock(path: Path, what: str) -> Iterator[None]:
         with contextlib.suppress(OSError):
             os.ftruncate(handle, 0)
             os.write(handle, f"{what} (process {os.getpid()})".encode())
-        yield
+        try:
+            yield
+        finally:
+            # Or the next holder is taken for us until it has written its name.
+            with contextlib.suppress(OSError):
+                os.ftruncate(handle, 0)
     finally:
         os.close(handle)
