@@ -1,14 +1,19 @@
 """The store: upkeep, an older schema, several models, and clocks that are wrong."""
 
+import fcntl
 import json
+import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from edgekit.edge.store import Store
+from edgekit.errors import Busy
+from edgekit.files import lock
 from tests import small
 from tests.conftest import edgekit
 
@@ -139,3 +144,24 @@ def test_a_wrong_clock_refuses_nothing_and_stops_nothing(clock: str, keys: Path,
         )  # fmt: skip
         assert done.returncode == 0, f"{command[0]} at {clock}: {done.stderr}"
     assert "was deployed here before" not in edgekit("deploy", second, box).err
+
+
+def test_a_lock_that_a_killed_process_passed_on_is_waited_for(tmp_path: Path) -> None:
+    """As when it is killed between fork and exec: the child has the lock until it is another program."""
+    with subprocess.Popen(["true"]) as process:
+        process.wait()
+    path = tmp_path / "lock"
+    path.write_text(f"edgekit deploy (process {process.pid})")
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        with (
+            pytest.raises(Busy, match=rf"edgekit deploy \(process {process.pid}\) is at work"),
+            lock(path, "x"),
+        ):
+            pass
+        passing = threading.Timer(0.3, lambda: fcntl.flock(file, fcntl.LOCK_UN))
+        passing.start()
+        with lock(path, "edgekit gc"):
+            assert path.read_text() == f"edgekit gc (process {os.getpid()})"
+        passing.join()
+    assert not path.read_text()

@@ -8,8 +8,10 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 import tempfile
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from edgekit.errors import Busy
 from edgekit.nouns import File
 
 CHUNK = 1 << 20
+PASSED_ON_SECONDS = 2.0
 
 
 def sync_folder(folder: Path) -> None:
@@ -123,6 +126,36 @@ def describe_folder(folder: Path) -> tuple[File, ...]:
     return tuple(describe_file(path, path.relative_to(folder).as_posix()) for path in paths)
 
 
+def _holder(handle: int) -> str:
+    """Take the lock; or else who has it.
+
+    One that was killed while it started a process has left the lock to that, for the moment until it is another program.
+    """
+    until, name = time.monotonic() + PASSED_ON_SECONDS, ""
+    while time.monotonic() < until:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            name = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+            if not _is_dead(name):
+                break
+            time.sleep(0.02)
+        else:
+            return ""
+    return name
+
+
+def _is_dead(name: str) -> bool:
+    """Whether this is the name of a process that is no more."""
+    import psutil
+
+    found = re.search(r"\(process (\d+)\)$", name)
+    try:
+        return found is not None and psutil.Process(int(found[1])).status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
 @contextlib.contextmanager
 def lock(path: Path, what: str) -> Iterator[None]:
     """Hold `path` as a lock, with our process number in it; the kernel frees it when the holder dies.
@@ -131,13 +164,8 @@ def lock(path: Path, what: str) -> Iterator[None]:
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            holder = os.read(handle, 200).decode(errors="replace").strip() or "another process"
-            raise Busy(
-                f"{path.parent}: {holder} is at work here; wait for it to end and run this again"
-            ) from None
+        if holder := _holder(handle):
+            raise Busy(f"{path.parent}: {holder} is at work here; wait for it to end and run this again")
         if not path.exists() or path.stat().st_ino != os.fstat(handle).st_ino:
             raise Busy(f"{path.parent}: another process has just ended its work here; run this again")
         # The name is a courtesy: on a full disk, what frees it must run.
