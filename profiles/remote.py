@@ -37,6 +37,7 @@ SSH = (
     "ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "ConnectTimeout=15",
     "-o", "ServerAliveInterval=5", "-o", "ServerAliveCountMax=3",
 )  # fmt: skip
+STOPS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 SSH_FAILED, NOT_FOUND = 255, 127  # exit codes of ssh itself, and of the shell there
 
 
@@ -184,8 +185,8 @@ def serve_agent(source: io.BufferedReader, target: BinaryIO) -> None:
         target.write(json.dumps(message).encode() + b"\n")
         target.flush()
 
-    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):  # also where a shell told us to ignore them
-        signal.signal(number, signal.default_int_handler)
+    for number in STOPS:  # also where a shell told us to ignore them
+        signal.signal(number, _stop)
     try:
         with staging_folder() as work:
             link = _Link(source)
@@ -203,6 +204,13 @@ def serve_agent(source: io.BufferedReader, target: BinaryIO) -> None:
     except OSError as error:
         with suppress(OSError):  # the link itself, perhaps
             say({"kind": "EdgekitError", "message": f"{error.filename or ''}: {error.strerror}"})
+
+
+def _stop(*_: object) -> None:
+    """Once: a second signal, such as the hangup after the link's end, must not interrupt the cleaning up."""
+    for number in STOPS:
+        signal.signal(number, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 class _Link:

@@ -4,6 +4,7 @@ A staged variant has passed the same verdict and the same golden samples as a de
 pointer names it, so nothing can serve it.
 """
 
+import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -43,12 +44,29 @@ class Staged:
 
 @contextmanager
 def staging_folder() -> Iterator[Path]:
-    """A temporary folder; what killed processes left behind is removed first."""
+    """A temporary folder, for all temporary files of the time; what killed processes left behind is removed first."""
     for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(Busy, OSError), lock(old / "lock", "removing"):
             shutil.rmtree(old)
-    with tempfile.TemporaryDirectory(prefix=PREFIX) as name, lock(Path(name) / "lock", "edgekit profile"):
+    with (
+        tempfile.TemporaryDirectory(prefix=PREFIX) as name,
+        lock(Path(name) / "lock", "edgekit profile"),
+        _temporary_files_in(name),
+    ):
         yield Path(name)
+
+
+@contextmanager
+def _temporary_files_in(folder: str) -> Iterator[None]:
+    """Ours, and those of our jobs: an interrupt may come just when one was made and nobody knows of it yet."""
+    before = {key: os.environ[key] for key in ("TMPDIR",) if key in os.environ}
+    os.environ["TMPDIR"] = tempfile.tempdir = folder
+    try:
+        yield
+    finally:
+        del os.environ["TMPDIR"]
+        os.environ.update(before)
+        tempfile.tempdir = None  # to be found anew
 
 
 def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -> list[Staged]:

@@ -2,20 +2,22 @@
 
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from edgekit.profiles.remote import HEARTBEAT_SECONDS, LOST_SECONDS, SSH
+from tests import small
 from tests.conftest import Built, edgekit, pack
 
 SSHD = shutil.which("sshd", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/sbin")
@@ -28,13 +30,17 @@ def tar(built: Built, keys: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     return out
 
 
-def staged_folders() -> set[Path]:
-    """What profiling leaves in the temporary folder: nothing."""
-    return set(Path(tempfile.gettempdir()).glob("edgekit-staged-*"))
+@pytest.fixture
+def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The folder for temporary files, in which profiling leaves nothing."""
+    folder = tmp_path / "temporary"
+    folder.mkdir()
+    monkeypatch.setenv("TMPDIR", str(folder))
+    return folder
 
 
 def test_a_bundle_is_measured_on_the_user_s_own_inputs(
-    tar: Path, keys: Path, tiny: Path, tmp_path: Path
+    tar: Path, keys: Path, tiny: Path, tmp_path: Path, temporary: Path
 ) -> None:
     out = tmp_path / "profile.json"
     ran = edgekit(
@@ -53,7 +59,7 @@ def test_a_bundle_is_measured_on_the_user_s_own_inputs(
     assert (performance["p99_ms"] is None) == (performance["calls"] < 1000)
     assert any(text.startswith("server scenario: not asked for") for text in performance["skipped"])
     assert json.loads(out.read_text()) == ran.json
-    assert not staged_folders()
+    assert not list(temporary.iterdir())
 
 
 def test_a_build_s_variants_take_turns_and_the_server_scenario_can_be_added(built: Built) -> None:
@@ -87,13 +93,15 @@ def test_an_appliance_is_measured_as_it_serves(appliance: Path) -> None:
     assert found["variant"] == "onnx-int8-dynamic"
 
 
-def test_nothing_is_run_without_a_key_or_with_the_wrong_one(tar: Path, keys: Path, tmp_path: Path) -> None:
+def test_nothing_is_run_without_a_key_or_with_the_wrong_one(
+    tar: Path, keys: Path, tmp_path: Path, temporary: Path
+) -> None:
     assert "--key KEY.pub" in edgekit("profile", tar, code=2).err
     assert "not signed by a trusted key" in edgekit("profile", tar, "--key", keys / "other.pub", code=5).err
     assert (
         "no such bundle" in edgekit("profile", tmp_path / "no.tar", "--key", keys / "other.pub", code=2).err
     )
-    assert not staged_folders()
+    assert not list(temporary.iterdir())
 
 
 def test_what_is_asked_wrongly_is_said_in_one_line(
@@ -227,31 +235,35 @@ def _at_work(host: Host) -> list[str]:
     found = []
     for path in Path("/proc").glob("[0-9]*/environ"):
         try:
-            if f"TMPDIR={host.config.parent}" in path.read_bytes().decode(errors="replace").split("\0"):
+            if f"TMPDIR={host.config.parent}" in path.read_bytes().decode(errors="replace"):
                 found.append(path.parent.name)
         except OSError:
             continue  # it has just ended
     return found
 
 
-@pytest.fixture
-def agent(tar: Path, keys: Path, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+@contextmanager
+def fed_agent(tar: Path, key: Path, temporary: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The agent by itself, fed by hand: it has the header and all of the bundle but for the key."""
     header = {
-        "wish": {"effort": "thorough"}, "bundle": tar.stat().st_size, "key": (keys / "release.pub").stat().st_size,
-        "inputs": 0, "said": "",
+        "wish": {"effort": "thorough"}, "bundle": tar.stat().st_size, "key": key.stat().st_size, "inputs": 0, "said": "",
     }  # fmt: skip
     process = subprocess.Popen(
         [sys.executable, "-m", "edgekit", "profile", "--agent"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(tmp_path)},
+        stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(temporary)},
     )  # fmt: skip
     assert process.stdin
-    assert process.stdout
     process.stdin.write(json.dumps(header).encode() + b"\n" + tar.read_bytes())
     process.stdin.flush()
     with process:
         yield process
         process.kill()
+
+
+@pytest.fixture
+def agent(tar: Path, keys: Path, tmp_path: Path) -> Iterator["subprocess.Popen[bytes]"]:
+    with fed_agent(tar, keys / "release.pub", tmp_path) as process:
+        yield process
 
 
 def test_an_end_is_a_lost_link(agent: "subprocess.Popen[bytes]", keys: Path, tmp_path: Path) -> None:
@@ -265,6 +277,30 @@ def test_an_end_is_a_lost_link(agent: "subprocess.Popen[bytes]", keys: Path, tmp
     agent.stdin.close()
     assert agent.wait(10 * HEARTBEAT_SECONDS) != 0
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("count", [8, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+def test_nothing_is_left_wherever_the_end_comes_and_a_hangup_after_it(
+    keys: Path, tmp_path: Path, count: int
+) -> None:
+    tar = small.bundle(tmp_path / "pumps.tar", small.signing(keys))
+    chance = random.Random(count)
+    for number in range(count):
+        temporary = tmp_path / str(number)
+        temporary.mkdir()
+        with fed_agent(tar, keys / "release.pub", temporary) as agent:
+            assert agent.stdin
+            assert agent.stdout
+            agent.stdin.write((keys / "release.pub").read_bytes())
+            agent.stdin.flush()
+            agent.stdout.readline()
+            time.sleep(chance.choice([0, 0.01, 2]) * chance.random())
+            agent.stdin.close()
+            time.sleep(0.01 * chance.random())
+            agent.send_signal(signal.SIGHUP)
+            assert agent.wait(10 * HEARTBEAT_SECONDS) != 0
+        assert not list(temporary.iterdir())
+    print(f"{count} lost links, nothing left by any")
 
 
 @pytest.mark.slow
