@@ -2,20 +2,38 @@
 
 from pathlib import Path
 
+import msgspec
+
 from edgekit.errors import InputError, Refused
 from edgekit.files import digest_bytes, fast_digest
-from edgekit.nouns import Slot, Unreadable, read_json
+from edgekit.nouns import Setting, Slot, Unreadable, read_json
+from edgekit.targets.detect import usable_cores
 
 
 def read_slot(folder: Path) -> Slot:
-    """The `slot.json` of a slot; raises InputError."""
+    """The `slot.json` of a slot, its setting shared out anew among this machine's cores; raises InputError."""
     path = folder / "slot.json"
     try:
-        return read_json(path.read_bytes(), Slot)
+        slot = read_json(path.read_bytes(), Slot)
     except FileNotFoundError:
         raise InputError(f"{folder}: not a slot: it has no slot.json") from None
     except Unreadable as error:
         raise InputError(f"{path}: {error}") from None
+    return msgspec.structs.replace(slot, setting=shared_out(slot.setting, slot.cores, usable_cores()))
+
+
+def shared_out(setting: Setting, cores: int, here: int) -> Setting:
+    """A setting that was found on a machine with so many cores, for one with others; 0: not known.
+
+    What took all cores takes all of them here; nothing takes more than there are. Batch size and precision stay as they
+    were judged: answers may depend on them.
+    """
+    streams = here if setting.streams == cores > 1 else min(setting.streams, here)
+    takes_all = setting.streams * setting.threads == cores
+    most = max(1, here // streams)
+    return msgspec.structs.replace(
+        setting, streams=streams, threads=most if takes_all and cores > 1 else min(setting.threads, most)
+    )
 
 
 def check_slot(folder: Path, slot_sha256: str | None = None) -> Slot:

@@ -60,6 +60,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
             target=target.name,
             architecture=machine.architecture,
             isa=shop.isa,
+            cores=shop.machine.cores,
             objective=spec.objective,
             limits={
                 key: value

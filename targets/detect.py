@@ -51,13 +51,18 @@ def detect_machine() -> Machine:
     return Machine(
         architecture=ARCHITECTURES[machine],
         cpu=fields.get("model name", "") or platform.processor() or machine,
-        cores=len(psutil.Process().cpu_affinity() or []) or psutil.cpu_count(logical=False) or 1,
+        cores=usable_cores(),
         isa=tuple(name for name in RELEVANT if name in features),
         memory_bytes=psutil.virtual_memory().total,
         board=_read("/proc/device-tree/model").rstrip("\0"),
         accelerators=_accelerators(),
         ghz=_ghz(fields),
     )
+
+
+def usable_cores() -> int:
+    """That this process may run on."""
+    return len(psutil.Process().cpu_affinity() or []) or psutil.cpu_count(logical=False) or 1
 
 
 def _ghz(fields: dict[str, str]) -> float | None:

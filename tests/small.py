@@ -62,12 +62,13 @@ def write_build(
     name: str = "pumps",
     engine: str = "1.0",
     device_class: str | None = None,
+    cores: int = 0,
     **figures: Any,  # noqa: ANN401
 ) -> tuple[Build, Variant]:
     """A finished build of one variant, as `edgekit build` leaves it.
 
     seed: of the weights. change: to the graph, and spoil: to the variant's files, once the golden samples are made.
-    engine: the version that it was measured with. device_class: that it is for, else this machine's. figures: of its evidence.
+    engine: the version that it was measured with. device_class: that it is for, else this machine's. cores: that found its setting. figures: of its evidence.
     """
     matrix, machine = weights(seed), detect_machine()
     files = folder / "cache" / "artifacts" / "key"
@@ -91,7 +92,7 @@ def write_build(
     variant = msgspec.structs.replace(variant, artifact=artifact)
     build = evidence.build(
         variant, model=name, version=version, task="tabular-classification",
-        target=device_class or closest_target(machine).name, architecture=machine.architecture, isa=machine.isa, limits=limits or {}, source_sha256=f"sha256:{'0' * 64}",
+        target=device_class or closest_target(machine).name, architecture=machine.architecture, isa=machine.isa, cores=cores, limits=limits or {}, source_sha256=f"sha256:{'0' * 64}",
     )  # fmt: skip
     evidence.write_build(folder, build)
     return build, build.variants[0]

@@ -145,6 +145,7 @@ def _add_variant(
         architecture=build.architecture,
         isa=needed_isa(build, artifact),
         setting=evidence.setting,
+        cores=build.cores,
         golden_tolerance=tolerance,
         device_class=build.target,
         slow_ms=build.limits.get("p99_ms")

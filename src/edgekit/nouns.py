@@ -356,6 +356,7 @@ class Build(Noun, frozen=True, kw_only=True):
     target: str
     architecture: str
     isa: tuple[str, ...]  # CPU features that the recipes counted on
+    cores: int = 0  # of the machine that found the settings; 0: not known
     objective: str
     limits: dict[str, Any]  # as the spec has them
     reference: str
@@ -380,6 +381,7 @@ class Slot(Noun, frozen=True, kw_only=True):
     architecture: str  # as OCI names it: amd64, arm64
     isa: tuple[str, ...]  # CPU features that the device must have
     setting: Setting
+    cores: int = 0  # of the machine that found the setting; 0: not known
     # largest difference of an answer from the reference's that a healthy device may show
     golden_tolerance: Annotated[float, msgspec.Meta(ge=0)]
     device_class: str = ""  # that it was built for
