@@ -13,7 +13,7 @@ import msgspec
 
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.keys import peek
-from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
+from edgekit.edge.bundle.layout import MAX_SMALL, OCI_LAYOUT, blob_name, write_layout
 from edgekit.edge.bundle.oci import Descriptor, Index, Manifest, Release, parse
 from edgekit.errors import InputError, Refused
 from edgekit.files import digest_bytes
@@ -65,7 +65,7 @@ def _parts(manifest: Manifest) -> list[Descriptor]:
 def _manifests(blobs: Path) -> Iterator[tuple[str, Manifest]]:
     """Every blob that is one of our manifests, by its digest."""
     for path in sorted(blobs.iterdir()):
-        if path.stat().st_size <= oci.MAX_JSON:
+        if path.stat().st_size <= MAX_SMALL:
             data = path.read_bytes()
             with suppress(Refused):  # a layer, or a record of another tool
                 yield digest_bytes(data), parse(data, Manifest, path.name)
@@ -93,7 +93,7 @@ def _index(blobs: Path, release: Release, manifests: dict[str, Manifest]) -> Ind
 def _lists(blobs: Path) -> Iterator[list[str]]:
     """The digests that any image index among the blobs names, in its order."""
     for path in sorted(blobs.iterdir()):
-        if path.stat().st_size <= oci.MAX_JSON:
+        if path.stat().st_size <= MAX_SMALL:
             with suppress(Unreadable):
                 yield [item.digest for item in read_json(path.read_bytes(), _AnyIndex).manifests]
 

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
+from edgekit.edge.bundle.layout import MAX_SMALL
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
 from edgekit.nouns import Evidence, File, Profile, Slot, Unreadable, read_json
@@ -30,7 +31,6 @@ REF_NAME = "org.opencontainers.image.ref.name"
 BLAKE3 = "io.edgekit.blake3"
 VARIANT = "io.edgekit.variant"
 
-MAX_JSON = 4 << 20  # bytes of any one record
 T = TypeVar("T")
 Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
 Size = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
@@ -118,8 +118,8 @@ def describe(data: bytes, media_type: str) -> Descriptor:
 
 def parse(data: bytes, kind: type[T], what: str) -> T:
     """A record from bytes; raises Refused. Duplicate keys, like every other spelling than ours, are refused too."""
-    if len(data) > MAX_JSON:
-        raise Refused(f"{what}: larger than {MAX_JSON} bytes")
+    if len(data) > MAX_SMALL:
+        raise Refused(f"{what}: larger than {MAX_SMALL} bytes")
     try:
         record = read_json(data, kind)
     except Unreadable as error:
