@@ -17,6 +17,7 @@ from edgekit.edge.tasks import Task, load_task
 from edgekit.edge.tasks.predictions import Prediction
 from edgekit.errors import InputError
 from edgekit.nouns import Setting
+from edgekit.process import forget_peak_memory
 
 T = TypeVar("T")
 
@@ -104,4 +105,5 @@ def open_slot(folder: Path, slot_sha256: str | None = None) -> Model:
     slot_sha256: of slot.json, as the store's pointer has it. Raises Refused if a file is not what was deployed.
     """
     slot = check_slot(folder, slot_sha256)
+    forget_peak_memory()  # hashing maps whole files, which says nothing about the model
     return open_model(folder, slot.engine, slot.setting, read_compiled(folder, slot))

@@ -48,3 +48,12 @@ def test_a_model_from_a_larger_machine_is_measured_and_served_with_the_cores_of_
     for source in ([tmp_path / "box"], [tar, "--key", keys / "release.pub"]):
         (found,) = edgekit("profile", *source, "--quick", "--json").json["profiles"]
         assert (found["setting"]["streams"], found["setting"]["batch_size"]) == (usable_cores(), 4)
+
+
+def test_hashing_a_large_file_does_not_count_as_the_model_s_memory(keys: Path, tmp_path: Path) -> None:
+    def add_file(files: Path) -> None:
+        with (files / "notes.bin").open("wb") as file:
+            file.truncate(300_000_000)
+
+    tar = small.bundle(tmp_path / "pumps.tar", small.signing(keys), spoil=add_file, peak_rss_bytes=20_000_000)
+    edgekit("deploy", tar, tmp_path / "box", "--trust", keys / "release.pub")
