@@ -5,6 +5,8 @@ import re
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,7 +20,7 @@ from edgekit.edge.bundle.trust import Trust, bare, is_trust_file, read_trust, ve
 from edgekit.edge.bundle.verify import Verified, VerifiedVariant, read_blob, verify
 from edgekit.edge.engines import accelerator, engine_version
 from edgekit.edge.golden import Health, ailment
-from edgekit.edge.policy import Policy, policy_file, shortfalls
+from edgekit.edge.policy import Policy, WatchPart, policy_file, policy_trust, shortfalls
 from edgekit.edge.slot import read_slot
 from edgekit.edge.store import Noted, Pointer, SlotRef, Store
 from edgekit.errors import EdgekitError, InputError, Misfit, Refused
@@ -27,7 +29,6 @@ from edgekit.job import run_job
 from edgekit.nouns import Slot
 from edgekit.targets.detect import Machine, detect_machine
 
-GOLDEN_SECONDS = 300.0  # for a model to load and answer its golden samples
 SPARE_FILES = 16  # names that a deploy may need beside the model's own
 
 Tell = Callable[[str, float], None]  # the stage, and the share of it that is done
@@ -43,21 +44,22 @@ class Picked(NamedTuple):
 def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
     """Put a bundle's best fitting variant into the store and switch to it, or stage it where the policy says so.
 
+    An older release is taken for one thing only: to mend the files of a slot that the store has.
     Raises Refused (not what a trusted key signed, older than what was deployed, or against the policy), Misfit (not for
     this device, or wrong answers here), InputError, Busy. The model that served before goes on serving in every one of
     these cases.
     """
     layout = open_layout(bundle)
     store = Store(root)
-    if trust is None:
+    if trust is None and policy_trust(root, store.policy()) is None:
         store.check()
     with store.changing("edgekit deploy"):
         trusted, keep_trust = _trusted(store, trust)
         tell("checking the signature", 0)
         verified = verify(layout, trusted)
-        _check_counter(store, verified, trusted)
+        mended = _older(store, verified, trusted)
         policy = store.policy()
-        picked = pick_variant(verified, policy, policy_file(root))
+        picked = pick_variant(mended or verified, policy, policy_file(root))
         variant = picked.variant
         _check_memory(store, variant, policy)
         try:
@@ -73,8 +75,9 @@ def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
             store.collect()  # what no pointer names, so also what we have just copied
             raise
         keep_trust()
-        pointer = _staged(store, picked) if picked.lacks else _switched(store, verified, variant, policy)
-        store.collect()
+        pointer = _pointed(store, verified, picked, policy, is_mended=mended is not None)
+        with suppress(EdgekitError, OSError):  # it has switched; what is left over goes with the next deploy
+            store.collect()
     return pointer
 
 
@@ -88,9 +91,9 @@ def rollback(root: Path, model: str | None) -> Pointer:
             raise InputError(f"{root}: {pointer.model} has no previous version to go back to")
         if rotten := rot_of(store.slot_folder(pointer.model, pointer.previous), pointer.previous):
             raise InputError(f"{rotten}: changed since it was deployed; deploy that version again")
-        back = msgspec.structs.replace(
-            pointer, current=pointer.previous, previous=pointer.current, proven=pointer.previous
-        )
+        back = pointer.rolled_back()
+        assert back  # noqa: S101 - it has a previous
+        store.forget_watch(pointer.model)
         store.point(back)
     return back
 
@@ -113,7 +116,9 @@ def prove(store: Store, model: str, slot: SlotRef) -> None:
     with store.changing("edgekit serve"):
         pointer = store.only_model(model)
         if pointer.current == slot and pointer.is_watched:
-            store.point(msgspec.structs.replace(pointer, proven=slot))
+            is_cleared = pointer.given_up is not None and pointer.given_up.slot.manifest == slot.manifest
+            given_up = None if is_cleared else pointer.given_up
+            store.point(msgspec.structs.replace(pointer, proven=slot, given_up=given_up))
 
 
 def rot_of(folder: Path, slot: SlotRef) -> Path | None:
@@ -139,7 +144,11 @@ def _trusted(store: Store, offered: Path | None) -> tuple[Trust, Callable[[], No
             raise InputError(
                 f"{store.root}: trusts keys already; to put a root of trust in their place: edgekit trust install"
             )
-        return verdict(chain, offered, installed), lambda: store.keep_chain(chain)
+        found = verdict(chain, offered, installed)
+        if installed is None:
+            return found, lambda: store.keep_chain(chain)
+        store.keep_chain(chain)  # a revocation holds whatever becomes of the bundle
+        return found, lambda: None
     key = load_public_key(offered)
     known = store.trust().key_ids
     if known and key.keyid not in known:
@@ -154,14 +163,28 @@ def _trusted(store: Store, offered: Path | None) -> tuple[Trust, Callable[[], No
     return bare([key]), lambda: store.keep_key(offered)
 
 
-def _check_counter(store: Store, verified: Verified, trust: Trust) -> None:
+def _older(store: Store, verified: Verified, trust: Trust) -> Verified | None:
+    """None for a release that is not older than what was deployed; of an older one what serves, or can be mended by it.
+
+    Raises Refused if that is nothing.
+    """
     release = verified.release
     floor = store.floor(release.model, trust)
-    if release.counter < floor:
-        raise Refused(
-            f"{release.model} {release.version} has the release counter {release.counter}, and {floor} was deployed here "
-            "before; what served before comes back with: edgekit rollback"
-        )
+    if release.counter >= floor:
+        return None
+    pointer = store.sound_pointer(release.model)
+    held = pointer.slots() if pointer else {}
+    wanted = {
+        slot.manifest
+        for role, slot in held.items()
+        if role == "current" or (role != "staged" and rot_of(store.slot_folder(release.model, slot), slot))
+    }
+    if here := [item for item in verified.variants if item.descriptor.digest in wanted]:
+        return replace(verified, variants=tuple(here))
+    raise Refused(
+        f"{release.model} {release.version} has the release counter {release.counter}, and {floor} was deployed here "
+        "before; what served before comes back with: edgekit rollback"
+    )
 
 
 def pick_variant(verified: Verified, policy: Policy, where: Path | None) -> Picked:
@@ -235,11 +258,13 @@ def _check_memory(store: Store, variant: VerifiedVariant, policy: Policy) -> Non
     """All models together, and the new one beside the old while they are switched; raises Misfit."""
     if policy.memory_mb is None:
         return
-    needs = {
-        f"{pointer.model} {slot.version}": memory_need(read_slot(folder))
-        for pointer, slot, folder in store.named()
-        if slot == pointer.current
-    }
+    needs: dict[str, int] = {}
+    for pointer, slot, folder in store.named():
+        if slot == pointer.current and slot.manifest != variant.descriptor.digest:
+            with suppress(
+                InputError
+            ):  # rotten, so it can't be loaded either; perhaps this very deploy mends it
+                needs[f"{pointer.model} {slot.version}"] = memory_need(read_slot(folder))
     new, held = memory_need(variant.slot), sum(needs.values())
     if new + held > policy.memory_mb * 1e6:
         beside = f" beside {', '.join(needs)} with {held / 1e6:.0f} MB" if needs else ""
@@ -339,7 +364,7 @@ def _make_slot(store: Store, variant: VerifiedVariant) -> Path:
     return folder
 
 
-def check_golden(folder: Path, slot_sha256: str, seconds: float = GOLDEN_SECONDS) -> None:
+def check_golden(folder: Path, slot_sha256: str, seconds: float = WatchPart().golden_seconds) -> None:
     """Let the slot answer its golden samples in a process of its own; raises Misfit if it is not healthy."""
     with tempfile.TemporaryDirectory(prefix="edgekit-golden-") as scratch:
         log = Path(scratch) / "log"
@@ -367,26 +392,32 @@ def _ref(variant: VerifiedVariant, counter: int) -> SlotRef:
     )
 
 
-def _switched(store: Store, verified: Verified, variant: VerifiedVariant, policy: Policy) -> Pointer:
-    """The new slot serves from now on; if it is another than before, in a watch window at first."""
-    release = verified.release
-    new = _ref(variant, release.counter)
-    store.raise_floor(release.model, verified.key_ids, release.counter)
-    old = store.pointer(release.model) or Pointer(model=release.model, current=None)
-    if old.current is not None and old.current.manifest == new.manifest:
+def _pointed(store: Store, verified: Verified, picked: Picked, policy: Policy, *, is_mended: bool) -> Pointer:
+    """Switch to the new slot, or stage it; nothing of both where an older one was only mended."""
+    model = verified.release.model
+    old = store.sound_pointer(model) or Pointer(model=model, current=None)
+    if is_mended:
         return old
-    proven = new if policy.watch.seconds == 0 else old.proven
-    pointer = Pointer(model=release.model, current=new, previous=old.current, proven=proven)
-    store.forget_watch(release.model)  # of an earlier time that this slot was current
-    store.point(pointer)
-    return pointer
+    if picked.lacks:
+        new = msgspec.structs.replace(old, staged=Noted(slot=_ref(picked.variant, 0), reason=picked.lacks))
+        store.point(new)
+        return new
+    store.raise_floor(model, verified.key_ids, verified.release.counter)
+    return _switched(store, old, _ref(picked.variant, verified.release.counter), policy)
 
 
-def _staged(store: Store, picked: Picked) -> Pointer:
-    """The new slot is kept beside what serves, to be profiled."""
-    slot = picked.variant.slot
-    old = store.pointer(slot.model) or Pointer(model=slot.model, current=None)
-    noted = Noted(slot=_ref(picked.variant, 0), reason=picked.lacks)
-    pointer = msgspec.structs.replace(old, staged=noted)
-    store.point(pointer)
-    return pointer
+def _switched(store: Store, old: Pointer, slot: SlotRef, policy: Policy) -> Pointer:
+    """The slot serves from now on; if it is another than before, in a watch window at first."""
+    if old.current is not None and old.current.manifest == slot.manifest:
+        if old.given_up is None or old.given_up.slot.manifest != slot.manifest:
+            return old
+        new = msgspec.structs.replace(old, given_up=None)  # deployed again, it has all its starts again
+    else:
+        new = msgspec.structs.replace(
+            old.switched(slot, is_proven=policy.watch.seconds == 0),
+            staged=old.staged if old.staged and old.staged.slot.manifest != slot.manifest else None,
+            given_up=None,
+        )
+    store.forget_watch(old.model)  # of an earlier time that this slot was current
+    store.point(new)
+    return new

@@ -1,4 +1,4 @@
-"""Health: a slot must reproduce the reference's answers on this device, in time and in memory, before it may serve."""
+"""Health: a slot must answer here as its variant did where it was built, in time and in memory, before it may serve."""
 
 import time
 from pathlib import Path
@@ -18,7 +18,7 @@ MEMORY_FACTOR, MEMORY_SPARE = 2.0, 256 << 20  # beyond what was measured: other 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How a model answered its golden samples.
 
-    difference: the largest, from the reference's answers. median_ms: of one sample at a time. memory_bytes: the peak
+    difference: the largest, from the answers that are expected. median_ms: of one sample at a time. memory_bytes: the peak
     of the process.
     """
 
@@ -28,7 +28,7 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def golden_difference(model: Model, golden: Golden) -> float:
-    """The largest difference between the model's answers and the reference's; NaN if the model answers NaN."""
+    """The largest difference between the model's answers and the expected ones; NaN if the model answers NaN."""
     answers = model.answers([model.task.parse(value) for value in golden.inputs])
     expected = [np.array(answer, dtype=np.float32) for answer in golden.answers]
     if [answer.shape for answer in answers] != [answer.shape for answer in expected]:

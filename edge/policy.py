@@ -17,6 +17,7 @@ unmeasured = "stage"              # what lacks it: "refuse" it, or "stage" it to
 [watch]                           # after a switch
 seconds = 60                      # of healthy serving until the new model is kept
 starts = 3                        # of its worker, at most, in that time
+golden_seconds = 300              # for a model to load and answer its golden samples
 """
 
 from collections.abc import Iterator
@@ -26,8 +27,8 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from edgekit.edge.bounds import share_lower_bound, upper_bound
-from edgekit.edge.bundle.keys import load_public_key
-from edgekit.edge.bundle.trust import Trust, bare
+from edgekit.edge.bundle.keys import Signers, load_public_key
+from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import VerifiedVariant
 from edgekit.errors import InputError
 from edgekit.nouns import Evidence, Noun
@@ -107,7 +108,8 @@ def policy_trust(root: Path, policy: Policy) -> Trust | None:
 
     release = [load_public_key(path.parent / name) for name in policy.keys.release]
     evidence = [load_public_key(path.parent / name) for name in policy.keys.evidence]
-    return bare(release, evidence)
+    # With a role of its own for evidence, the release key signs none: who stole it can't vouch for its own releases.
+    return Trust(release=Signers(keys=tuple(release)), evidence=Signers(keys=tuple(evidence or release)))
 
 
 def shortfalls(policy: Policy, variant: VerifiedVariant, machine: Machine) -> Iterator[Shortfall]:

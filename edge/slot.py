@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit.edge.engines import accelerator
 from edgekit.errors import InputError, Refused
 from edgekit.files import digest_bytes, fast_digest
 from edgekit.nouns import Setting, Slot, Unreadable, read_json
@@ -26,8 +27,10 @@ def shared_out(setting: Setting, cores: int, here: int) -> Setting:
     """A setting that was found on a machine with so many cores, for one with others; 0: not known.
 
     What took all cores takes all of them here; nothing takes more than there are. Batch size and precision stay as they
-    were judged: answers may depend on them.
+    were judged: answers may depend on them. An accelerator has no cores.
     """
+    if accelerator(setting):
+        return setting
     streams = here if setting.streams == cores > 1 else min(setting.streams, here)
     takes_all = setting.streams * setting.threads == cores
     most = max(1, here // streams)

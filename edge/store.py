@@ -59,13 +59,15 @@ class Noted(Noun, frozen=True, kw_only=True):
 class Pointer(Noun, frozen=True, kw_only=True):
     """Which slot of a model serves, and which served before it.
 
-    previous: where `edgekit rollback` leads. proven: the last one whose watch window has passed; a new one that fails
-    gives way to it. staged: what the policy lets be profiled and not serve. given_up: what was taken out of service.
+    previous: where `edgekit rollback` leads; is_previous_proven: whether its watch window had passed. proven: the last
+    one whose window has passed; a new one that fails gives way to it. staged: what the policy lets be profiled and not
+    serve. given_up: what was taken out of service.
     """
 
     model: str
     current: SlotRef | None
     previous: SlotRef | None = None
+    is_previous_proven: bool = False
     proven: SlotRef | None = None
     staged: Noted | None = None
     given_up: Noted | None = None
@@ -74,6 +76,19 @@ class Pointer(Noun, frozen=True, kw_only=True):
     def is_watched(self) -> bool:
         """Whether the current slot is in its watch window still."""
         return self.current is not None and self.current != self.proven
+
+    def switched(self, new: SlotRef, *, is_proven: bool = False) -> "Pointer":
+        """With another slot that serves, and the one that did as its previous."""
+        return msgspec.structs.replace(
+            self, current=new, previous=self.current, is_previous_proven=bool(self.current) and not self.is_watched,
+            proven=new if is_proven else self.proven,
+        )  # fmt: skip
+
+    def rolled_back(self) -> "Pointer | None":
+        """With current and previous exchanged, None if there is no previous. One that has not proven itself still has to."""
+        if self.previous is None:
+            return None
+        return self.switched(self.previous, is_proven=self.is_previous_proven)
 
     def slots(self) -> dict[str, SlotRef]:
         """All that it names, by their roles; a slot that has two roles is there once."""
@@ -96,8 +111,11 @@ class Pointer(Noun, frozen=True, kw_only=True):
         refuge = next((slot for slot in before if slot.manifest not in unfit), None)
         if self.current is None or refuge is None:
             return None
-        noted = Noted(slot=self.current, reason=reason)
-        return msgspec.structs.replace(self, current=refuge, previous=None, proven=refuge, given_up=noted)
+        is_proven = refuge == self.proven or self.is_previous_proven
+        return msgspec.structs.replace(
+            self, current=refuge, previous=None, is_previous_proven=False, proven=refuge if is_proven else None,
+            given_up=Noted(slot=self.current, reason=reason),
+        )  # fmt: skip
 
 
 class Watch(Noun, frozen=True, kw_only=True):
@@ -143,9 +161,13 @@ class Store:
         """Whether the folder holds something, and not a store, nor the beginnings of one that was cut off."""
         if not self.root.exists() or (self.root / "schema").exists():
             return False
-        ours = {*FILES, *(name.split("/")[0] for name in FOLDERS)}
+        ours = {*FILES, *(name.split("/")[0] for name in FOLDERS), "lost+found"}
+        has_policy = (self.root / "policy.toml").is_file()  # and the keys that it names, beside it
         return any(
-            path.name not in ours and not path.name.startswith(".schema.") for path in self.root.iterdir()
+            path.name not in ours
+            and not path.name.startswith(".schema.")
+            and not (has_policy and path.is_file())
+            for path in self.root.iterdir()
         )
 
     def _leftovers(self) -> Iterator[Path]:
@@ -165,7 +187,7 @@ class Store:
 
     def _schema(self) -> str:
         try:
-            return (self.root / "schema").read_text().strip()
+            return (self.root / "schema").read_text("utf-8", "replace").strip()
         except FileNotFoundError:
             raise InputError(
                 f"{self.root}: not an appliance folder; make one with: edgekit deploy BUNDLE {self.root} --trust KEY.pub"
@@ -176,7 +198,7 @@ class Store:
         if self._schema() == SCHEMA:
             return
         for model in self.models():
-            if pointer := self.pointer(model):
+            if pointer := self.sound_pointer(model):
                 self.point(pointer)
         write_durably(self.root / "schema", SCHEMA.encode())
 
@@ -192,13 +214,17 @@ class Store:
     def trust(self) -> Trust:
         """Who may sign what: the root of trust, or else the policy's keys, or else those in trust/."""
         chain, named = self.chain(), policy_trust(self.root, self.policy())
+        self.check_one_trust(has_root=chain is not None)
         if chain is not None:
-            if named is not None:
-                raise InputError(
-                    f"{self.root}: policy.toml names keys, and there is a root of trust; keep one of the two"
-                )
             return verdict(chain, self.root / "trust.json", None)
         return named or bare([load_public_key(path) for path in sorted((self.root / "trust").glob("*.pub"))])
+
+    def check_one_trust(self, *, has_root: bool) -> None:
+        """Raise InputError where two places say who may sign."""
+        if has_root and self.policy().keys is not None:
+            raise InputError(
+                f"{self.root}: policy.toml names keys, and there is a root of trust; keep one of the two"
+            )
 
     def keep_key(self, key: Path) -> None:
         """Copy a public key into trust/."""
@@ -235,21 +261,40 @@ class Store:
         except FileNotFoundError:
             return {}
         except Unreadable as error:
-            raise InputError(f"{path}: damaged: {error}; without it older releases can't be told") from None
+            raise InputError(
+                f"{path}: damaged: {error}; without it older releases can't be told from new ones: remove it if you accept that once"
+            ) from None
 
     def models(self) -> list[str]:
         """The names of all models that were ever activated."""
         return sorted(path.stem for path in (self.root / "models").glob("*.json"))
 
+    def pointer_file(self, model: str) -> Path:
+        """Where the pointer of a model is, or would be."""
+        return self.root / "models" / f"{model}.json"
+
     def pointer(self, model: str) -> Pointer | None:
         """What serves under this name, or None."""
-        path = self.root / "models" / f"{model}.json"
+        path = self.pointer_file(model)
         try:
             return read_json(path.read_bytes(), Pointer)
         except FileNotFoundError:
             return None
         except Unreadable as error:
-            raise InputError(f"{path}: damaged: {error}; deploy the model again") from None
+            raise InputError(
+                f"{path}: damaged: {error}; deploy {model} again, or: edgekit uninstall"
+            ) from None
+
+    def sound_pointer(self, model: str) -> Pointer | None:
+        """The same; also None where the file is damaged."""
+        try:
+            return self.pointer(model)
+        except InputError:
+            return None
+
+    def damaged(self) -> list[str]:
+        """The models whose pointers can't be read."""
+        return [model for model in self.models() if self.sound_pointer(model) is None]
 
     def serving(self, name: str | None) -> Serving:
         """What serves of the named model, or of the only one; raises InputError."""
@@ -293,7 +338,7 @@ class Store:
 
     def point(self, pointer: Pointer) -> None:
         """Switch. Everything that the pointer names must be durable by now. On a full disk the reserve makes room."""
-        path, data = self.root / "models" / f"{pointer.model}.json", pointer.to_json()
+        path, data = self.pointer_file(pointer.model), pointer.to_json()
         try:
             write_durably(path, msgspec.json.format(data, indent=2))
         except OSError as error:
@@ -311,7 +356,7 @@ class Store:
 
     def forget(self, model: str) -> None:
         """Remove a model's pointer; its counters stay."""
-        (self.root / "models" / f"{model}.json").unlink()
+        self.pointer_file(model).unlink()  # damaged or not
         sync_folder(self.root / "models")
         self.forget_watch(model)
 
@@ -332,22 +377,23 @@ class Store:
         write_durably(make_folder(self.root / "watch") / f"{model}.json", watch.to_json())
 
     def named(self) -> Iterator[tuple[Pointer, SlotRef, Path]]:
-        """Every slot that a pointer names."""
-        for model in self.models():
-            pointer = self.pointer(model)
-            if pointer is None:
-                continue
+        """Every slot that a sound pointer names."""
+        for pointer in filter(None, map(self.sound_pointer, self.models())):
             for slot in pointer.slots().values():
-                yield pointer, slot, self.slot_folder(model, slot)
+                yield pointer, slot, self.slot_folder(pointer.model, slot)
 
     def collect(self) -> int:
-        """Remove slots that no pointer names, then blobs that no slot links to; returns the bytes that this freed."""
-        kept = {folder for _, _, folder in self.named()}
-        for folder in (self.root / "slots").glob("*/*"):
-            for left in (
-                [folder] if folder not in kept else folder.glob(".*.*/")
-            ):  # a compile step that was cut off
-                shutil.rmtree(left)
+        """Remove slots that no pointer names, then blobs that no slot links to; returns the bytes that this freed.
+
+        Where a pointer is damaged all slots of its model are kept.
+        """
+        kept, unknown = {folder for _, _, folder in self.named()}, self.damaged()
+        for folder in (self.root / "slots").glob("*/*/"):
+            if folder in kept or folder.parent.name in unknown:
+                for left in folder.glob(".*.*/"):  # by a compile step that was cut off
+                    shutil.rmtree(left)
+            else:
+                shutil.rmtree(folder)
         blobs, freed = self.root / "blobs" / "sha256", 0
         for path in blobs.iterdir():
             state = os.stat(path)  # noqa: PTH116 - nlink reads best this way

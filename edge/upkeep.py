@@ -9,7 +9,7 @@ from edgekit.nouns import Noun
 
 
 class Rotten(Noun, frozen=True, kw_only=True):
-    """A file of a slot that is not what was deployed. role: of the slot (current, previous, proven, staged)."""
+    """A file of a slot that is not what was deployed. role: of the slot (current, previous, proven, staged), or pointer."""
 
     path: str
     model: str
@@ -33,9 +33,12 @@ def check_store(store: Store) -> Checkup:
     """
     store.check()
     with store.changing("edgekit fsck"):
-        rotten: list[Rotten] = []
+        rotten = [
+            Rotten(path=str(store.pointer_file(model)), model=model, version="", role="pointer")
+            for model in store.damaged()
+        ]
         fell_back: dict[str, str] = {}
-        for pointer in filter(None, map(store.pointer, store.models())):
+        for pointer in filter(None, map(store.sound_pointer, store.models())):
             bad = _rotten(store, pointer)
             rotten += [*bad.values(), *_rotten_compiled(store, pointer)]
             current = pointer.current
@@ -87,6 +90,7 @@ def uninstall(store: Store, model: str) -> int:
     store.check()
     with store.changing("edgekit uninstall"):
         freed = store.collect()  # an uninstall that was cut off left something
-        store.only_model(model)
+        if model not in store.damaged():
+            store.only_model(model)
         store.forget(model)
         return freed + store.collect()

@@ -93,6 +93,15 @@ def test_a_revoked_key_signs_no_more_and_does_not_come_back(trust: Path, many: P
     edgekit("rollback", box)  # of a release whose key is revoked by now: it was deployed when it was not
 
 
+def test_a_revocation_that_comes_with_a_refused_bundle_holds(trust: Path, many: Path, tmp_path: Path) -> None:
+    box = tmp_path / "box"
+    edgekit("deploy", pumps(tmp_path, many, "1.0.0"), box, "--trust", trust)
+    edgekit("trust", "update", trust, "--revoke", many / "r.pub", "--release", many / "s.pub", *signed(many, "ac"))  # fmt: skip
+    by_old = pumps(tmp_path, many, "1.0.1", "r")
+    for more in (["--trust", trust], []):
+        assert "not signed" in edgekit("deploy", by_old, box, *more, code=5).err
+
+
 def test_the_root_itself_is_rotated(trust: Path, many: Path, tmp_path: Path) -> None:
     """By the old keys and by the new ones; a chain may be taken over several versions at once."""
     box = tmp_path / "box"

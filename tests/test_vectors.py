@@ -17,7 +17,7 @@ from edgekit.edge.bundle.keys import Signers
 from edgekit.edge.bundle.layout import open_layout
 from edgekit.edge.bundle.trust import Chain, Trust, read_trust, verdict
 from edgekit.edge.bundle.verify import check_blobs, verify
-from edgekit.edge.deploy import _check_counter
+from edgekit.edge.deploy import _older
 from edgekit.edge.store import Store
 from edgekit.errors import InputError, Refused
 from tests import make_vectors
@@ -197,7 +197,7 @@ def judge(vector: Vector, scratch: Path) -> None:
     store.root.mkdir()
     for name, counter in vector.get("seen", {}).items():
         store.raise_floor(verified.release.model, [read("keys.json")[name]["keyid"]], counter)
-    _check_counter(store, verified, trust)
+    _older(store, verified, trust)
 
 
 def outcome(vector: Vector, scratch: Path) -> str:

@@ -72,7 +72,11 @@ def _manifests(blobs: Path) -> Iterator[tuple[str, Manifest]]:
 
 
 def _release(blobs: Path, signature: Manifest) -> Release:
+    if not signature.layers:
+        raise Refused(f"{blobs}: its release signature is empty")
     path = blobs / signature.layers[0].digest.removeprefix("sha256:")
+    if not path.is_file():
+        raise InputError(f"{path}: is missing; copy the bundle again")
     return parse(peek(path.read_bytes(), oci.RELEASE, str(path)), Release, str(path))
 
 

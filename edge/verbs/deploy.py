@@ -79,21 +79,12 @@ def status(appliance: Path, as_json: bool) -> None:
     """
     store = Store(appliance)
     store.check()
-    pointers = [pointer for name in store.models() if (pointer := store.pointer(name))]
-    trust = store.trust()
-    _warn_of_age(trust)
+    pointers = [pointer for name in store.models() if (pointer := store.sound_pointer(name))]
+    damaged = {name: str(store.pointer_file(name)) for name in store.damaged()}
     if as_json:
-        keys = {"release": trust.release.shown(), "evidence": trust.evidence.shown()}
-        print_json(
-            {
-                "appliance": str(appliance),
-                "trust_version": trust.version,
-                "trust_expires": None if trust.expires == NEVER else trust.expires,
-                "trust": keys,
-                "models": pointers,
-            }
-        )
+        print_json({"appliance": str(appliance), **_trust(store), "models": pointers, "damaged": damaged})
         return
+    _trust(store)
     table = Table("model", "serves", "variant", "state", "before", title=str(appliance), title_justify="left")
     for pointer in pointers:
         slot = pointer.current
@@ -101,11 +92,30 @@ def status(appliance: Path, as_json: bool) -> None:
         table.add_row(
             pointer.model, slot.version if slot else "-", slot.variant if slot else "-", state, _name(pointer.previous)
         )  # fmt: skip
+    for name in damaged:
+        table.add_row(name, "?", "?", "its pointer is damaged", "?")
     print_table(table)
+    for path in damaged.values():
+        click.echo(f"{path}: damaged; deploy the model again, or: edgekit uninstall")
     for pointer in pointers:
         for what, noted in (("is staged", pointer.staged), ("was given up", pointer.given_up)):
             if noted:
                 click.echo(f"{pointer.model} {_name(noted.slot)} {what}: {noted.reason}")
+
+
+def _trust(store: Store) -> dict[str, object]:
+    """Who may sign, for --json, warned of what is old; what serves goes on serving if that can't be told."""
+    try:
+        trust = store.trust()
+    except EdgekitError as error:
+        click.echo(f"warning: nothing can be deployed: {error}", err=True)
+        return {"trust_version": None, "trust_expires": None, "trust": None}
+    _warn_of_age(trust)
+    return {
+        "trust_version": trust.version,
+        "trust_expires": None if trust.expires == NEVER else trust.expires,
+        "trust": {"release": trust.release.shown(), "evidence": trust.evidence.shown()},
+    }
 
 
 def _warn_of_age(trust: Trust) -> None:

@@ -28,7 +28,7 @@ def fsck(appliance: Path, as_json: bool) -> None:
         print_json(found)
     else:
         for item in found.rotten:
-            click.echo(f"rotten: {item.path} ({item.model} {item.version}, {item.role})")
+            click.echo(f"rotten: {item.path} ({f'{item.model} {item.version}'.strip()}, {item.role})")
         for name, version in found.fell_back.items():
             click.echo(f"{name}: back to {version}")
         click.echo(

@@ -195,6 +195,7 @@ def install(file: Path, appliance: Path, as_json: bool) -> None:
     store, chain = Store(appliance), read_trust(file)
     with store.changing("edgekit trust"):
         chains.verdict(chain, file, store.chain())
+        store.check_one_trust(has_root=True)
         store.keep_chain(chain)
     _tell(file, chain, as_json=as_json)
 

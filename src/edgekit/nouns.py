@@ -335,10 +335,10 @@ class Choice(Noun, frozen=True, kw_only=True):
 
 
 class Golden(Noun, frozen=True, kw_only=True):
-    """Inputs with the reference's answers: a device must reproduce them before a model may serve.
+    """Inputs with answers: in a build the reference's, in a slot the variant's own, which a device must reproduce.
 
     inputs: in the task's wire form (see edgekit.edge.tasks); made ones unless the spec releases named rows.
-    answers: one array of numbers for each input, of the reference.
+    answers: one array of numbers for each input.
     labels: what its columns mean, since numbers can be right and their names permuted.
     """
 
