@@ -20,9 +20,11 @@ from edgekit.edge.bundle.trust import Trust, bare, is_trust_file, read_trust, ve
 from edgekit.edge.bundle.verify import Verified, VerifiedVariant, read_blob, verify
 from edgekit.edge.engines import accelerator, engine_version
 from edgekit.edge.golden import Health, ailment
+from edgekit.edge.pointer import Noted, Pointer, SlotRef
 from edgekit.edge.policy import Policy, WatchPart, policy_file, policy_trust, shortfalls
 from edgekit.edge.slot import read_slot
-from edgekit.edge.store import Noted, Pointer, SlotRef, Store
+from edgekit.edge.store import Store
+from edgekit.edge.switch import rot_of
 from edgekit.errors import EdgekitError, InputError, Misfit, Refused
 from edgekit.files import describe_file, new_folder, sync_folder
 from edgekit.job import run_job
@@ -75,62 +77,11 @@ def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
             store.collect()  # what no pointer names, so also what we have just copied
             raise
         keep_trust()
-        pointer = _pointed(store, verified, picked, policy, is_mended=mended is not None)
+        with store.switching():
+            pointer = _pointed(store, verified, picked, policy, is_mended=mended is not None)
         with suppress(EdgekitError, OSError):  # it has switched; what is left over goes with the next deploy
             store.collect()
     return pointer
-
-
-def rollback(root: Path, model: str | None) -> Pointer:
-    """Switch back to the slot that served before; it was checked when it was deployed."""
-    store = Store(root)
-    store.check()
-    with store.changing("edgekit rollback"):
-        pointer = store.only_model(model)
-        if pointer.previous is None:
-            raise InputError(f"{root}: {pointer.model} has no previous version to go back to")
-        if rotten := rot_of(store.slot_folder(pointer.model, pointer.previous), pointer.previous):
-            raise InputError(f"{rotten}: changed since it was deployed; deploy that version again")
-        back = pointer.rolled_back()
-        assert back  # noqa: S101 - it has a previous
-        store.forget_watch(pointer.model)
-        store.point(back)
-    return back
-
-
-def give_up(store: Store, model: str, slot: SlotRef, reason: str) -> bool:
-    """Take a slot that serves out of service for the one before it; False if nothing is before it."""
-    with store.changing("edgekit serve"):
-        pointer = store.only_model(model)
-        if pointer.current != slot:
-            return False
-        back = pointer.fallen_back(reason)
-        if back is None and pointer.given_up and pointer.given_up.slot == slot:
-            return False  # noted already
-        store.point(back or msgspec.structs.replace(pointer, given_up=Noted(slot=slot, reason=reason)))
-    return back is not None
-
-
-def prove(store: Store, model: str, slot: SlotRef) -> None:
-    """The watch window has passed: the slot is kept."""
-    with store.changing("edgekit serve"):
-        pointer = store.only_model(model)
-        if pointer.current == slot and pointer.is_watched:
-            is_cleared = pointer.given_up is not None and pointer.given_up.slot.manifest == slot.manifest
-            given_up = None if is_cleared else pointer.given_up
-            store.point(msgspec.structs.replace(pointer, proven=slot, given_up=given_up))
-
-
-def rot_of(folder: Path, slot: SlotRef) -> Path | None:
-    """The first file of a slot that is not what was deployed, or None."""
-    record = folder / "slot.json"
-    if not record.is_file() or describe_file(record, "").sha256 != slot.slot_sha256:
-        return record
-    for file in read_slot(folder).files:
-        path = folder / file.path
-        if not path.is_file() or describe_file(path, file.path) != file:
-            return path
-    return None
 
 
 def _trusted(store: Store, offered: Path | None) -> tuple[Trust, Callable[[], None]]:

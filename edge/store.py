@@ -1,14 +1,15 @@
 """The store of an appliance: one folder.
 
     schema                      "2"
-    lock                        held by whoever changes the store
+    lock                        held by whoever does longer work on the store: deploy, fsck, gc, uninstall
     reserve                     64 KiB of nothing, given up when a pointer must be written and the disk is full
     policy.toml                 what this device demands, if the site wrote one (see edgekit.edge.policy)
     trust.json, trust/*.pub     a root of trust (see edgekit.edge.bundle.trust), or bare keys where there is none
     counters.json               the highest release counter that was activated, by model and by signing key
     blobs/sha256/<hex>          every file once, read only
     slots/<model>/<hex>/        hard links to blobs under the files' real names, slot.json among them
-    models/<model>.json         the pointer: which slot serves, which served before, which is only staged
+    models/<model>.json         the pointer: which slot serves, which served before, which is only staged; the folder
+                                is a lock, held for the moment in which a pointer is replaced
     watch/<model>.json          how often the worker of a new model was started in its watch window
 
 The pointer is the only thing that decides what serves. It is replaced atomically, after everything that it points to
@@ -18,7 +19,7 @@ is durable, so that a power cut leaves the old model or the new one.
 import errno
 import os
 import shutil
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import NamedTuple
@@ -27,102 +28,18 @@ import msgspec
 
 from edgekit.edge.bundle.keys import load_public_key
 from edgekit.edge.bundle.trust import Chain, Trust, bare, read_trust, verdict
+from edgekit.edge.pointer import Pointer, SlotRef, Watch
 from edgekit.edge.policy import Policy, load_policy, policy_trust
 from edgekit.errors import InputError
-from edgekit.files import lock, make_folder, sync_folder, write_durably
-from edgekit.nouns import Noun, Unreadable, read_json
+from edgekit.files import brief_lock, lock, make_folder, sync_folder, write_durably
+from edgekit.nouns import Unreadable, read_json
 
 SCHEMA = "2"
 RESERVE = 64 << 10  # bytes
 READABLE = ("1", SCHEMA)  # what a pointer of an older schema lacks has a default
 FOLDERS = ("trust", "blobs/sha256", "slots", "models", "watch")
+SWITCHED = (".schema.*", "models/.*", "watch/.*")  # what a switch may leave behind
 FILES = ("schema", "lock", "reserve", "policy.toml", "trust.json", "counters.json")
-
-
-class SlotRef(Noun, frozen=True, kw_only=True):
-    """A slot: of a variant that was verified, copied and answered its golden samples."""
-
-    manifest: str  # digest of the variant's manifest in its bundle
-    slot_sha256: str  # of slot.json, which holds the digests of the slot's other files
-    version: str
-    variant: str
-    counter: int = 0  # of its release
-
-
-class Noted(Noun, frozen=True, kw_only=True):
-    """A slot that does not serve, and why."""
-
-    slot: SlotRef
-    reason: str
-
-
-class Pointer(Noun, frozen=True, kw_only=True):
-    """Which slot of a model serves, and which served before it.
-
-    previous: where `edgekit rollback` leads; is_previous_proven: whether its watch window had passed. proven: the last
-    one whose window has passed; a new one that fails gives way to it. staged: what the policy lets be profiled and not
-    serve. given_up: what was taken out of service.
-    """
-
-    model: str
-    current: SlotRef | None
-    previous: SlotRef | None = None
-    is_previous_proven: bool = False
-    proven: SlotRef | None = None
-    staged: Noted | None = None
-    given_up: Noted | None = None
-
-    @property
-    def is_watched(self) -> bool:
-        """Whether the current slot is in its watch window still."""
-        return self.current is not None and self.current != self.proven
-
-    def switched(self, new: SlotRef, *, is_proven: bool = False) -> "Pointer":
-        """With another slot that serves, and the one that did as its previous."""
-        return msgspec.structs.replace(
-            self, current=new, previous=self.current, is_previous_proven=bool(self.current) and not self.is_watched,
-            proven=new if is_proven else self.proven,
-        )  # fmt: skip
-
-    def rolled_back(self) -> "Pointer | None":
-        """With current and previous exchanged, None if there is no previous. One that has not proven itself still has to."""
-        if self.previous is None:
-            return None
-        return self.switched(self.previous, is_proven=self.is_previous_proven)
-
-    def slots(self) -> dict[str, SlotRef]:
-        """All that it names, by their roles; a slot that has two roles is there once."""
-        roles = {
-            "current": self.current, "previous": self.previous, "proven": self.proven,
-            "staged": self.staged.slot if self.staged else None,
-        }  # fmt: skip
-        found: dict[str, SlotRef] = {}
-        for role, slot in roles.items():
-            if slot and slot not in found.values():
-                found[role] = slot
-        return found
-
-    def fallen_back(self, reason: str, unfit: Container[str] = ()) -> "Pointer | None":
-        """With the current slot given up for the one before; None if there is none. unfit: manifests not to go back to.
-
-        The slot that failed is no `previous`: nothing may lead back to it but a new deploy.
-        """
-        before = (slot for slot in (self.proven, self.previous) if slot and slot != self.current)
-        refuge = next((slot for slot in before if slot.manifest not in unfit), None)
-        if self.current is None or refuge is None:
-            return None
-        is_proven = refuge == self.proven or self.is_previous_proven
-        return msgspec.structs.replace(
-            self, current=refuge, previous=None, is_previous_proven=False, proven=refuge if is_proven else None,
-            given_up=Noted(slot=self.current, reason=reason),
-        )  # fmt: skip
-
-
-class Watch(Noun, frozen=True, kw_only=True):
-    """What is counted in the watch window of one slot."""
-
-    manifest: str
-    starts: int = 0
 
 
 class Serving(NamedTuple):
@@ -134,27 +51,41 @@ class Serving(NamedTuple):
 
 
 class Store:
-    """Paths, pointers and counters. Whoever changes anything does it inside `changing`."""
+    """Paths, pointers and counters. Longer work is done inside `changing`, and any pointer replaced inside `switching`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @contextmanager
     def changing(self, what: str) -> Iterator[None]:
-        """Hold the store's lock; makes the store if the folder is new or empty, and brings an older one up to date."""
+        """Hold the store's lock for as long as it takes; makes the store if the folder is new or empty."""
         if self._is_foreign():
             raise InputError(f"{self.root}: not an appliance folder, and not empty; name a new one")
         make_folder(self.root)
         with lock(self.root / "lock", what):
             for name in FOLDERS:
                 make_folder(self.root / name)
-            for path in self._leftovers():
-                path.unlink()
             if not (self.root / "schema").exists():
                 write_durably(self.root / "schema", SCHEMA.encode())
-            self.check()
+            for path in self._leftovers():
+                path.unlink()
+            with self.switching():
+                self._keep_reserve()
+            yield
+
+    @contextmanager
+    def switching(self) -> Iterator[None]:
+        """Hold the pointers' lock for a moment; brings an older store up to date.
+
+        So a rollback, or the end of a watch window, waits for no deploy. These only drop slots from a pointer, or
+        exchange them: whoever does longer work meanwhile may look at a pointer that is a moment old.
+        """
+        self.check()
+        with brief_lock(self.root / "models"):
+            for pattern in SWITCHED:
+                for path in self.root.glob(pattern):  # whose writing was cut off
+                    path.unlink()
             self._upgrade()
-            self._keep_reserve()
             yield
 
     def _is_foreign(self) -> bool:
@@ -171,10 +102,11 @@ class Store:
         )
 
     def _leftovers(self) -> Iterator[Path]:
-        """Files whose writing was cut off."""
+        """Files whose writing was cut off, but for those of a switch."""
         for name in FILES:
-            yield from self.root.glob(f".{name}.*")
-        for name in ("blobs/sha256", "models", "trust", "watch"):
+            if name != "schema":
+                yield from self.root.glob(f".{name}.*")
+        for name in ("blobs/sha256", "trust"):
             yield from (self.root / name).glob(".*")
 
     def check(self) -> None:
@@ -373,8 +305,9 @@ class Store:
         return watch if watch.manifest == slot.manifest else Watch(manifest=slot.manifest)
 
     def keep_watch(self, model: str, watch: Watch) -> None:
-        """The server alone writes it, so it needs no lock."""
-        write_durably(make_folder(self.root / "watch") / f"{model}.json", watch.to_json())
+        """For the next start of the server; raises Busy."""
+        with brief_lock(self.root / "models"):
+            write_durably(make_folder(self.root / "watch") / f"{model}.json", watch.to_json())
 
     def named(self) -> Iterator[tuple[Pointer, SlotRef, Path]]:
         """Every slot that a sound pointer names."""

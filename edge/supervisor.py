@@ -13,7 +13,8 @@ from typing import Any
 import msgspec
 import psutil
 
-from edgekit.edge.store import SlotRef, Store
+from edgekit.edge.pointer import SlotRef
+from edgekit.edge.store import Store
 from edgekit.edge.watch import GivenUp, Window
 from edgekit.edge.wire import (
     HEADER,

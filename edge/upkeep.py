@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from edgekit.edge import compiled
-from edgekit.edge.deploy import rot_of
-from edgekit.edge.store import Pointer, Store
+from edgekit.edge.pointer import Pointer
+from edgekit.edge.store import Store
+from edgekit.edge.switch import give_up, rot_of
 from edgekit.nouns import Noun
 
 
@@ -45,9 +46,8 @@ def check_store(store: Store) -> Checkup:
             if current is None or current.manifest not in bad:
                 continue
             reason = f"{bad[current.manifest].path}: changed since it was deployed"
-            if back := pointer.fallen_back(reason, bad):
-                store.point(back)
-                fell_back[pointer.model] = back.current.version if back.current else ""
+            if give_up(store, pointer.model, current, reason, bad):
+                fell_back[pointer.model] = store.serving(pointer.model).slot.version
         files = {
             file.stat().st_ino: file.stat().st_size
             for _, _, folder in store.named()
@@ -92,5 +92,6 @@ def uninstall(store: Store, model: str) -> int:
         freed = store.collect()  # an uninstall that was cut off left something
         if model not in store.damaged():
             store.only_model(model)
-        store.forget(model)
+        with store.switching():
+            store.forget(model)
         return freed + store.collect()

@@ -10,10 +10,11 @@ from contextlib import suppress
 from typing import Protocol
 
 from edgekit.edge import compiled
-from edgekit.edge.deploy import give_up, prove
 from edgekit.edge.golden import ailment, memory_limit, wrong_answers
+from edgekit.edge.pointer import SlotRef, Watch
 from edgekit.edge.slot import read_slot
-from edgekit.edge.store import SlotRef, Store, Watch
+from edgekit.edge.store import Store
+from edgekit.edge.switch import give_up, prove
 from edgekit.edge.wire import Checked, Problem
 from edgekit.errors import Busy, EdgekitError
 

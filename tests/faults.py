@@ -34,9 +34,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from edgekit import cli
-from edgekit.edge import deploy as deploying
 from edgekit.edge import upkeep
 from edgekit.edge.store import Store
+from edgekit.edge.switch import give_up, prove, rot_of
 from edgekit.edge.verbs import deploy as _deploy_verb
 from edgekit.edge.verbs import store as _store_verbs
 from edgekit.edge.verbs import trust as _trust_verbs
@@ -96,14 +96,14 @@ class Operation(NamedTuple):
 
 
 def _prove(store: Store) -> None:
-    deploying.prove(store, "pumps", store.serving("pumps").slot)
+    prove(store, "pumps", store.serving("pumps").slot)
 
 
 def _give_up(store: Store) -> None:
     """Of 1.1.0, as the server does; its second run finds 1.0.0 and must leave that alone."""
     serving = store.serving("pumps").slot
     if serving.version == "1.1.0":
-        deploying.give_up(store, "pumps", serving, "it keeps dying")
+        give_up(store, "pumps", serving, "it keeps dying")
 
 
 OPERATIONS = {
@@ -291,7 +291,7 @@ class Bench:
         store.check()
         pointers = {model: store.pointer(model) for model in store.models()}
         for pointer, slot, folder in store.named():
-            if path := deploying.rot_of(folder, slot):
+            if path := rot_of(folder, slot):
                 raise InputError(f"{path}: rotten in {pointer.model} {slot.version}")
         trust, counters = store.trust(), self.box / "counters.json"
         return State(

@@ -203,11 +203,18 @@ def test_a_bundle_for_another_architecture_does_not_fit(
     assert "is for arm64, and this is amd64" in edgekit("deploy", tmp_path / "arm", appliance, code=6).err
 
 
-def test_one_lock_guards_the_store(appliance: Path, second: Path) -> None:
+def test_a_deploy_keeps_others_out_and_no_rollback(appliance: Path, second: Path) -> None:
+    edgekit("deploy", second, appliance)
     with (appliance / "lock").open("r+") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        for arguments in (("deploy", second, appliance), ("rollback", appliance)):
-            assert "is at work here" in edgekit(*arguments, code=7).err
+        for words in (
+            ("deploy", second, appliance),
+            ("fsck", appliance),
+            ("gc", appliance),
+            ("uninstall", appliance, "tiny"),
+        ):
+            assert "is at work here" in edgekit(*words, code=7).err
+        edgekit("rollback", appliance)
     edgekit("deploy", second, appliance)
 
 

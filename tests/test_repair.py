@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from edgekit.edge.deploy import prove
 from edgekit.edge.store import Store
+from edgekit.edge.switch import prove
 from tests import small
 from tests.conftest import edgekit
 from tests.test_store import rot

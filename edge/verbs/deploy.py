@@ -9,7 +9,8 @@ from rich.table import Table
 
 from edgekit.console import json_option, print_json, print_table, progress_bar
 from edgekit.edge.bundle.trust import NEVER, Trust
-from edgekit.edge.store import Pointer, SlotRef, Store
+from edgekit.edge.pointer import Pointer, SlotRef
+from edgekit.edge.store import Store
 from edgekit.errors import EdgekitError
 
 APPLIANCE = click.argument("appliance", type=click.Path(path_type=Path))
@@ -62,7 +63,7 @@ def rollback(appliance: Path, model: str | None, as_json: bool) -> None:
     Example:
       edgekit rollback /var/lib/edgekit
     """
-    from edgekit.edge.deploy import rollback as run
+    from edgekit.edge.switch import rollback as run
 
     _show(run(appliance, model), as_json=as_json)
 

@@ -1,4 +1,4 @@
-"""Files that survive a power cut, their digests, and the one lock.
+"""Files that survive a power cut, their digests, and locks.
 
 The order that survived every cut we tried (ext4 with both journal modes): write, fsync the file, rename, fsync the
 folder. A rename without the fsync before it leaves a file of zero length.
@@ -20,6 +20,7 @@ from edgekit.nouns import File
 
 CHUNK = 1 << 20
 PASSED_ON_SECONDS = 2.0
+BRIEF_SECONDS = 5.0
 
 
 def sync_folder(folder: Path) -> None:
@@ -133,15 +134,12 @@ def _holder(handle: int) -> str:
     """
     until, name = time.monotonic() + PASSED_ON_SECONDS, ""
     while time.monotonic() < until:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            name = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
-            if not _is_dead(name):
-                break
-            time.sleep(0.02)
-        else:
+        if _is_taken(handle):
             return ""
+        name = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
+        if not _is_dead(name):
+            break
+        time.sleep(0.02)
     return name
 
 
@@ -180,3 +178,31 @@ def lock(path: Path, what: str) -> Iterator[None]:
                 os.ftruncate(handle, 0)
     finally:
         os.close(handle)
+
+
+@contextlib.contextmanager
+def brief_lock(folder: Path, seconds: float = BRIEF_SECONDS) -> Iterator[None]:
+    """Hold a folder itself as a lock, for the moment in which a file in it is read and replaced.
+
+    Needs no file of its own, so it works on a full disk. Raises Busy if others hold it for so many seconds.
+    """
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        until = time.monotonic() + seconds
+        while not _is_taken(handle):
+            if time.monotonic() > until:
+                raise Busy(
+                    f"{folder}: another process is at work here; wait for it to end and run this again"
+                )
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _is_taken(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
