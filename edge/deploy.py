@@ -79,8 +79,7 @@ def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
         keep_trust()
         with store.switching():
             pointer = _pointed(store, verified, picked, policy, is_mended=mended is not None)
-        with suppress(EdgekitError, OSError):  # it has switched; what is left over goes with the next deploy
-            store.collect()
+        store.collect()
     return pointer
 
 

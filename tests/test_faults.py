@@ -127,7 +127,7 @@ def test_a_sample_of_kills_and_errors_leaves_the_old_model_or_the_new_one(scene:
 def test_a_sample_of_power_cuts_leaves_the_old_model_or_the_new_one(scene: Path) -> None:
     found = strike(scene, ("deploy", "cut-journal-noalloc", "--every", 35), ("rollback", "cut-all"))
     assert not told("a sample of power cuts", found)
-    assert len(found) >= 12
+    assert len(found) >= 10
 
 
 @needs_power
