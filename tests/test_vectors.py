@@ -20,7 +20,7 @@ from edgekit.edge.bundle.verify import check_blobs, verify
 from edgekit.edge.deploy import _older
 from edgekit.edge.store import Store
 from edgekit.errors import InputError, Refused
-from tests import make_vectors
+from tests import make_schema, make_vectors
 
 FOLDER = Path(__file__).parent / "vectors"
 OTHERS = ("keys.json", "bases.json")
@@ -269,3 +269,7 @@ def test_the_data_are_what_the_generator_writes() -> None:
     changed = [name for name, data in made.items() if written[name] != data]
     assert changed == [], "run python -m tests.make_vectors"
     assert sum(map(len, written.values())) < 600_000
+
+
+def test_the_schema_in_the_docs_is_that_of_the_records() -> None:
+    assert make_schema.FILE.read_text() == make_schema.schema()
