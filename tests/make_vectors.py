@@ -925,6 +925,7 @@ def slots() -> Group:
         "model-other": ("It is of another model than the release.", "another", at("model", to="valves")),
         "model-dotdot": ("Its model is named ../../pumps: a name is a place in the store.", "another model or version", at("model", to="../../pumps")),
         "version-other": ("It is of another version than the release.", "another", at("version", to="2.0.0")),
+        "variant-dotdot": ("Its variant is named ../../v1: a name is a place in a folder.", "no name of a variant", at("variant", to="../../v1")),
         "variant-other": ("Its variant is another than the index says.", "release index says", at("variant", to="v9")),
     }  # fmt: skip
     return {

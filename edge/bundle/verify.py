@@ -189,6 +189,8 @@ def _variant(layout: Layout, item: Descriptor, said: _Said) -> VerifiedVariant:
     _blob(layout, manifest.config)
     held = [(name, layer.digest, layer.size) for name, layer in zip(names, manifest.layers, strict=True)]
     files = [(file.path, file.sha256, file.size) for file in slot.files]
+    if not _is_segment(slot.variant):  # it names folders, too
+        raise Refused(f"{what}: {slot.variant!r} is no name of a variant")
     if held != [*files, (oci.SLOT, slot_json.digest, slot_json.size)]:
         raise Refused(f"{what}: slot.json and the layers name different files")
     if manifest != oci.variant_manifest(manifest.config, slot, slot_json):
@@ -201,9 +203,12 @@ def _variant(layout: Layout, item: Descriptor, said: _Said) -> VerifiedVariant:
 
 def _plain(name: str) -> bool:
     """One path segment of harmless characters, of a kind that an engine reads as data: no code, no pickle."""
+    return _is_segment(name) and name.endswith(SUFFIXES)
+
+
+def _is_segment(name: str) -> bool:
     return (
         0 < len(name) <= 100
-        and name.endswith(SUFFIXES)
         and name[0] not in ".-"
         and all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
     )
