@@ -7,6 +7,7 @@ from a closed list of messages and never repeat the request.
 import asyncio
 import json
 import signal
+import time
 from typing import Any
 
 import msgspec
@@ -16,14 +17,17 @@ from tornado.netutil import bind_sockets
 
 from edgekit import __version__
 from edgekit.edge.store import Store
-from edgekit.edge.supervisor import Supervisor, Unavailable, Worker
+from edgekit.edge.supervisor import Supervisor
 from edgekit.edge.tasks.predictions import Prediction, as_tensors
 from edgekit.edge.wire import Hello, Problem
+from edgekit.edge.workers import Unavailable, Worker
 from edgekit.errors import InputError
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SLOW_SECONDS = 10  # a client that takes longer to send its request is cut off
-MAX_BODY = 64 << 20
+MAX_BODY = 32 << 20
+MAX_VALUES = 1 << 20  # in one body, since each becomes an object: a comma, or a bracket, may stand for one
+PARTING_SECONDS = 10.0  # that requests in flight have when the server is told to stop
 MAX_INPUTS = 1024  # in one request
 
 
@@ -97,6 +101,9 @@ class Handler(tornado.web.RequestHandler):
         return worker.hello
 
     def body(self, kind: Any) -> Any:  # noqa: ANN401
+        body = self.request.body
+        if sum(body.count(sign) for sign in (b",", b"[", b"{")) > MAX_VALUES:
+            raise tornado.web.HTTPError(413, reason=f"a request takes at most {MAX_VALUES} values")
         try:
             return msgspec.json.decode(self.request.body, type=kind)
         except (msgspec.DecodeError, RecursionError, UnicodeDecodeError):
@@ -109,7 +116,7 @@ class Handler(tornado.web.RequestHandler):
         if not 0 < len(inputs) <= MAX_INPUTS:
             raise tornado.web.HTTPError(400, reason=f"a request takes 1 to {MAX_INPUTS} inputs")
         try:
-            worker, answer = await self.supervisor.ask(inputs)
+            worker, answer = await self.supervisor.ask(inputs, len(self.request.body))
         except Unavailable:
             self.set_header("Retry-After", "1")
             raise tornado.web.HTTPError(503, reason="no worker can answer now; try again") from None
@@ -267,13 +274,29 @@ async def serve(store: Store, model: str, host: str, port: int, started: Any) ->
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stopping.set)
     try:
-        await supervisor.start()
-        server.add_sockets(sockets)
-        started(sockets[0].getsockname()[1])
-        await stopping.wait()
-        server.stop()
-        await server.close_all_connections()
+        if await _is_started(supervisor, stopping):
+            server.add_sockets(sockets)
+            started(sockets[0].getsockname()[1])
+            await stopping.wait()
+            server.stop()
+            until = time.monotonic() + PARTING_SECONDS
+            while supervisor.waiting and time.monotonic() < until:
+                await asyncio.sleep(0.05)
+            await server.close_all_connections()
     finally:
         await supervisor.stop()
         for item in sockets:
             item.close()
+
+
+async def _is_started(supervisor: Supervisor, stopping: asyncio.Event) -> bool:
+    """Start the first worker, which may take minutes; False if we are told to stop before it answers."""
+    start, stop = asyncio.create_task(supervisor.start()), asyncio.create_task(stopping.wait())
+    await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
+    stop.cancel()
+    if not start.done():
+        start.cancel()
+        await asyncio.wait({start})
+        return False
+    await start
+    return True

@@ -6,7 +6,8 @@ the worker was started is counted on disk, so that a box that reboots in a loop 
 
 import sys
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from edgekit.edge import compiled
@@ -27,6 +28,8 @@ class GivenUp(EdgekitError):
 
 class Watched(Protocol):
     """A worker, as far as the window looks at it."""
+
+    is_too_large: bool
 
     @property
     def memory_bytes(self) -> int:
@@ -52,6 +55,8 @@ class Window:
         self._starts = store.watched(model, self.slot).starts
         self._worker: Watched | None = None
         self._since = self._checked = 0.0
+        self._is_well = False  # when it was last checked
+        self._said: set[str] = set()
 
     def starting(self) -> None:
         """A worker is about to start; raises GivenUp if too many did."""
@@ -70,7 +75,7 @@ class Window:
 
     def _count(self, starts: int) -> None:
         self._starts = starts
-        with suppress(OSError):  # a full disk is no reason not to serve
+        with self._trying("count the starts of"):  # a full disk is no reason not to serve
             self._store.keep_watch(self._model, Watch(manifest=self.slot.manifest, starts=starts))
 
     @property
@@ -98,16 +103,18 @@ class Window:
         """Called about once a second while `worker` serves the slot."""
         slot, now = read_slot(self._folder), time.monotonic()
         if worker is not self._worker:
-            self._worker, self._since, self._checked = worker, now, now
+            self._worker, self._since, self._checked, self._is_well = worker, now, now, False
         if worker.memory_bytes > memory_limit(slot):
             print(f"edgekit: {slot.variant} took {worker.memory_bytes / 1e6:.0f} MB and is started anew", file=sys.stderr)  # fmt: skip
+            worker.is_too_large = True
             worker.kill()
             return
         if not self.is_open:
             return
         is_over = now - self._since >= self._policy.seconds
-        if is_over or now - self._checked >= CHECK_SECONDS:
-            self._checked = now
+        is_last = is_over and self._checked - self._since < self._policy.seconds
+        if is_last or now - self._checked >= CHECK_SECONDS:
+            self._checked, self._is_well = now, False
             reply = await worker.check()
             reason = reply.message if isinstance(reply, Problem) else ailment(slot, reply.health)
             if reason:
@@ -115,16 +122,16 @@ class Window:
                 if isinstance(reply, Problem) or wrong_answers(slot, reply.health):
                     worker.kill()  # not one answer more; a slow one may serve until the one before is up
                 return
-        if is_over:
-            with suppress(Busy, OSError):  # the next look tries again
+            self._is_well = True
+        if is_over and self._is_well:
+            with self._trying("keep"):  # the next look tries again
                 prove(self._store, self._model, self.slot)
                 self.is_open = False
 
     def _give_up(self, reason: str) -> bool:
-        try:
+        with self._trying("give up"):  # the next look tries again
             return self._fall_back(reason)
-        except (EdgekitError, OSError):
-            return False  # another command is at work, or the disk is full; the next look tries again
+        return False
 
     def _fall_back(self, reason: str) -> bool:
         """Returns whether the slot before serves from now on; raises Busy, OSError."""
@@ -133,3 +140,18 @@ class Window:
         with suppress(OSError):  # deployed again, it has all its starts again
             self._store.keep_watch(self._model, Watch(manifest=self.slot.manifest))
         return True
+
+    @contextmanager
+    def _trying(self, what: str) -> Iterator[None]:
+        """Go on where the store can't be written now, and say so once: without it the window watches nothing."""
+        try:
+            yield
+        except Busy:
+            pass
+        except (EdgekitError, OSError) as error:
+            if what not in self._said:
+                print(
+                    f"edgekit: can't {what} {self.slot.variant} {self.slot.version} in its watch window: {error}; "
+                    f"the user that serves must be able to write {self._store.root}", file=sys.stderr,
+                )  # fmt: skip
+            self._said.add(what)

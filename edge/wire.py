@@ -20,6 +20,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     outputs: list[dict[str, Any]]  # name, datatype and shape of each output tensor
     engine: str
     variant: str
+    streams: int  # requests that it answers side by side
 
 
 class Ask(msgspec.Struct, frozen=True, kw_only=True, tag="ask"):

@@ -3,6 +3,7 @@
 `python -m edgekit.edge.worker SLOT SLOT_SHA256 FD`. It ends when the front closes its end.
 """
 
+import signal
 import socket
 import sys
 import threading
@@ -88,6 +89,7 @@ def work(line: Line, folder: Path, slot_sha256: str) -> None:
             outputs=output_shapes(answered),
             engine=slot.engine,
             variant=slot.variant,
+            streams=slot.setting.streams,
         )
     )
     with ThreadPoolExecutor(slot.setting.streams, "stream") as streams:
@@ -102,6 +104,7 @@ def main() -> None:
     """The process."""
     folder, slot_sha256, handle = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
     die_with_parent()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the front, which closes our line
     stay_offline()
     write_no_core()
     try:

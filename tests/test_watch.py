@@ -1,6 +1,7 @@
 """The watch window: a new version proves itself while it serves, or the one before comes back; with a real server."""
 
 import asyncio
+import errno
 import fcntl
 import json
 import os
@@ -9,6 +10,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -369,8 +371,7 @@ def test_golden_samples_that_kill_in_the_window_do_not_end_the_watch(
 @pytest.mark.slow
 def test_a_worker_that_hangs_while_it_loads_is_given_up(two: Path, tmp_path: Path) -> None:
     policy(two, golden_seconds=4)
-    hang = FAULT.replace("len(calls) > 1 and ", "").format(fault="import time; time.sleep(1e6)")
-    (tmp_path / "sitecustomize.py").write_text(hang)
+    (tmp_path / "sitecustomize.py").write_text(HANG)
     with serving(two, tmp_path) as server:
         assert answering(server) == "1.0.0"
     assert given_up(two) == "onnx-fp32 1.1.0 does not start: it took longer than 4 s"
@@ -380,8 +381,7 @@ def test_while_the_next_one_loads_the_one_before_goes_on_even_if_it_dies(
     one: Path, boxes: Boxes, tmp_path: Path
 ) -> None:
     policy(one)
-    hang = FAULT.replace("len(calls) > 1 and ", "").format(fault="import time; time.sleep(1e6)")
-    (tmp_path / "sitecustomize.py").write_text(hang)
+    (tmp_path / "sitecustomize.py").write_text(HANG)
     with serving(one, tmp_path) as server:
         deploy(boxes.bundle("1.1.0"), one, None, tell)
         until(lambda: workers(server, "1.1.0"), "1.1.0 loads")
@@ -406,6 +406,7 @@ class FakeWorker:
     is_broken: bool = False
     kills: int = 0
     checks: int = 0
+    is_too_large: bool = False
 
     def kill(self) -> None:
         self.kills += 1
@@ -473,15 +474,140 @@ def test_a_well_worker_is_kept_and_asked_no_more(two: Path, window: Window) -> N
     assert serves(two) == "1.1.0"
 
 
+def an_hour_later(window: Window) -> None:
+    window._since -= 3601
+    window._checked -= 3601
+
+
+def test_an_ill_worker_with_nothing_before_it_is_not_asked_each_second(one: Path) -> None:
+    Store(one).point(msgspec.structs.replace(pointer(one), proven=None))
+    policy(one, seconds=0.01)
+    window, worker = Window(Store(one), "pumps"), FakeWorker(median_ms=1e5)
+    for _ in range(5):
+        look(window, worker)
+    assert worker.checks == 1
+
+
+def test_a_folder_that_can_t_be_written_is_said_once(
+    two: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As root nothing is read-only, so the writing itself is refused here."""
+
+    def refuse(*_: object, **__: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied", str(two / "watch"))
+
+    monkeypatch.setattr("edgekit.edge.store.write_durably", refuse)
+    policy(two, seconds=0.01)
+    window, worker = Window(Store(two), "pumps"), FakeWorker()
+    for _ in range(3):
+        window.starting()
+        look(window, worker)
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2, said  # of the starts, and of the end of the window
+    assert all("Permission denied" in line and f"must be able to write {two}" in line for line in said)
+    assert worker.checks == 1
+
+
+HANG = FAULT.replace("len(calls) > 1 and ", "").format(fault="import time; time.sleep(1e6)")
+
+
+def test_a_stop_while_the_first_worker_loads_is_an_orderly_one(two: Path, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(HANG)
+    with (tmp_path / "log").open("w") as log:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            process = subprocess.Popen(
+                [sys.executable, "-m", "edgekit", "serve", str(two), "--port", "0"], stderr=log, stdout=log,
+                env={**os.environ, "PYTHONPATH": str(tmp_path)},
+            )  # fmt: skip
+            until(lambda: Store(two).watched("pumps", pointer(two).current).starts == 1, "it starts")  # type: ignore[arg-type]
+            time.sleep(0.5)
+            process.send_signal(number)
+            assert process.wait(20) == 0
+            assert Store(two).watched("pumps", pointer(two).current).starts == 0  # type: ignore[arg-type]
+    assert "Traceback" not in (tmp_path / "log").read_text()
+
+
+def test_a_rollback_holds_even_if_its_first_worker_is_killed(two: Path) -> None:
+    with serving(two) as server:
+        assert answering(server) == "1.1.0"
+        edgekit("rollback", two)
+        until(lambda: workers(server, "1.0.0"), "1.0.0 loads")
+        workers(server, "1.0.0")[0].kill()
+        until(lambda: answering(server) == "1.0.0", "1.0.0 answers")
+
+
+def test_what_can_not_start_beside_another_gets_its_room(two: Path, tmp_path: Path) -> None:
+    """1.0.0 dies while it loads as long as 1.1.0 is there."""
+    fault = FAULT.replace("len(calls) > 1 and ", "").replace('"1.1.0"', '"1.0.0"')
+    beside = "import psutil; len(psutil.Process().parent().children()) > 1 and os.abort()"
+    (tmp_path / "sitecustomize.py").write_text(fault.format(fault=beside))
+    with serving(two, tmp_path) as server:
+        edgekit("rollback", two)
+        until(lambda: answering(server) == "1.0.0", "1.0.0 answers")
+    assert "1.1.0 makes room for 1.0.0" in (two.parent / "serve.log").read_text()
+
+
+def test_a_model_that_is_uninstalled_answers_no_more_until_it_is_deployed_again(
+    one: Path, boxes: Boxes
+) -> None:
+    with serving(one) as server:
+        edgekit("uninstall", one, "pumps")
+        until(lambda: not answering(server), "nothing answers")
+        deploy(boxes.bundle("1.1.0"), one, None, tell)
+        until(lambda: answering(server) == "1.1.0", "1.1.0 answers")
+    assert (one.parent / "serve.log").read_text().count("is not in the store any more") == 1
+
+
+def test_a_request_of_a_million_values_is_turned_away_and_kills_nobody(one: Path) -> None:
+    with serving(one) as server:
+        [before] = workers(server, "1.0.0")
+        status, said = server.call("/v1/predict", b'{"inputs": [[' + b"[]," * (1 << 20) + b"[]]]}")
+        assert (status, "at most 1048576 values" in said["error"]) == (413, True)
+        assert infer(server)[:2] == (200, "1.0.0")
+        assert workers(server, "1.0.0") == [before]
+
+
+SLOW = """
+import sys
+if any("edgekit.edge.worker" in word for word in sys.orig_argv):
+    import time
+    from edgekit.edge.model import Model
+    real = Model.predict
+    def slow(model, inputs):
+        time.sleep(0.3)
+        return real(model, inputs)
+    Model.predict = slow
+elif "serve" in sys.orig_argv:
+    from edgekit.edge import workers
+    workers.REQUEST_SECONDS = 2.0
+"""
+
+
+def test_a_crowd_of_requests_kills_no_worker_and_an_orderly_stop_answers_them(
+    one: Path, tmp_path: Path
+) -> None:
+    """Twenty requests of 0.3 s each, on one stream, while a request may take two seconds."""
+    (tmp_path / "sitecustomize.py").write_text(SLOW)
+    with serving(one, tmp_path) as server, ThreadPoolExecutor(20) as clients:
+        [before] = workers(server, "1.0.0")
+        statuses = [status for status, *_ in clients.map(lambda _: infer(server), range(20))]
+        assert {200, 503} == set(statuses)
+        assert workers(server, "1.0.0") == [before]
+        last = [clients.submit(infer, server) for _ in range(3)]
+        time.sleep(0.2)
+        server.process.terminate()
+        assert [item.result()[0] for item in last] == [200] * 3
+
+
 def test_the_window_starts_anew_with_each_worker(two: Path) -> None:
     policy(two, seconds=3600)
     window = Window(Store(two), "pumps")
     first, second = FakeWorker(), FakeWorker()
     look(window, first)
-    window._since -= 3601  # an hour later
+    an_hour_later(window)
     asyncio.run(window.look_at(second))
     assert pointer(two).is_watched
-    window._since -= 3601
+    an_hour_later(window)
     asyncio.run(window.look_at(second))
     assert not pointer(two).is_watched
 
