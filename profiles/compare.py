@@ -1,6 +1,8 @@
 """Two builds, or two measurements, side by side: what became faster, and what can't be told.
 
-Rounds of two sessions are not paired: whatever the machine was doing in the one and not in the other is in the ratio.
+Rounds of two sessions are not paired: whatever the machine was doing in the one and not in the other is in the ratio, and
+the interval, which comes from the spread within each session, knows nothing of it. So a difference must be larger than the
+one that sessions of the same files show, and neither session may have been disturbed.
 """
 
 from collections.abc import Iterator
@@ -21,9 +23,14 @@ from edgekit.nouns import (
     Unreadable,
     read_json,
 )
-from edgekit.profiles.intervals import Verdict, unpaired_ratio, verdict
+from edgekit.profiles.choose import CLOSE
+from edgekit.profiles.intervals import Verdict, unpaired_ratio
 
 Number = TypeVar("Number", int, float)
+SESSIONS = (
+    "A and B are two sessions: what the machine did in one of them only is in the ratios, and not in their intervals. "
+    "To tell two variants apart, measure them in one session (edgekit build, edgekit profile --variant ... --variant ...)."
+)
 
 
 class Measured(Noun, frozen=True, kw_only=True):
@@ -147,20 +154,28 @@ def _difference(name: str, a: Measured, b: Measured) -> Difference:
     latency = unpaired_ratio(after.round_p50_ms, before.round_p50_ms)
     speedup = unpaired_ratio(before.round_p50_ms, after.round_p50_ms)
     throughput = unpaired_ratio(after.round_samples_per_s, before.round_samples_per_s)
+    is_clean = not (before.disturbed or after.disturbed)
     same_metric = a.metric == b.metric
     return Difference(
         variant=name,
         p50_ms=(before.p50_ms.value, after.p50_ms.value),
         p50_ratio=latency,
-        latency=verdict(speedup),
+        latency=_verdict(speedup) if is_clean else "can't tell",
         samples_per_s=(before.samples_per_s.value, after.samples_per_s.value),
         throughput_ratio=throughput,
-        throughput=verdict(throughput),
+        throughput=_verdict(throughput) if is_clean else "can't tell",
         metric=a.metric if same_metric else None,
         metric_difference=_minus(b.metric_value, a.metric_value) if same_metric else None,
         size_difference=_minus(b.size_bytes, a.size_bytes),
         memory_difference=after.peak_rss_bytes - before.peak_rss_bytes,
     )  # fmt: skip
+
+
+def _verdict(speedup: Figure) -> Verdict:
+    """Above 1 is faster; the whole interval must lie beyond what is close."""
+    if speedup.low > CLOSE:
+        return "faster"
+    return "slower" if speedup.high < 1 / CLOSE else "can't tell"
 
 
 def _minus(value: Number | None, other: Number | None) -> Number | None:

@@ -18,6 +18,7 @@ from edgekit.edge.builds import artifact_folder
 from edgekit.edge.tasks import Task
 from edgekit.errors import InputError, MissingPackage
 from edgekit.nouns import Artifact, Build, Figure, Noun, Variant
+from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.targets import Peak, Target, find_target
 from edgekit.targets.detect import Machine
 
@@ -35,7 +36,8 @@ class Work(Noun, frozen=True, kw_only=True):
 
 
 class Estimate(Noun, frozen=True, kw_only=True):
-    """Of one variant on a device class. p50_ms is not measured; its interval is the spread of the factor here.
+    """Of one variant on a device class. p50_ms is not measured; its interval is the spread of the factor here, and unbounded
+    where a single variant has one.
 
     factor: measured over ideal time, of this variant here. ideal_ms: at the class's peak.
     """
@@ -50,10 +52,7 @@ class Estimate(Noun, frozen=True, kw_only=True):
 
 def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int) -> list[Estimate]:
     """One for each measured variant of a build that was made on this machine; raises InputError, MissingPackage."""
-    measured = [item for item in build.variants if item.evidence and item.artifact]
-    base = next((item.artifact for item in measured if item.name == BASE), None)
-    if base is None:
-        raise InputError(f"{out}: an estimate counts the operations of {BASE}; add it to target.recipes")
+    measured, base = _measured(build), base_of(build, out)
     if target.peak is None or target.peak.cores is None or target.peak.ghz is None:
         raise InputError(
             f"--estimate {target.name}: a class of many machines, of which no speed is known; one of a single board has"
@@ -61,12 +60,10 @@ def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int
     work = count(artifact_folder(out, base) / "model.onnx", tokens)
     own = _own_peak(build, here)
     factors = {item.name: _p50(item) / _ideal_ms(work, item, own) for item in measured}
-    spread = _spread(list(factors.values()))
     found = []
     for item in measured:
         ideal = _ideal_ms(work, item, target.peak)
-        value = ideal * factors[item.name]
-        p50 = Figure(value=value, low=value / spread, high=value * spread)
+        p50 = with_error(ideal * factors[item.name], list(factors.values()))
         found.append(
             Estimate(
                 variant=item.name, target=target.name, p50_ms=p50, ideal_ms=ideal, factor=factors[item.name]
@@ -75,8 +72,27 @@ def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int
     return found
 
 
+def base_of(build: Build, out: Path) -> Artifact:
+    """What is counted; raises InputError where the build has none."""
+    base = next((item.artifact for item in _measured(build) if item.name == BASE), None)
+    if base is None:
+        raise InputError(f"{out}: an estimate counts the operations of {BASE}; add it to target.recipes")
+    return base
+
+
+def _measured(build: Build) -> list[Variant]:
+    return [item for item in build.variants if item.evidence and item.artifact]
+
+
+def with_error(value: float, factors: Sequence[float]) -> Figure:
+    """The estimate with its error here: how far a variant's factor lies from the others' middle, at worst."""
+    if len(factors) < 2:
+        return Figure(value=value, low=0.0, high=UNBOUNDED)
+    spread = _spread(factors)
+    return Figure(value=value, low=value / spread, high=value * spread)
+
+
 def _spread(factors: Sequence[float]) -> float:
-    """How far a variant's factor lies from the others' middle, at worst: how wrong the estimate would be here."""
     middle = math.exp(float(np.mean(np.log(factors))))
     return max(max(factor / middle, middle / factor) for factor in factors)
 

@@ -56,7 +56,7 @@ def resample(
 
 
 def spread(value: Callable[[np.ndarray], float], rows: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """How far below its measured value a metric may lie: pairs of a one-sided confidence and a distance."""
+    """How far below its value a metric may lie, as far as the rows differ: pairs of a one-sided confidence and a distance."""
     measured = value(rows)
     return _quantiles([measured - value(rows[draw]) for draw in _draws(len(rows))])
 

@@ -1,5 +1,6 @@
 """The gate's job: find the best setting of an artifact for the objective, then measure its answers with it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -130,7 +131,7 @@ def gate_figures(
     return {
         "metric": task.metric,
         "metric_value": variant.value,
-        "metric_bounds": _metric_bounds(metric, variant),
+        "metric_bounds": metric_bounds(metric, variant),
         "reference_value": right.value,
         "comparison": compared[worst],
         "judged_batch_size": worst,
@@ -143,12 +144,20 @@ def gate_figures(
     }
 
 
-def _metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, float], ...]:
-    """The lowest value of the metric that is not ruled out, at each confidence."""
+def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, float], ...]:
+    """The lowest value of the metric that is not ruled out, at each confidence.
+
+    Rows that are all right have no spread and leave a doubt all the same: what a made-up row on which everything is lost
+    would take from them, as in a comparison. The two doubts are independent, so their squares add up.
+    """
     if variant.rows.ndim == 1:
         hits, total = int(variant.rows.sum()), len(variant.rows)
         return tuple((level, share_lower_bound(hits, total, level)) for level in CONFIDENCES)
-    return tuple((level, variant.value - lost) for level, lost in spread(metric.value, variant.rows))
+    doubts = metric.compare(variant, variant)
+    return tuple(
+        (level, variant.value - math.hypot(lost, upper_bound(doubts, level)))
+        for level, lost in spread(metric.value, variant.rows)
+    )
 
 
 def _all_answers(model: Model, task: Task, data: Dataset, size: int, progress: Progress) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """Measuring staged variants on the machine that this runs on: one session for all of them."""
 
+import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,7 +14,15 @@ from edgekit.job import run_job
 from edgekit.nouns import Noun, Performance, Profile, Profiles
 from edgekit.profiles.data import input_columns, read_inputs
 from edgekit.profiles.scenarios import Name
-from edgekit.profiles.session import Contender, Plan, Tell, performances, run_session, write_inputs
+from edgekit.profiles.session import (
+    MOST_INPUTS,
+    Contender,
+    Plan,
+    Tell,
+    performances,
+    run_session,
+    write_inputs,
+)
 from edgekit.profiles.staged import Staged
 from edgekit.targets.detect import Machine, closest_target, detect_machine
 
@@ -28,20 +37,26 @@ class Wish(Noun, frozen=True, kw_only=True):
 
 
 def collect_inputs(first: Staged, data: Path | None, columns: Sequence[str], work: Path) -> tuple[Path, str]:
-    """Write the inputs that are measured with; returns the file and what they are. Raises InputError."""
-    task, path = load_task(first.folder), work / "inputs.json"
+    """Write the inputs that are measured with; returns the file and what they are, with its hash. Raises InputError."""
+    path = work / "inputs.json"
+    said = _collect(first, data, columns, path)
+    return path, f"{said} (sha256 of these inputs: {hashlib.sha256(path.read_bytes()).hexdigest()[:8]})"
+
+
+def _collect(first: Staged, data: Path | None, columns: Sequence[str], path: Path) -> str:
+    task = load_task(first.folder)
     if data is None:
         golden = read_golden(first.golden)
         path.write_bytes(msgspec.json.encode(golden.inputs))
         return (
-            path,
-            f"{len(golden.inputs)} golden samples, made up: their lengths are not those of your data (--data)",
+            f"{len(golden.inputs)} golden samples, made up: their lengths are not those of your data (--data)"
         )
     inputs = read_inputs(data, task, input_columns(data, task, list(columns) or None, "label"))
     if not inputs:
         raise InputError(f"{data}: holds no rows; it needs at least one input")
     write_inputs(task, inputs, path)
-    return path, f"{len(inputs)} of {data.name}"
+    drawn = f"{MOST_INPUTS}, drawn from {len(inputs)}," if len(inputs) > MOST_INPUTS else f"{len(inputs)}"
+    return f"{drawn} of {data.name}"
 
 
 def measure(

@@ -2,27 +2,28 @@
 
 Here `measure_there` runs `ssh HOST edgekit profile --agent` and sends a header, the bundle, the key and the inputs on its
 standard input, then a byte of heartbeat now and then. There `serve_agent` stages the bundle in a temporary folder, runs
-the same code as a local profile, and answers with one JSON object a line: progress, then the result or the error. When
-the heartbeat ends, the link is lost: the agent stops what it started, removes the folder and ends.
+the same code as a local profile, and answers with one JSON object a line: progress, then the result or the error, each
+with its version. When the heartbeat ends, the link is lost: the agent stops what it started, removes the folder and ends.
 """
 
 import io
 import json
 import os
+import re
 import shlex
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
-import urllib.parse
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, BinaryIO
+from typing import IO, BinaryIO, TypeVar
 
 import msgspec
 
-from edgekit import errors
+from edgekit import __version__, errors
 from edgekit.edge.bundle.trust import open_trust
 from edgekit.errors import EdgekitError, InputError, JobFailed
 from edgekit.nouns import Noun, Profiles
@@ -39,6 +40,14 @@ SSH = (
 )  # fmt: skip
 STOPS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 SSH_FAILED, NOT_FOUND = 255, 127  # exit codes of ssh itself, and of the shell there
+# No user or host with a dash in front, which ssh would take for an option, and no password: ssh has no place for one.
+URL = re.compile(
+    r"ssh://(?P<user>[^-\s:/][^\s:/]*@)?(\[(?P<ipv6>[0-9a-fA-F:][^\s@/\[\]]*)\]|(?P<name>[^-\s@:/?#\[\]][^\s@:/?#\[\]]*))(:(?P<port>\d+))?/?",
+    re.ASCII,
+)
+PASSWORD = re.compile(r"(?<=//)([^:@]*):.*@")
+LAST_WORDS = 4096  # bytes of what ssh and the other end said beside the answers
+T = TypeVar("T")
 
 
 class Header(Noun, frozen=True, kw_only=True):
@@ -60,23 +69,42 @@ class Device(Noun, frozen=True, kw_only=True):
     ssh_config: Path | None = None  # instead of the user's own
 
 
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the agent. Of this and the next two, what another version adds is passed over."""
+
+    what: str
+    stage: str
+    share: float
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True):
+    """The last line, if all went well."""
+
+    result: Profiles
+
+
+class Problem(msgspec.Struct, frozen=True, kw_only=True):
+    """The last line, if not. kind: of edgekit.errors."""
+
+    kind: str
+    message: str
+
+
 def parse_device(url: str, command: str, ssh_config: Path | None = None) -> Device:
     """From ssh://user@host:port; raises InputError."""
-    parts = urllib.parse.urlsplit(url)
+    found = URL.fullmatch(url)
+    if found is None or not 0 < int(found["port"] or 22) < 1 << 16:
+        shown = PASSWORD.sub(r"\1:***@", url)
+        raise InputError(f"--device {shown}: not of the form ssh://user@host or ssh://user@host:port")
     try:
-        port = parts.port
-    except ValueError:
-        port = -1
-    host = parts.netloc.rpartition(":")[0] if port else parts.netloc
-    if (
-        parts.scheme != "ssh"
-        or not parts.hostname
-        or host.startswith("-")
-        or port == -1
-        or parts.path.strip("/")
-    ):
-        raise InputError(f"--device {url}: not of the form ssh://user@host or ssh://user@host:port")
-    return Device(host=host, port=port, command=tuple(shlex.split(command)), ssh_config=ssh_config)
+        words = tuple(shlex.split(command))
+    except ValueError as error:
+        raise InputError(f"--remote-edgekit {command}: {error}") from None
+    if not words:
+        raise InputError("--remote-edgekit: names no command")
+    host = (found["user"] or "") + (found["ipv6"] or found["name"])
+    port = int(found["port"]) if found["port"] else None
+    return Device(host=host, port=port, command=words, ssh_config=ssh_config)
 
 
 def measure_there(
@@ -92,19 +120,22 @@ def measure_there(
     options = ["-p", str(device.port)] if device.port else []
     options += ["-F", str(device.ssh_config)] if device.ssh_config else []
     command = [*SSH, *options, "--", device.host, shlex.join([*device.command, "profile", "--agent"])]
-    try:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-    except FileNotFoundError:
-        raise InputError("--device needs OpenSSH's ssh on this machine; install openssh-client") from None
-    assert process.stdin  # noqa: S101 - we asked for pipes
-    assert process.stdout  # noqa: S101
-    assert process.stderr  # noqa: S101
-    with process, _fed(process.stdin, header, bundle, parts), _ended(process):
-        ending = _listen(process.stdout, tell)
-        lines = process.stderr.read().decode(errors="replace").strip().splitlines()
-    return _conclude(ending, lines[-1] if lines else "nothing was said", process.returncode, device)
+    with tempfile.TemporaryFile() as words:  # no pipe: one that nobody empties would stop the other end
+        try:
+            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words)
+        except FileNotFoundError:
+            raise InputError("--device needs OpenSSH's ssh on this machine; install openssh-client") from None
+        assert process.stdin  # noqa: S101 - we asked for pipes
+        assert process.stdout  # noqa: S101
+        with process, _fed(process.stdin, header, bundle, parts), _ended(process):
+            ending = _listen(process.stdout, tell, device)
+        return _conclude(ending, _last_line(words), process.returncode, device)
+
+
+def _last_line(file: IO[bytes]) -> str:
+    file.seek(max(0, file.seek(0, os.SEEK_END) - LAST_WORDS))
+    lines = file.read().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "nothing was said")
 
 
 @contextmanager
@@ -145,30 +176,44 @@ def _fed(pipe: IO[bytes], header: Header, bundle: Path, parts: Sequence[bytes]) 
         thread.join(HEARTBEAT_SECONDS)
 
 
-def _listen(pipe: IO[bytes], tell: Tell) -> dict[str, object]:
-    """Hand progress on until the pipe closes; the last message that is not progress is the ending."""
+def _listen(pipe: IO[bytes], tell: Tell, device: Device) -> dict[str, object]:
+    """Hand progress on until the pipe closes; returns the result or the problem, whichever came, or nothing."""
     ending: dict[str, object] = {}
     for line in pipe:
         try:
             message = json.loads(line)
-        except ValueError:
+        except (ValueError, RecursionError):
             continue  # a shell's greeting
         if not isinstance(message, dict):
             continue
         if "share" in message:
-            tell(str(message["what"]), str(message["stage"]), float(message["share"]))
-        else:
+            progress = _understood(message, Progress, device)
+            tell(progress.what, progress.stage, progress.share)
+        elif "result" in message or "kind" in message:
             ending = message
     return ending
+
+
+def _understood(message: dict[str, object], kind: type[T], device: Device) -> T:
+    try:
+        return msgspec.convert(message, kind)
+    except msgspec.ValidationError as error:
+        raise JobFailed(
+            f"{device.host}: the edgekit there, {message.get('version', 'of an unknown version')}, and this one, {__version__}, "
+            f"do not understand each other ({error}); install the same version on both"
+        ) from None
 
 
 def _conclude(ending: dict[str, object], last: str, code: int, device: Device) -> Profiles:
     """last: what ssh, or the other end, said last."""
     if "result" in ending:
-        return msgspec.convert(ending["result"], Profiles)
+        return _understood(ending, Result, device).result
     if "kind" in ending:
-        kind = getattr(errors, str(ending["kind"]), EdgekitError)
-        raise kind(f"{device.host}: {ending['message']}")
+        problem = _understood(ending, Problem, device)
+        kind = getattr(errors, problem.kind, None)
+        if not (isinstance(kind, type) and issubclass(kind, EdgekitError)):
+            kind = EdgekitError
+        raise kind(f"{device.host}: {problem.message}")
     if code == SSH_FAILED:
         raise JobFailed(f"{device.host}: ssh: {last}; try it by hand: ssh {device.host}")
     if code == NOT_FOUND:
@@ -181,8 +226,9 @@ def _conclude(ending: dict[str, object], last: str, code: int, device: Device) -
 def serve_agent(source: io.BufferedReader, target: BinaryIO) -> None:
     """The other end: `edgekit profile --agent`."""
 
-    def say(message: dict[str, object]) -> None:
-        target.write(json.dumps(message).encode() + b"\n")
+    def say(message: msgspec.Struct) -> None:
+        line = {"version": __version__, **msgspec.to_builtins(message)}
+        target.write(json.dumps(line).encode() + b"\n")
         target.flush()
 
     for number in STOPS:  # also where a shell told us to ignore them
@@ -196,14 +242,13 @@ def serve_agent(source: io.BufferedReader, target: BinaryIO) -> None:
             inputs, said = work / "inputs.json", header.said
             if not header.inputs:
                 inputs, said = collect_inputs(staged[0], None, (), work)
-            tell: Tell = lambda what, stage, share: say({"what": what, "stage": stage, "share": share})
-            found = measure(staged, header.wish, inputs, said, work, tell)
-            say({"result": msgspec.to_builtins(found)})
+            tell: Tell = lambda what, stage, share: say(Progress(what=what, stage=stage, share=share))
+            say(Result(result=measure(staged, header.wish, inputs, said, work, tell)))
     except EdgekitError as error:
-        say({"kind": type(error).__name__, "message": str(error)})
+        say(Problem(kind=type(error).__name__, message=str(error)))
     except OSError as error:
         with suppress(OSError):  # the link itself, perhaps
-            say({"kind": "EdgekitError", "message": f"{error.filename or ''}: {error.strerror}"})
+            say(Problem(kind="EdgekitError", message=f"{error.filename or ''}: {error.strerror}"))
 
 
 def _stop(*_: object) -> None:
@@ -253,7 +298,7 @@ def _receive(link: _Link, work: Path) -> Header:
         header = msgspec.json.decode(link.line(), type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
-            f"this edgekit does not understand the other one ({error}); install the same version"
+            f"the edgekit here, {__version__}, does not understand the other one ({error}); install the same version on both"
         ) from None
     for name, size in (
         ("bundle.tar", header.bundle),

@@ -1,6 +1,7 @@
 """What this machine is: architecture, CPU features, cores, memory, accelerators; and the device class it belongs to."""
 
 import platform
+import re
 from pathlib import Path
 
 import psutil
@@ -100,8 +101,10 @@ def _read(path: str) -> str:
 def matches(target: Target, machine: Machine) -> bool:
     """Whether this machine can run what is built for a device class."""
     if target.accelerator.startswith("jetson"):
-        board = machine.board.lower()
-        return "jetson" in board and all(word in board for word in target.accelerator.split("-")[1:])
+        words = re.findall("[a-z0-9]+", machine.board.lower())
+        # JetPack 5 says "NVIDIA Orin Nano Developer Kit", JetPack 6 "NVIDIA Jetson Orin Nano ...". A DRIVE is neither.
+        is_jetson = "jetson" in words or words[:2] == ["nvidia", "orin"]
+        return is_jetson and set(target.accelerator.split("-")[1:]) <= set(words)
     has_accelerator = not target.accelerator or target.accelerator in machine.accelerators
     return (
         target.architecture == machine.architecture

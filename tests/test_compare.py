@@ -32,12 +32,31 @@ def compared(tmp_path: Path, a: Build, b: Build) -> Compared:
         ((2.0, 2.1, 1.9), (4.0, 4.1, 3.9), "slower"),
         ((4.0, 4.1, 3.9), (4.0, 4.1, 3.9), "can't tell"),
         ((4.0, 2.0, 8.0), (3.0, 1.5, 6.0), "can't tell"),
+        (
+            (4.0, 4.01, 3.99),
+            (3.7, 3.71, 3.69),
+            "can't tell",
+        ),  # 8 %: two sessions of the same files differ by as much
+        ((4.0, 4.01, 3.99), (4.3, 4.31, 4.29), "can't tell"),
+        ((4.0, 4.01, 3.99), (3.5, 3.51, 3.49), "faster"),
+        ((4.0, 4.01, 3.99), (4.6, 4.61, 4.59), "slower"),
         ((4.0,), (1.0,), "can't tell"),  # of one round nobody knows the spread
     ],
 )
 def test_verdicts(tmp_path: Path, a: tuple[float, ...], b: tuple[float, ...], expected: str) -> None:
     found = compared(tmp_path, build(rounds(*a)), build(rounds(*b))).variants[0]
     assert found.latency == found.throughput == expected
+
+
+@pytest.mark.parametrize(("before", "after"), [((), ("round 1: busy",)), (("round 1: busy",), ())])
+def test_a_disturbed_side_has_no_verdict(
+    tmp_path: Path, before: tuple[str, ...], after: tuple[str, ...]
+) -> None:
+    a = build(rounds(4.0, 4.0, 4.0, disturbed=before), rounds(4.0, 4.0, 4.0, name="b"))
+    b = build(rounds(2.0, 2.0, 2.0, disturbed=after), rounds(2.0, 2.0, 2.0, name="b"))
+    disturbed, clean = compared(tmp_path, a, b).variants
+    assert disturbed.latency == disturbed.throughput == "can't tell"
+    assert clean.latency == clean.throughput == "faster"
 
 
 def test_ratios_are_b_over_a(tmp_path: Path) -> None:
@@ -109,6 +128,7 @@ def test_the_table_names_both_sides(tmp_path: Path) -> None:
     out = edgekit("compare", "a", "b", cwd=tmp_path).out
     assert a.name == "a"
     assert "B = b against A = a" in out
+    assert "A and B are two sessions" in out
     assert "0.40 (0.40-0.40)" in out
     assert "Only in a: [bold]" in out
     assert b.name == "b"

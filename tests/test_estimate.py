@@ -2,13 +2,17 @@
 
 from pathlib import Path
 
+import msgspec
 import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from edgekit.profiles.estimate import count
+from edgekit.profiles.estimate import count, with_error
 from edgekit.targets import all_targets
+from edgekit.targets.detect import Machine, closest_target
+from tests import small
 from tests.conftest import Built, edgekit
+from tests.evidence import write_build
 
 
 def test_products_are_counted_as_two_operations_for_each_multiply_add(tmp_path: Path) -> None:
@@ -52,6 +56,60 @@ def test_an_estimate_is_marked_and_has_an_error(built: Built, tiny: Path) -> Non
     text = edgekit("profile", *arguments).out
     assert text.startswith("ESTIMATE for NVIDIA Jetson Orin Nano: nothing was measured there")
     assert "would be wrong here by up to" in text
+
+
+def test_the_error_is_the_spread_of_several_and_of_one_not_known(tmp_path: Path) -> None:
+    several = with_error(10.0, [2.0, 8.0])
+    assert several.low == pytest.approx(5.0)
+    assert several.high == pytest.approx(20.0)
+    small.write_build(tmp_path)
+    arguments = ("profile", tmp_path, "--estimate", "jetson-orin-nano")
+    (found,) = edgekit(*arguments, "--json").json["estimates"]
+    assert found["p50_ms"]["low"] == 0
+    assert found["p50_ms"]["high"] > 1e300
+    text = edgekit(*arguments).out
+    assert "(error not known)" in text
+    assert "How wrong the estimate may be is not known" in text
+    assert "wrong here by up to" not in text
+
+
+def test_without_the_variant_that_is_counted_the_recipe_is_named(tmp_path: Path) -> None:
+    build, variant = small.write_build(tmp_path)
+    other = msgspec.structs.replace(variant, name="onnx-fp16")
+    write_build(tmp_path, msgspec.structs.replace(build, variants=(other,)))
+    ran = edgekit("profile", tmp_path, "--estimate", "jetson-orin-nano", code=2)
+    assert ran.err.endswith("an estimate counts the operations of onnx-fp32; add it to target.recipes\n")
+
+
+@pytest.mark.parametrize(
+    "options",
+    [("--out", "x.json"), ("--device", "ssh://box"), ("--server",), ("--p99-ms", "9"), ("--quick",), ("--variant", "a"), ("--key", "k")],
+)  # fmt: skip
+def test_what_an_estimate_would_ignore_is_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
+    ran = edgekit("profile", tmp_path, "--estimate", "jetson-orin-nano", *options, code=2, cwd=tmp_path)
+    assert f"--estimate measures nothing, so it does not go with {options[0]}" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("board", "expected"),
+    [
+        ("NVIDIA Jetson Orin Nano Engineering Reference Developer Kit Super", "jetson-orin-nano"),
+        ("NVIDIA Orin Nano Developer Kit", "jetson-orin-nano"),  # as JetPack 5 says it
+        ("NVIDIA Orin NX Developer Kit", "jetson-orin-nx"),
+        ("NVIDIA Jetson AGX Orin Developer Kit", "jetson-orin-agx"),
+        ("Jetson AGX Orin", "jetson-orin-agx"),
+        ("NVIDIA Jetson Xavier NX Developer Kit", "arm64-dotprod"),
+        ("NVIDIA DRIVE AGX Orin Developer Kit", "arm64-dotprod"),
+        ("Raspberry Pi 5 Model B Rev 1.0", "arm64-dotprod"),
+        ("", "arm64-dotprod"),
+    ],
+)
+def test_a_board_is_known_by_its_name(board: str, expected: str) -> None:
+    machine = Machine(
+        architecture="arm64", cpu="", cores=6, isa=("asimd", "asimddp", "asimdhp"), memory_bytes=8 << 30, board=board,
+        accelerators=(),
+    )  # fmt: skip
+    assert closest_target(machine).name == expected
 
 
 def test_what_can_not_be_estimated_is_said(built: Built) -> None:

@@ -5,9 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edgekit.edge.bounds import share_lower_bound, upper_bound
+from edgekit.edge.bounds import at_confidence, share_lower_bound, upper_bound
 from edgekit.nouns import Paired
 from edgekit.profiles.gate import CONFIDENCES, corrected, resample, samples_for_share, samples_to_tell
+from edgekit.profiles.measure import metric_bounds
 from edgekit.profiles.metrics import F1, METRICS, Assessment, ranks
 
 
@@ -102,6 +103,35 @@ def test_the_bootstrap_covers_the_true_drop_of_f1(share: float) -> None:
         true = 1 - 2 * (1 - share) / (2 - share)
         below += upper_bound(both, 0.95) < true
     assert below <= 5  # 5 % of 30 is 1.5; more than 5 has a chance of under 1 in 200
+
+
+def assessed(metric: str, rows: np.ndarray) -> Assessment:
+    return Assessment(value=METRICS[metric].value(rows), rows=rows, said=rows, classes={})
+
+
+def lower_bound(metric: str, rows: np.ndarray, confidence: float = 0.95) -> float:
+    """Of the metric's value, as `min_metric` is held against it."""
+    return at_confidence(metric_bounds(METRICS[metric], assessed(metric, rows)), confidence)
+
+
+def test_a_metric_of_perfect_rows_is_not_certain() -> None:
+    """Of three rows nothing is known; of many, the rule of three holds for them as it does for a comparison."""
+    found = np.array([2.0, 0.0, 0.0])
+    assert lower_bound("micro_f1", np.tile(found, (3, 1))) < 0.7
+    assert 1 - lower_bound("micro_f1", np.tile(found, (300, 1))) == pytest.approx(3 / 300 / 2, rel=0.25)
+    in_order = np.stack([np.arange(3.0), np.arange(3.0)], axis=1)
+    assert lower_bound("spearman_cosine", in_order) < 0
+
+
+def test_the_lower_bound_of_f1_covers_the_true_value() -> None:
+    """Where one row in a hundred is missed, most sets of 30 rows have none, and no spread."""
+    random = np.random.default_rng(5)
+    above = 0
+    for _ in range(30):
+        found = (random.random(30) < 0.99).astype(float)
+        rows = np.stack([found, 0 * found, 1 - found], axis=1)
+        above += lower_bound("micro_f1", rows) > 2 * 0.99 / (1 + 0.99)
+    assert above <= 5  # as above
 
 
 def test_the_confidence_is_shared_out() -> None:

@@ -50,7 +50,7 @@ def test_a_bundle_is_measured_on_the_user_s_own_inputs(
     (found,) = ran.json["profiles"]
     assert (found["variant"], found["kind"]) == ("onnx-int8-dynamic", "measured")
     assert found["manifest"].startswith("sha256:")
-    assert found["inputs"].endswith("of evaluation.csv")
+    assert " of evaluation.csv (sha256 of these inputs: " in found["inputs"]
     performance = found["performance"]
     assert performance["rounds"] == len(performance["conditions"]) == 3
     assert performance["p50_ms"]["low"] < performance["p50_ms"]["value"] < performance["p50_ms"]["high"]
@@ -186,7 +186,7 @@ def test_a_device_is_measured_over_ssh_with_the_edgekit_that_is_there(
     )
     (found,) = ran.json["profiles"]
     assert found["performance"]["rounds"] == 3
-    assert found["inputs"].endswith("of evaluation.csv")
+    assert " of evaluation.csv (sha256 of these inputs: " in found["inputs"]
     assert "timing, round 2 of 3" in ran.err
     assert not list(host.config.parent.glob("edgekit-staged-*"))
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from edgekit.nouns import Build, Conditions, Counts, Figure, Paired, Variant
+from edgekit.nouns import Artifact, Build, Conditions, Counts, Figure, Paired, Variant
 from edgekit.profiles.intervals import figure
 from edgekit.profiles.report.cost import Prices, cost_sheet
 from edgekit.profiles.report.page import page
@@ -18,6 +18,9 @@ from tests.conftest import edgekit
 from tests.evidence import build, variant, write_build
 
 HOSTILE = "<script>alert(1)</script>\"'&"
+ARTIFACT = Artifact(
+    name="a", format="onnx", precision="int8", method="none", engine="onnxruntime", key="", files=(), contents={"[/h]": 1},
+)  # fmt: skip
 VOID = {"meta", "line", "circle", "path", "rect", "br"}
 
 
@@ -140,6 +143,18 @@ def test_text_and_json_say_the_same(made: Build, tmp_path: Path) -> None:
     assert found["chosen"] == "onnx-int8"
     assert [item["pareto"] for item in found["variants"]] == [True, True, False, False]
     assert found["variants"][0]["p50_ms"]["value"] == 2.5
+
+
+def test_text_in_brackets_is_no_markup(tmp_path: Path) -> None:
+    """Whoever names a version "2.0 [/final]" reads that, and no error of the library that draws tables."""
+    odd = variant("int8 [/a]", metric="f1 [/b]", metric_value=0.5)
+    odd = msgspec.structs.replace(odd, artifact=ARTIFACT)
+    made = build(odd, model="[/c]", version="2.0 [/final]", target="[/d]", reference="[/e]")
+    made = msgspec.structs.replace(made, variants=(msgspec.structs.replace(made.variants[0], reason="[/f]"),))
+    folder = write_build(tmp_path / "build", made)
+    out = edgekit("report", folder, "--requests-per-day", 1000, "--currency", "[/g]").out
+    for text in ("[/a]", "[/b]", "[/c] 2.0 [/final] on [/d]", "[/e]", "[/f]", "energy [/g]", "[/h] 100%"):
+        assert text in " ".join(out.split()), text
 
 
 def test_a_page_is_written_and_nothing_else_printed(made: Build, tmp_path: Path) -> None:

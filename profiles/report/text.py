@@ -4,6 +4,7 @@ import re
 from typing import Any
 
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 
 from edgekit.console import human_bytes
@@ -88,11 +89,11 @@ def build_as_table(build: Build) -> Table:
         title += f"; drops with their upper bound at {build.tested_confidence:.4g}"
         title += "; ◄ chosen, ◆ no other beats it in accuracy, latency and memory at once"
         title += f"; times of {performance.rounds} rounds with their 95 % interval ({performance.effort} measurement)"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=escape(title), title_justify="left")
     table.add_column("variant", no_wrap=True)
     metric = measured[0].quality.metric if measured else "metric"
     for name in (metric, "drop", "≤", "agree", "p50 ms", "p99 ms", "samples/s", "size", "peak memory"):
-        table.add_column(name, justify="right", no_wrap=True)
+        table.add_column(escape(name), justify="right", no_wrap=True)
     table.add_column("weights", overflow="fold")
     table.add_column("status")
     table.add_column("why", overflow="fold")
@@ -101,15 +102,15 @@ def build_as_table(build: Build) -> Table:
         table.add_row(
             _marked(variant.name, build),
             *figures,
-            weights(variant),
+            escape(weights(variant)),
             MARKS[variant.status],
-            _plain(variant.reason),
+            escape(variant.reason),
         )
     return table
 
 
 def _marked(name: str, build: Build) -> str:
-    mark = f"{_plain(name)} ◆" if name in build.choice.pareto else _plain(name)
+    mark = f"{escape(name)} ◆" if name in build.choice.pareto else escape(name)
     return f"[bold]{mark} ◄[/]" if name == build.choice.chosen else mark
 
 
@@ -127,9 +128,9 @@ def cost_as_table(cost: CostSheet) -> Table:
         f"saved {money}",
         "break-even",
     ):
-        table.add_column(_plain(name), justify="right")
+        table.add_column(escape(name), justify="right")
     for line in cost.variants:
-        table.add_row(_plain(line.variant), *cost_cells(line))
+        table.add_row(escape(line.variant), *cost_cells(line))
     return table
 
 
@@ -191,10 +192,6 @@ def with_interval(figure: Figure, digits: int) -> str:
     if figure.high >= UNBOUNDED:
         return f"{figure.value:.{digits}f} (one round)"
     return f"{figure.value:.{digits}f} ({figure.low:.{digits}f}-{figure.high:.{digits}f})"
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def notes(build: Build) -> list[str]:

@@ -7,7 +7,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgekit.console import human_bytes, json_option, print_json, print_table
-from edgekit.profiles.compare import Compared, Difference, compare, read_side
+from edgekit.profiles.compare import SESSIONS, Compared, Difference, compare, read_side
 from edgekit.profiles.report.text import with_interval
 
 PLACE = click.Path(path_type=Path)
@@ -21,7 +21,8 @@ COLOURS = {"faster": "[green]faster[/]", "slower": "[red]slower[/]", "can't tell
 def compare_verb(a: Path, b: Path, as_json: bool) -> None:
     """Set two builds, or two files of `edgekit profile --out`, side by side: B against A.
 
-    Faster and slower are said where the 95 % interval of the ratio leaves no doubt; the rest can't be told.
+    Faster and slower are said where the whole 95 % interval of the ratio lies beyond 10 % and neither was disturbed; the
+    rest can't be told. The interval knows the spread within each session, not what changed between the two.
 
     \b
     Example:
@@ -38,6 +39,7 @@ def compare_verb(a: Path, b: Path, as_json: bool) -> None:
             click.echo(f"Only in {where}: {', '.join(names)}")
     for text in found.warnings:
         click.echo(f"Warning: {text}")
+    click.echo(SESSIONS)
 
 
 def _table(found: Compared) -> Table:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import click
 import msgspec
+from rich.markup import escape
 from rich.table import Table
 
 from edgekit.console import human_bytes, json_option, note, print_json, print_table, progress_bar
@@ -14,8 +15,9 @@ from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.nouns import Profile, Profiles
 from edgekit.offline import stay_offline
-from edgekit.profiles.estimate import BASE, tokens_of
+from edgekit.profiles.estimate import BASE, Estimate, base_of, tokens_of
 from edgekit.profiles.estimate import estimate as run_estimate
+from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.profiles.profile import Wish, collect_inputs, measure
 from edgekit.profiles.remote import Device, agent_main, measure_there, parse_device
 from edgekit.profiles.report.text import notes_of, with_interval
@@ -99,11 +101,21 @@ def profile(
     if source is None:
         raise click.UsageError("Missing argument 'SOURCE': a bundle, a build folder or an appliance folder.")
     if estimate:
+        given = {
+            "--variant": variants, "--key": key, f"--{effort}": effort, "--server": server, "--p99-ms": p99_ms,
+            "--device": device, "--ssh-config": ssh_config, "--out": out,
+        }  # fmt: skip
+        if useless := [name for name, value in given.items() if value]:
+            raise click.UsageError(
+                f"--estimate measures nothing, so it does not go with {', '.join(useless)}"
+            )
         _estimate(source, estimate, data, columns, as_json=as_json)
         return
     if server and p99_ms is None:
         raise InputError("--server needs a limit: --p99-ms")
-    wish = Wish(variants=variants, effort=effort or "default", with_server=server, p99_limit_ms=p99_ms)
+    wish = Wish(
+        variants=tuple(dict.fromkeys(variants)), effort=effort or "default", with_server=server, p99_limit_ms=p99_ms,
+    )  # fmt: skip
     place = parse_device(device, remote_edgekit, ssh_config) if device else None
     found = _measure(source, key, wish, data, columns, place)
     if out:
@@ -128,7 +140,7 @@ def _measure(
 
         def tell(what: str, stage: str, share: float) -> None:
             nonlocal shown
-            progress.update(line, description=f"{what}: {stage}", completed=round(100 * share))
+            progress.update(line, description=escape(f"{what}: {stage}"), completed=round(100 * share))
             if stage != shown and not progress.console.is_terminal:
                 note(stage)
             shown = stage
@@ -151,6 +163,7 @@ def _measure(
 def _estimate(build: Path, name: str, data: Path | None, columns: tuple[str, ...], *, as_json: bool) -> None:
     target = find_target(name, "--estimate")
     found = read_build(build)
+    base_of(found, build)
     (staged,) = stage(build, (BASE,), None, build)
     with staging_folder() as work:
         wire, said = collect_inputs(staged, data, columns, work)
@@ -168,20 +181,32 @@ def _estimate(build: Path, name: str, data: Path | None, columns: tuple[str, ...
         table.add_column(column, justify="left" if column == "variant" else "right", no_wrap=True)
     for item in estimates:
         table.add_row(
-            item.variant, with_interval(item.p50_ms, 2), f"{item.ideal_ms:.3f}", f"{item.factor:.1f} times"
+            escape(item.variant), _estimated(item), f"{item.ideal_ms:.3f}", f"{item.factor:.1f} times"
         )
     print_table(table)
-    error = estimates[0].p50_ms.high / estimates[0].p50_ms.value
-    click.echo(
-        f"One factor for all variants would be wrong here by up to {error:.1f} times: that is the interval."
-    )
+    click.echo(_error(estimates[0]))
     click.echo(
         f"Inputs: {tokens} tokens, the median of {said}. Peak rates: {target.peak.source if target.peak else '-'}"
     )
 
 
+def _estimated(item: Estimate) -> str:
+    if item.p50_ms.high >= UNBOUNDED:
+        return f"{item.p50_ms.value:.2f} (error not known)"
+    return with_interval(item.p50_ms, 2)
+
+
+def _error(item: Estimate) -> str:
+    if item.p50_ms.high >= UNBOUNDED:
+        return "How wrong the estimate may be is not known: the build has one measured variant, and its error is the spread among several."
+    error = item.p50_ms.high / item.p50_ms.value
+    return (
+        f"One factor for all variants would be wrong here by up to {error:.1f} times: that is the interval."
+    )
+
+
 def _show(found: Profiles) -> None:
-    table = Table(title=f"{found.machine}; times with their 95 % interval", title_justify="left")
+    table = Table(title=f"{escape(found.machine)}; times with their 95 % interval", title_justify="left")
     for name in (
         "variant",
         "p50 ms",
@@ -195,7 +220,7 @@ def _show(found: Profiles) -> None:
     ):
         table.add_column(name, justify="left" if name == "variant" else "right", no_wrap=True)
     for item in found.profiles:
-        table.add_row(item.variant, *_figures(item))
+        table.add_row(escape(item.variant), *_figures(item))
     print_table(table)
     for line in notes_of({item.variant: item.performance for item in found.profiles}):
         click.echo(line)
