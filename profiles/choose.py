@@ -16,6 +16,7 @@ from edgekit.spec import Limits
 # The largest root mean square error of its answers, as a share of the reference's standard deviation.
 LARGEST_ERROR = {"fp32": 0.002, "fp16": 0.02, "f16": 0.02, "bf16": 0.08}
 LEAST_AGREEMENT = 0.995
+TIE_CONFIDENCE = 0.95  # of the lower bound of the best accuracy; what reaches it is a tie
 CLOSE = 1.1  # a variant that was measured further behind the best is no tie, however noisy the machine
 
 
@@ -69,7 +70,7 @@ def _broken_limits(evidence: Evidence, limits: Limits, confidence: float) -> Ite
     performance = evidence.performance
     if limits.p99_ms is not None and (performance.p99_ms is None or performance.p99_ms.high > limits.p99_ms):
         p99 = performance.p99_ms
-        too_few = p99 is not None and p99.value <= limits.p99_ms
+        too_few = p99 is None or p99.value <= limits.p99_ms
         yield Broken(
             limit="p99_ms", measured=p99.high if p99 else None, allowed=limits.p99_ms, too_few=too_few
         )
@@ -164,12 +165,16 @@ def _simplicity(variant: Variant) -> tuple[int, int]:
 
 
 class Goal(NamedTuple):
-    """What an objective compares. cost: less is better. rounds: the same costs round by round, where there are any."""
+    """What an objective compares. cost: less is better. rounds: the same costs round by round, where there are any.
+
+    bound: what the value is at least, where the doubt about it is not from rounds.
+    """
 
     value: Callable[[Evidence], float | None]
     what: str  # with the value
     rounds: Callable[[Evidence], Sequence[float]] = lambda evidence: ()
     is_more_better: bool = False
+    bound: Callable[[Evidence], float] | None = None
 
     def cost(self, evidence: Evidence) -> float:
         """Less is better."""
@@ -179,6 +184,9 @@ class Goal(NamedTuple):
 
     def is_tie(self, best: Evidence, other: Evidence) -> bool:
         """Whether the measurement can't tell the two apart, and they are close."""
+        if self.bound is not None:
+            value = self.value(other)
+            return value is not None and value >= self.bound(best)
         ours, theirs = self.rounds(best), self.rounds(other)
         if not ours or len(ours) != len(theirs):
             return self.value(best) == self.value(other)
@@ -209,7 +217,10 @@ GOALS = {
     ),
     "size": Goal(lambda evidence: evidence.size_bytes, "smallest, {:.0f} bytes"),
     "accuracy": Goal(
-        lambda evidence: round(evidence.quality.metric_value, 9), "most accurate, {:.4f}", is_more_better=True
+        lambda evidence: round(evidence.quality.metric_value, 9),
+        "most accurate, {:.4f}",
+        is_more_better=True,
+        bound=lambda evidence: round(at_confidence(evidence.quality.metric_bounds, TIE_CONFIDENCE), 9),
     ),
 }
 

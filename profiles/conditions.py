@@ -19,7 +19,8 @@ from edgekit.nouns import Conditions
 from edgekit.profiles.energy import EnergyCounter
 
 SYS, STAT = Path("/sys"), Path("/proc/stat")
-MOST_TAKEN = 0.05  # share of all cores that others, or the hypervisor, may take
+# Share of all cores that others, or the hypervisor, may take; of many cores others may take half of one.
+MOST_TAKEN, MOST_OF_A_CORE = 0.05, 0.5
 MOST_SLOWDOWN = 1.3  # of the fixed piece of work; it is short, so it varies more than what is measured
 SAMPLE_SECONDS = 0.2
 LOOP_PIECE, LOOP_WARM_UP, LOOP_PIECES = bytes(1 << 18), 32, 256
@@ -94,6 +95,7 @@ class Watch:
         others = (after.busy - before.busy) - (after.own - before.own)
         events = self._throttle_events()
         return Conditions(
+            cores=_cores(),
             others=max(0.0, others / total),
             steal=(after.steal - before.steal) / total,
             governor=self._governor(),
@@ -130,10 +132,42 @@ class Watch:
                 yield float(path.read_text())
 
 
+def _cores() -> int:
+    """That the shares of /proc/stat are of."""
+    return sum(line[:3] == "cpu" and line[3:4].isdigit() for line in STAT.read_text().splitlines())
+
+
+def worse(one: Conditions, other: Conditions) -> Conditions:
+    """Of two stretches that follow each other, what is to be said of both."""
+    return Conditions(
+        cores=one.cores,
+        others=max(one.others, other.others),
+        steal=max((item.steal for item in (one, other) if item.steal is not None), default=None),
+        slowdown=max(one.slowdown, other.slowdown),
+        governor=one.governor,
+        mhz=(one.mhz[0], min(*one.mhz, *other.mhz), other.mhz[2]) if one.mhz and other.mhz else one.mhz,
+        celsius=(one.celsius[0], max(*one.celsius, *other.celsius), other.celsius[2])
+        if one.celsius and other.celsius
+        else one.celsius,
+        throttled=None if one.throttled is None else one.throttled + (other.throttled or 0),
+    )
+
+
+def most_taken(conditions: Conditions) -> float:
+    """The share that others may take; one burned core is more, however many there are."""
+    return min(MOST_TAKEN, MOST_OF_A_CORE / conditions.cores) if conditions.cores else MOST_TAKEN
+
+
 def disturbances(conditions: Conditions) -> Iterator[str]:
     """Why a figure measured under these conditions is not clean."""
-    if conditions.others > MOST_TAKEN:
-        yield f"other processes took {conditions.others:.0%} of the CPU time"
+    allowed = most_taken(conditions)
+    if conditions.others > allowed:
+        many = (
+            ""
+            if allowed == MOST_TAKEN
+            else f" of {conditions.cores} cores, of which {allowed:.1%} is allowed"
+        )
+        yield f"other processes took {conditions.others:.{0 if allowed == MOST_TAKEN else 1}%} of the CPU time{many}"
     if conditions.steal is not None and conditions.steal > MOST_TAKEN:
         yield f"the hypervisor took {conditions.steal:.0%} of the CPU time"
     if conditions.slowdown > MOST_SLOWDOWN:

@@ -103,7 +103,11 @@ class Microwatts:
 
 def find_counter(sys: Path = SYS) -> tuple[EnergyCounter | None, str]:
     """A meter and what it is; or None, and why there is none."""
-    zones = sorted(sys.glob("class/powercap/intel-rapl:?"))
+    zones = [
+        zone
+        for zone in sorted(sys.glob("class/powercap/intel-rapl:*"))
+        if (zone / "name").is_file() and (zone / "name").read_text().startswith("package")
+    ]  # others are parts of a package, or the platform (psys), which includes the packages
     if zones:
         try:
             counter = Rapl(zones)

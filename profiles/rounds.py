@@ -1,5 +1,6 @@
 """The timing job: one round of one variant in a fresh process, with an eye on the machine."""
 
+import math
 import os
 import time
 from collections.abc import Sequence
@@ -16,7 +17,7 @@ from edgekit.edge.slot import read_slot
 from edgekit.job import Progress
 from edgekit.nouns import Conditions, Noun, ServerFigure, Setting
 from edgekit.process import forget_peak_memory, peak_memory
-from edgekit.profiles.conditions import Watch, calibrate
+from edgekit.profiles.conditions import Watch, calibrate, worse
 from edgekit.profiles.energy import find_counter
 from edgekit.profiles.intervals import percentile
 from edgekit.profiles.scenarios import (
@@ -33,6 +34,8 @@ SEARCH_QUERIES = (
     4 * ENOUGH_FOR_P99
 )  # at each rate that is tried; the one that is found gets all of the effort's
 STEP_DOWN = 0.93  # of a rate that does not keep the limit with all queries
+# How long a rate is held: seconds, and times the limit, since a queue needs time to grow beyond it.
+LEAST_HELD, LIMITS_HELD, MOST_HELD = 2.0, 20.0, 20.0
 
 
 class RoundRequest(Noun, frozen=True, kw_only=True):
@@ -48,6 +51,10 @@ class RoundRequest(Noun, frozen=True, kw_only=True):
     inputs: str
     effort: Name
     calls: int | None = None  # of single stream; None: the effort's
+    most_seconds: float | None = None  # for them
+    begins_at: float = (
+        0.0  # the share of the inputs that this round leaves for the end, so that rounds see others
+    )
     cores: int
     is_cold: bool = False
     server_limit_ms: float | None = None
@@ -74,37 +81,43 @@ def round_job(request: object, progress: Progress) -> object:
     """Return the Round."""
     asked = msgspec.convert(request, RoundRequest)
     effort = EFFORTS[asked.effort]
-    effort = replace(effort, calls=asked.calls or effort.calls)
+    effort = replace(
+        effort, calls=asked.calls or effort.calls, most_seconds=asked.most_seconds or effort.most_seconds
+    )
     calibration = calibrate(asked.cores)
-    if asked.is_cold:
-        drop_from_page_cache(Path(asked.folder))
+    is_cold = asked.is_cold and drop_from_page_cache(Path(asked.folder))
     model, inputs, load_ms = _load(asked)
     counter, source = find_counter()
     with Watch(counter=counter) as watch:
         progress("single stream", 0)
         times, is_stable = single_stream(model, inputs, effort)
         progress("offline", 0.5)
-        before = counter.joules() if counter else 0.0
-        samples, seconds = offline(model, inputs, effort.seconds, effort.samples)
-        joules = counter.joules() - before if counter else None
-    slower = max(calibration, calibrate(asked.cores))
+        full = offline(
+            model, inputs, effort.seconds, effort.samples, counter.joules if counter else lambda: 0.0
+        )
+    slower, conditions = max(calibration, calibrate(asked.cores)), watch.conditions()
     found = None
     if asked.server_limit_ms is not None:
         progress("server", 0.7)
-        found = largest_poisson_rate(model, inputs, asked.server_limit_ms, samples / seconds, effort.queries)
+        with Watch() as watch:
+            most = full.samples / full.seconds
+            found = largest_poisson_rate(
+                model, inputs, asked.server_limit_ms, most, effort.queries, effort.most_server_seconds
+            )
+        slower, conditions = max(slower, calibrate(asked.cores)), worse(conditions, watch.conditions())
     return msgspec.to_builtins(
         Round(
             times_ms=[round(value, 4) for value in times.tolist()],
             is_stable=is_stable,
-            samples=samples,
-            seconds=seconds,
+            samples=full.samples,
+            seconds=full.seconds,
             load_ms=load_ms,
-            is_cold=asked.is_cold,
+            is_cold=is_cold,
             peak_rss_bytes=peak_memory(),
-            joules=joules,
+            joules=full.joules if counter else None,
             energy_source=source,
             calibration_s=slower,
-            conditions=watch.conditions(),
+            conditions=conditions,
             server=found,
         )
     )
@@ -119,37 +132,62 @@ def _load(asked: RoundRequest) -> tuple[Model, list[Any], float]:
     compiled = read_compiled(folder, read_slot(folder)) if (folder / "slot.json").is_file() else None
     model = open_model(folder, asked.engine, asked.setting, compiled)
     load_ms = (time.perf_counter() - before) * 1e3
-    return model, [model.task.parse(value) for value in wire], load_ms
+    first = int(asked.begins_at * len(wire))
+    return model, [model.task.parse(value) for value in wire[first:] + wire[:first]], load_ms
 
 
-def drop_from_page_cache(folder: Path) -> None:
-    """So that the next load reads from the disk; a hint that the kernel follows for files that nobody maps."""
-    for path in folder.iterdir():
-        if path.is_file():
-            handle = os.open(path, os.O_RDONLY)
-            try:
-                os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-            finally:
-                os.close(handle)
+def drop_from_page_cache(folder: Path) -> bool:
+    """So that the next load reads from the disk; False where a file stays in memory (tmpfs, or somebody maps it)."""
+    dropped = [_dropped(path) for path in folder.rglob("*") if path.is_file()]
+    return all(dropped)
+
+
+def _dropped(path: Path) -> bool:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)  # what has not been written yet can't be dropped
+        os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
+        return not os.fstat(handle).st_size or not os.preadv(handle, [bytearray(1)], 0, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return True  # it would have to be read
+    except OSError:
+        return False  # a file system that can't say
+    finally:
+        os.close(handle)
 
 
 def largest_poisson_rate(
-    model: Model, inputs: Sequence[Any], limit_ms: float, most: float, queries: int
+    model: Model,
+    inputs: Sequence[Any],
+    limit_ms: float,
+    most: float,
+    queries: int,
+    most_seconds: float = math.inf,
 ) -> ServerFigure | None:
     """The server scenario: the largest rate whose p99, with the doubt about it, keeps the limit; None if none does.
 
-    most: samples a second offline, beyond which the queue can only grow.
+    most: samples a second offline, beyond which the queue can only grow. A rate counts only if it is held for seconds,
+    and for many times the limit; and what was found so is tried once more, with other arrivals. most_seconds: for all of
+    it, half of them for finding.
     """
     found: dict[float, np.ndarray | None] = {}
+    held = min(max(LEAST_HELD, LIMITS_HELD * limit_ms / 1e3), MOST_HELD)
+    begun = time.perf_counter()
 
-    def keeps(rate: float, count: int) -> bool:
-        times = found[rate] = server(model, inputs, rate, count, limit_ms)
+    def keeps(rate: float, count: int, seed: int, share: float) -> bool:
+        if time.perf_counter() - begun > share * most_seconds:
+            return False
+        times = server(model, inputs, rate, max(count, math.ceil(rate * held)), limit_ms, seed)
+        # The first of them find an empty queue.
+        found[rate] = times = times if times is None else times[len(times) // 10 :]
         p99 = percentile(times, 0.99) if times is not None else None
         return p99 is not None and p99.high <= limit_ms
 
-    rate = largest_rate(lambda rate: keeps(rate, min(queries, SEARCH_QUERIES)), most)
-    while rate is not None and queries > SEARCH_QUERIES and not keeps(rate, queries):
-        rate = rate * STEP_DOWN if rate > most / 16 else None
+    rate = largest_rate(lambda rate: keeps(rate, min(queries, SEARCH_QUERIES), 0, 0.5), most)
+    lowest = rate / 2 if rate else 0.0
+    while rate is not None and not keeps(rate, queries, 1, 1.0):
+        is_over = time.perf_counter() - begun > most_seconds
+        rate = rate * STEP_DOWN if rate > lowest and not is_over else None
     times = found[rate] if rate else None
     p99 = percentile(times, 0.99) if times is not None else None
     if rate is None or times is None or p99 is None:

@@ -10,15 +10,15 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
 from edgekit.edge.model import Model
 
 ENOUGH_FOR_P99 = 1000  # ten samples lie beyond it; fewer say little
-# At least so many calls and seconds; three windows in a row whose medians lie within 10 % are stable.
-WINDOW, WINDOW_SECONDS = 25, 0.05
+# Three windows in a row whose medians lie within 10 % are stable. Each has so many calls, fewer where calls are slow.
+WINDOW, LEAST_WINDOW, WINDOW_SECONDS, SLOW_WINDOW_SECONDS = 25, 3, 0.05, 0.25
 WARM_SHARE, WARM_BATCHES = (
     0.25,
     16,
@@ -34,7 +34,8 @@ class Effort:
 
     rounds: fresh processes for each variant, in turns. most_warm_up: seconds. Of each round: at least so many `calls` and `seconds` of single
     stream, never longer than `most_seconds`; at least so many `samples` and `seconds` of offline.
-    retries: how often a disturbed round is repeated. queries: of the server scenario, at each rate that is tried.
+    retries: how often a disturbed round is repeated. queries: of the server scenario, at the rate that is found;
+    most_server_seconds: of its search, the first half for finding a rate and the rest for confirming it.
     """
 
     name: Name
@@ -47,6 +48,7 @@ class Effort:
     retries: int = 2
     sweep_seconds: float
     queries: int = ENOUGH_FOR_P99
+    most_server_seconds: float = 180.0
 
 
 EFFORTS: dict[Name, Effort] = {
@@ -60,7 +62,7 @@ EFFORTS: dict[Name, Effort] = {
     # of the server scenario show a p99 within 0.05 points at a confidence of 0.99.
     "thorough": Effort(
         name="thorough", rounds=10, calls=1024, seconds=6.0, most_seconds=600.0, most_warm_up=20.0, samples=2458, retries=3, sweep_seconds=3.0,
-        queries=270_336,
+        queries=270_336, most_server_seconds=7200.0,
     ),
 }  # fmt: skip
 
@@ -88,9 +90,9 @@ def single_stream(model: Model, inputs: Sequence[Any], effort: Effort) -> tuple[
 def _warm_up(model: Model, coming: Iterator[Any], seconds: float) -> bool:
     medians: list[float] = []
     until = time.perf_counter() + seconds
-    while time.perf_counter() < until:
+    while len(medians) < 3 or time.perf_counter() < until:
         window: list[float] = []
-        while len(window) < WINDOW or sum(window) < WINDOW_SECONDS:
+        while not _is_full(window):
             before = time.perf_counter()
             model.predict([next(coming)])
             window.append(time.perf_counter() - before)
@@ -100,8 +102,28 @@ def _warm_up(model: Model, coming: Iterator[Any], seconds: float) -> bool:
     return False
 
 
-def offline(model: Model, inputs: Sequence[Any], seconds: float, samples: int = 0) -> tuple[int, float]:
-    """Samples that were answered in full batches on every stream, and the seconds they took.
+def _is_full(window: Sequence[float]) -> bool:
+    gone = sum(window)
+    enough = len(window) >= WINDOW or (len(window) >= LEAST_WINDOW and gone >= SLOW_WINDOW_SECONDS)
+    return enough and gone >= WINDOW_SECONDS
+
+
+class Offline(NamedTuple):
+    """What was answered, in how many seconds, with how many joules."""
+
+    samples: int
+    seconds: float
+    joules: float
+
+
+def offline(
+    model: Model,
+    inputs: Sequence[Any],
+    seconds: float,
+    samples: int = 0,
+    joules: Callable[[], float] = lambda: 0.0,
+) -> Offline:
+    """Samples that were answered in full batches on every stream; joules: reads a counter.
 
     At least `samples`, and for at least `seconds`; counted from one batch's end to another's while all streams are busy,
     so that neither start nor end is in it.
@@ -120,22 +142,23 @@ def offline(model: Model, inputs: Sequence[Any], seconds: float, samples: int = 
         # An engine compiles each length bucket when the first text needs it, so the first batches say little.
         if gone >= seconds or (gone >= WARM_SHARE * seconds and number >= WARM_BATCHES):
             break
-    started = time.perf_counter()
+    started, joules_before = time.perf_counter(), joules()
     for part in answered:
         done += len(part)
         gone = time.perf_counter() - started
         if done >= samples and gone >= seconds:
             break
+    used = joules() - joules_before
     over = True
     for _ in answered:
         pass  # what is under way
-    return done, gone
+    return Offline(done, gone, used)
 
 
 def samples_per_s(model: Model, inputs: Sequence[Any], seconds: float) -> float:
     """The offline scenario as one number."""
-    done, gone = offline(model, inputs, seconds)
-    return done / gone
+    found = offline(model, inputs, seconds)
+    return found.samples / found.seconds
 
 
 def server(
@@ -144,10 +167,12 @@ def server(
     """Milliseconds from arrival to prediction of queries that arrive at random (Poisson); None if the queue ran away.
 
     rate: arrivals a second. Whenever a stream is free it takes what is waiting, up to a batch, as the server does.
+    What the model raises is raised.
     """
     arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, queries))
     waiting: deque[int] = deque()
-    times = np.zeros(queries)
+    times = np.full(queries, np.nan)
+    problems: list[BaseException] = []
     ready, over = threading.Condition(), threading.Event()
     started = time.perf_counter()
 
@@ -158,25 +183,38 @@ def server(
             return [waiting.popleft() for _ in range(min(len(waiting), model.setting.batch_size))]
 
     def work() -> None:
-        while indexes := take():
-            model.predict([inputs[index % len(inputs)] for index in indexes])
+        while (indexes := take()) and not problems:
+            try:
+                model.predict([inputs[index % len(inputs)] for index in indexes])
+            except BaseException as problem:  # noqa: BLE001 - raised where the stream is joined
+                problems.append(problem)
+                return
             times[indexes] = (time.perf_counter() - started - arrivals[indexes]) * 1e3
 
     streams = [threading.Thread(target=work, daemon=True) for _ in range(model.setting.streams)]
     for stream in streams:
         stream.start()
-    ran_away = _arrive(arrivals, started, waiting, ready, limit_ms)
+    ran_away = _arrive(arrivals, started, waiting, ready, limit_ms, problems)
     over.set()
     for stream in streams:
         stream.join()
+    if problems:
+        raise problems[0]
     return None if ran_away else times
 
 
 def _arrive(
-    arrivals: np.ndarray, started: float, waiting: deque[int], ready: threading.Condition, limit_ms: float
+    arrivals: np.ndarray,
+    started: float,
+    waiting: deque[int],
+    ready: threading.Condition,
+    limit_ms: float,
+    problems: Sequence[BaseException],
 ) -> bool:
     """Put each query into the queue when its time has come; True if the first one waiting is hopelessly late."""
     for index, arrival in enumerate(arrivals):
+        if problems:
+            return True
         pause = arrival - (time.perf_counter() - started)
         if pause > 0:
             time.sleep(pause)
@@ -189,10 +227,17 @@ def _arrive(
     return False
 
 
-def largest_rate(keeps: Callable[[float], bool], start: float, steps: int = 6) -> float | None:
-    """The largest rate that keeps the limit, within about 2 %; None if not even an eighth of `start` does."""
-    low, high = start / 8, start
-    if not keeps(low):
+def largest_rate(
+    keeps: Callable[[float], bool], start: float, steps: int = 5, halvings: int = 9
+) -> float | None:
+    """The largest rate that keeps the limit, within 2^(1/32), 2.2 %; None if not even start / 2^halvings does."""
+    high = start
+    for _ in range(halvings):
+        low = high / 2
+        if keeps(low):
+            break
+        high = low
+    else:
         return None
     for _ in range(steps):
         middle = (low * high) ** 0.5

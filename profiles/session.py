@@ -14,7 +14,7 @@ import msgspec
 import numpy as np
 
 from edgekit.edge.tasks import Task
-from edgekit.errors import EdgekitError
+from edgekit.errors import EdgekitError, JobFailed
 from edgekit.nouns import Conditions, Noun, Performance, Setting
 from edgekit.profiles.conditions import disturbances
 from edgekit.profiles.data import shuffled
@@ -23,6 +23,7 @@ from edgekit.profiles.rounds import Round, RoundRequest
 from edgekit.profiles.scenarios import EFFORTS, ENOUGH_FOR_P99, Effort, Name
 
 MOST_INPUTS = 4096  # a sample of a larger file has its lengths, too
+ROOM_FOR_SLOW = 1.25  # a model whose calls take the whole limit still gets all of them
 QUANTILES = np.linspace(0, 1, 101)
 ROUND_JOB = "edgekit.profiles.rounds:round_job"
 
@@ -40,7 +41,7 @@ class Contender(Noun, frozen=True, kw_only=True):
 
 
 class Plan(Noun, frozen=True, kw_only=True):
-    """What a session measures. p99_limit_ms: of the spec; then the calls suffice for a p99, whatever the effort."""
+    """What a session measures. p99_limit_ms: of the spec; a model that keeps it gets the calls for a p99, whatever the effort."""
 
     effort: Name
     cores: int
@@ -50,11 +51,13 @@ class Plan(Noun, frozen=True, kw_only=True):
 
 
 class Turn(Noun, frozen=True, kw_only=True):
-    """One variant's turn in one round: what was found, or why it failed."""
+    """One variant's turn in one round: what was found, or why it failed. is_fleeting: it was killed, which says nothing
+    of the next time."""
 
     name: str
     found: Round | None = None
     problem: str = ""
+    is_fleeting: bool = False
 
 
 class Session(Noun, frozen=True, kw_only=True):
@@ -76,13 +79,20 @@ def run_session(
     begun: Session = Session(),  # noqa: B008 - frozen
     keep: Callable[[Session], None] = lambda session: None,
 ) -> Session:
-    """Measure the rounds that `begun` lacks. keep: called after each round, so that a killed session goes on there."""
+    """Measure the rounds that `begun` lacks. keep: called after each round, so that a killed session goes on there.
+
+    One in which a variant was killed is begun anew.
+    """
     effort, session = EFFORTS[plan.effort], begun
+    if any(turn.is_fleeting for turn in _turns(begun)):
+        session = Session()
     best = _calmest(session)
     failed = {turn.name for turn in _turns(session) if turn.problem}
     for number in range(len(session.rounds), effort.rounds):
         order = [item for item in contenders if item.name not in failed]
-        random.Random(number).shuffle(order)  # noqa: S311 - an order, not a key
+        random.Random(number // 2).shuffle(order)  # noqa: S311 - an order, not a key
+        if number % 2:  # every other round the other way round: being first, or warm, hits all alike
+            order.reverse()
         turns: dict[str, Turn] = {}
         waiting = [(item, 0) for item in order]
         while waiting:
@@ -118,10 +128,12 @@ def _calmest(session: Session) -> float:
 
 def _take_turn(contender: Contender, plan: Plan, run: Run, number: int) -> Turn:
     effort = EFFORTS[plan.effort]
-    enough = math.ceil(ENOUGH_FOR_P99 / effort.rounds) if plan.p99_limit_ms else 0
+    limit_ms = plan.p99_limit_ms or 0.0
+    calls = max(effort.calls, math.ceil(ENOUGH_FOR_P99 / effort.rounds) if limit_ms else 0)
     request = RoundRequest(
         folder=contender.folder, engine=contender.engine, setting=contender.setting, inputs=plan.inputs, effort=plan.effort,
-        calls=max(effort.calls, enough), cores=plan.cores, is_cold=number == 0,
+        calls=calls, most_seconds=max(effort.most_seconds, ROOM_FOR_SLOW * calls * limit_ms / 1e3),
+        begins_at=number / effort.rounds, cores=plan.cores, is_cold=number == 0,
         server_limit_ms=plan.p99_limit_ms if plan.with_server and number == effort.rounds - 1 else None,
     )  # fmt: skip
     try:
@@ -129,7 +141,10 @@ def _take_turn(contender: Contender, plan: Plan, run: Run, number: int) -> Turn:
             name=contender.name, found=msgspec.convert(run(ROUND_JOB, request, contender.name), Round)
         )
     except EdgekitError as error:
-        return Turn(name=contender.name, problem=str(error))
+        is_fleeting = (
+            isinstance(error, JobFailed) and error.signal == "SIGKILL"
+        )  # by who lacked memory, or by hand
+        return Turn(name=contender.name, problem=str(error), is_fleeting=is_fleeting)
 
 
 def _conditions(found: Round, best: float) -> Conditions:
@@ -193,13 +208,18 @@ def _disturbed(conditions: Sequence[Conditions]) -> list[str]:
 def _skipped(rounds: Sequence[Round], plan: Plan, effort: Effort, calls: int) -> list[str]:
     skipped = []
     if calls < ENOUGH_FOR_P99:
-        skipped.append(f"p99: fewer than {ENOUGH_FOR_P99} calls; measure without --quick")
+        way = "measure without --quick" if effort.name == "quick" else "--thorough takes the time for them"
+        skipped.append(f"p99: fewer than {ENOUGH_FOR_P99} calls; {way}")
+    if not any(item.is_cold for item in rounds):
+        skipped.append("cold load: the files stay in memory on this file system")
     if not plan.with_server:
         skipped.append("server scenario: not asked for (edgekit profile --server)")
     elif plan.p99_limit_ms is None:
         skipped.append("server scenario: needs a limit on p99")
     elif not any(item.server for item in rounds):
-        skipped.append(f"server scenario: no rate keeps a p99 of {plan.p99_limit_ms:g} ms")
+        skipped.append(
+            f"server scenario: no rate that was tried in its time, down to a 512th of samples/s, keeps a p99 of {plan.p99_limit_ms:g} ms"
+        )
     if effort.name != "thorough":
         skipped.append("MLPerf's counts: --thorough reaches them")
     unstable = sum(not item.is_stable for item in rounds)
@@ -207,4 +227,6 @@ def _skipped(rounds: Sequence[Round], plan: Plan, effort: Effort, calls: int) ->
         skipped.append(f"a stable warm-up: never reached in {unstable} of {len(rounds)} rounds")
     if rounds[0].joules is None:
         skipped.append(f"energy: {rounds[0].energy_source.removeprefix('not measured: ')}")
+    elif not all(item.joules for item in rounds):
+        skipped.append(f"energy: the meter stands still ({rounds[0].energy_source})")
     return skipped

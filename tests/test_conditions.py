@@ -8,7 +8,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from edgekit.profiles.conditions import Watch, calibrate, disturbances, warnings
+from edgekit.nouns import Conditions
+from edgekit.profiles.conditions import Watch, calibrate, disturbances, warnings, worse
 from edgekit.profiles.energy import PowerMeter, Rapl, find_counter
 from edgekit.targets.detect import detect_machine
 
@@ -118,3 +119,41 @@ def test_without_a_meter_the_reason_is_said(tmp_path: Path) -> None:
         None,
         "not measured: this machine has no energy meter that Linux shows",
     )
+
+
+def test_the_platform_s_own_counter_is_not_added_to_the_packages(tmp_path: Path) -> None:
+    """psys has the packages in it."""
+    for zone, name in (("intel-rapl:0", "package-0"), ("intel-rapl:1", "psys")):
+        write(
+            tmp_path / "class/powercap" / zone, {"name": name, "energy_uj": 0, "max_energy_range_uj": 1 << 40}
+        )
+    counter, source = find_counter(tmp_path)
+    assert counter
+    assert source == "RAPL, package-0"
+
+
+@pytest.mark.parametrize(("cores", "is_disturbed"), [(64, True), (20, True), (4, True), (None, False)])
+def test_one_burned_core_is_a_disturbance_however_many_there_are(
+    cores: int | None, is_disturbed: bool
+) -> None:
+    said = list(disturbances(Conditions(others=0.9 / (cores or 64), cores=cores)))
+    assert bool(said) == is_disturbed
+
+
+def test_the_cores_are_those_of_the_kernel_s_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lines = [
+        "cpu  1 0 1 100 0 0 0 0 0 0",
+        *(f"cpu{number} 0 0 0 1 0 0 0 0 0 0" for number in range(64)),
+        "intr 7",
+    ]
+    (tmp_path / "stat").write_text("\n".join(lines))
+    monkeypatch.setattr("edgekit.profiles.conditions.STAT", tmp_path / "stat")
+    with Watch(sys=tmp_path) as watch:
+        pass
+    assert watch.conditions().cores == 64
+
+
+def test_of_two_stretches_the_worse_counts() -> None:
+    calm, busy = Conditions(others=0.0, steal=0.0, cores=2), Conditions(others=0.3, throttled=1, slowdown=1.5)
+    found = worse(calm, busy)
+    assert (found.others, found.steal, found.slowdown) == (0.3, 0.0, 1.5)

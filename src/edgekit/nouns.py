@@ -187,7 +187,7 @@ class Conditions(Noun, frozen=True, kw_only=True):
     others: CPU time that other processes took, as a share of all cores; steal: what the hypervisor took.
     slowdown: a fixed piece of work before and after the measurement, over the fastest of the session: 1.0 is calm.
     mhz: mean clock frequency of the cores before, during (the lowest seen) and after. celsius: the hottest sensor
-    before, during (the highest seen) and after. throttled: thermal throttling events.
+    before, during (the highest seen) and after. throttled: thermal throttling events. cores: that others is a share of.
     """
 
     others: float
@@ -197,6 +197,7 @@ class Conditions(Noun, frozen=True, kw_only=True):
     mhz: tuple[float, float, float] | None = None
     celsius: tuple[float, float, float] | None = None
     throttled: int | None = None
+    cores: int | None = None
 
 
 class ServerFigure(Noun, frozen=True, kw_only=True):
