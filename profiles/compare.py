@@ -7,7 +7,7 @@ one that sessions of the same files show, and neither session may have been dist
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from edgekit.edge.builds import read_build
 from edgekit.errors import InputError
@@ -24,8 +24,9 @@ from edgekit.nouns import (
     read_json,
 )
 from edgekit.profiles.choose import CLOSE
-from edgekit.profiles.intervals import Verdict, unpaired_ratio
+from edgekit.profiles.intervals import unpaired_ratio
 
+Verdict = Literal["faster", "slower", "can't tell"]
 Number = TypeVar("Number", int, float)
 SESSIONS = (
     "A and B are two sessions: what the machine did in one of them only is in the ratios, and not in their intervals. "

@@ -8,13 +8,10 @@ reasonable time, ISMM 2013). Speeds are ratios: means and intervals are taken on
 import math
 import sys
 from collections.abc import Sequence
-from typing import Literal
 
 import numpy as np
 
 from edgekit.nouns import Figure
-
-Verdict = Literal["faster", "slower", "can't tell"]
 
 # Student's t, two-sided at 95 %, for 1, 2, ... 30 degrees of freedom; beyond, the normal's.
 STUDENT = (
@@ -57,13 +54,6 @@ def unpaired_ratio(values: Sequence[float], others: Sequence[float]) -> Figure:
     freedom = spread**2 / squares if squares else math.inf
     reach = (_student(freedom) if math.isfinite(freedom) else NORMAL) * math.sqrt(spread)
     return Figure(value=math.exp(center), low=math.exp(center - reach), high=math.exp(center + reach))
-
-
-def verdict(speedup: Figure) -> Verdict:
-    """Of a ratio of speeds (or of times, turned round): above 1 is faster."""
-    if speedup.low > 1:
-        return "faster"
-    return "slower" if speedup.high < 1 else "can't tell"
 
 
 def percentile(times: np.ndarray, share: float) -> Figure | None:
