@@ -70,7 +70,8 @@ def _broken_limits(evidence: Evidence, limits: Limits, confidence: float) -> Ite
     performance = evidence.performance
     if limits.p99_ms is not None and (performance.p99_ms is None or performance.p99_ms.high > limits.p99_ms):
         p99 = performance.p99_ms
-        too_few = p99 is None or p99.value <= limits.p99_ms
+        # Where the calls are too few for a p99, its place is known from below: it is no less than p90.
+        too_few = (p99 or performance.p90_ms).value <= limits.p99_ms
         yield Broken(
             limit="p99_ms", measured=p99.high if p99 else None, allowed=limits.p99_ms, too_few=too_few
         )
@@ -102,11 +103,12 @@ def _explain(broken: Broken, evidence: Evidence, confidence: float) -> str:
     name, _, label = broken.limit.partition(".")
     if broken.measured is None:
         few = (
-            f"{evidence.performance.calls} calls"
+            f"{evidence.performance.calls} calls, p90 {evidence.performance.p90_ms.value:.4g}"
             if name == "p99_ms"
             else f"no sample of {label!r} to measure it on"
         )
-        return f"{broken.limit}: {few}: too few samples to tell / {broken.allowed:.4g}"
+        doubt = ": too few samples to tell" if broken.too_few else ""
+        return f"{broken.limit}: {few}{doubt} / {broken.allowed:.4g}"
     text = f"{broken.limit} {broken.measured:.4g} / {broken.allowed:.4g}"
     if name == "p99_ms" and evidence.performance.p99_ms:
         text += f" (measured {evidence.performance.p99_ms.value:.4g}; upper bound of {evidence.performance.calls} calls)"

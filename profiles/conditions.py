@@ -162,12 +162,13 @@ def disturbances(conditions: Conditions) -> Iterator[str]:
     """Why a figure measured under these conditions is not clean."""
     allowed = most_taken(conditions)
     if conditions.others > allowed:
-        many = (
-            ""
-            if allowed == MOST_TAKEN
-            else f" of {conditions.cores} cores, of which {allowed:.1%} is allowed"
-        )
-        yield f"other processes took {conditions.others:.{0 if allowed == MOST_TAKEN else 1}%} of the CPU time{many}"
+        if allowed == MOST_TAKEN:
+            yield f"other processes took {conditions.others:.0%} of the CPU time"
+        else:
+            yield (
+                f"other processes took {conditions.others:.1%} of the CPU time; "
+                f"{allowed:.1%} is allowed, half of one of {conditions.cores} cores"
+            )
     if conditions.steal is not None and conditions.steal > MOST_TAKEN:
         yield f"the hypervisor took {conditions.steal:.0%} of the CPU time"
     if conditions.slowdown > MOST_SLOWDOWN:

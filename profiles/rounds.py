@@ -6,10 +6,9 @@ import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
-import numpy as np
 
 from edgekit.edge.compiled import read_compiled
 from edgekit.edge.model import Model, open_model
@@ -75,6 +74,7 @@ class Round(Noun, frozen=True, kw_only=True):
     calibration_s: float
     conditions: Conditions
     server: ServerFigure | None = None
+    server_said: str = ""  # of the search for it
 
 
 def round_job(request: object, progress: Progress) -> object:
@@ -96,7 +96,7 @@ def round_job(request: object, progress: Progress) -> object:
             model, inputs, effort.seconds, effort.samples, counter.joules if counter else lambda: 0.0
         )
     slower, conditions = max(calibration, calibrate(asked.cores)), watch.conditions()
-    found = None
+    found = Search(None)
     if asked.server_limit_ms is not None:
         progress("server", 0.7)
         with Watch() as watch:
@@ -118,7 +118,8 @@ def round_job(request: object, progress: Progress) -> object:
             energy_source=source,
             calibration_s=slower,
             conditions=conditions,
-            server=found,
+            server=found.figure,
+            server_said=found.said,
         )
     )
 
@@ -156,6 +157,13 @@ def _dropped(path: Path) -> bool:
         os.close(handle)
 
 
+class Search(NamedTuple):
+    """The server scenario's figure, if there is one, and what is to be said of the search."""
+
+    figure: ServerFigure | None
+    said: str = ""
+
+
 def largest_poisson_rate(
     model: Model,
     inputs: Sequence[Any],
@@ -163,33 +171,46 @@ def largest_poisson_rate(
     most: float,
     queries: int,
     most_seconds: float = math.inf,
-) -> ServerFigure | None:
-    """The server scenario: the largest rate whose p99, with the doubt about it, keeps the limit; None if none does.
+) -> Search:
+    """The server scenario: the largest rate whose p99, with the doubt about it, keeps the limit.
 
     most: samples a second offline, beyond which the queue can only grow. A rate counts only if it is held for seconds,
     and for many times the limit; and what was found so is tried once more, with other arrivals. most_seconds: for all of
     it, half of them for finding.
     """
-    found: dict[float, np.ndarray | None] = {}
+    found: dict[float, ServerFigure | None] = {}
     held = min(max(LEAST_HELD, LIMITS_HELD * limit_ms / 1e3), MOST_HELD)
     begun = time.perf_counter()
 
-    def keeps(rate: float, count: int, seed: int, share: float) -> bool:
-        if time.perf_counter() - begun > share * most_seconds:
-            return False
-        times = server(model, inputs, rate, max(count, math.ceil(rate * held)), limit_ms, seed)
-        # The first of them find an empty queue.
-        found[rate] = times = times if times is None else times[len(times) // 10 :]
-        p99 = percentile(times, 0.99) if times is not None else None
-        return p99 is not None and p99.high <= limit_ms
+    def keeps(rate: float, count: int, seed: int, until: float) -> bool:
+        count = max(count, math.ceil(rate * held))
+        if time.perf_counter() + count / rate > until:
+            raise TimeoutError
+        times = server(model, inputs, rate, count, limit_ms, seed)
+        counted = times[count // 10 :] if times is not None else None  # the first find an empty queue
+        p99 = percentile(counted, 0.99) if counted is not None else None
+        found[rate] = None
+        if counted is not None and p99 is not None and p99.high <= limit_ms:
+            found[rate] = ServerFigure(
+                queries_per_s=rate, p99_ms=p99, limit_ms=limit_ms, queries=len(counted)
+            )
+        return found[rate] is not None
 
-    rate = largest_rate(lambda rate: keeps(rate, min(queries, SEARCH_QUERIES), 0, 0.5), most)
+    rate, said = None, ""
+    few = min(queries, SEARCH_QUERIES)
+    try:
+        rate = largest_rate(lambda rate: keeps(rate, few, 0, begun + most_seconds / 2), most)
+    except TimeoutError:
+        rate = max((rate for rate, figure in found.items() if figure), default=None)
+        more = "a larger rate may keep the limit" if rate else "no rate was found"
+        said = f"the search was cut off after {most_seconds / 2:g} s; {more}"
     lowest = rate / 2 if rate else 0.0
-    while rate is not None and not keeps(rate, queries, 1, 1.0):
-        is_over = time.perf_counter() - begun > most_seconds
-        rate = rate * STEP_DOWN if rate > lowest and not is_over else None
-    times = found[rate] if rate else None
-    p99 = percentile(times, 0.99) if times is not None else None
-    if rate is None or times is None or p99 is None:
-        return None
-    return ServerFigure(queries_per_s=rate, p99_ms=p99, limit_ms=limit_ms, queries=len(times))
+    try:
+        while rate is not None and not keeps(rate, queries, 1, begun + most_seconds):
+            rate = rate * STEP_DOWN if rate > lowest else None
+    except TimeoutError:
+        return Search(None, f"there was no time within {most_seconds:g} s to confirm what was found")
+    if rate is None:
+        tried = f"; the lowest of {len(found)} was {min(found):.3g} queries/s" if found else ""
+        return Search(None, said or f"no rate that was tried keeps a p99 of {limit_ms:g} ms{tried}")
+    return Search(found[rate], said)

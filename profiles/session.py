@@ -141,9 +141,7 @@ def _take_turn(contender: Contender, plan: Plan, run: Run, number: int) -> Turn:
             name=contender.name, found=msgspec.convert(run(ROUND_JOB, request, contender.name), Round)
         )
     except EdgekitError as error:
-        is_fleeting = (
-            isinstance(error, JobFailed) and error.signal == "SIGKILL"
-        )  # by who lacked memory, or by hand
+        is_fleeting = isinstance(error, JobFailed) and error.is_fleeting
         return Turn(name=contender.name, problem=str(error), is_fleeting=is_fleeting)
 
 
@@ -216,10 +214,7 @@ def _skipped(rounds: Sequence[Round], plan: Plan, effort: Effort, calls: int) ->
         skipped.append("server scenario: not asked for (edgekit profile --server)")
     elif plan.p99_limit_ms is None:
         skipped.append("server scenario: needs a limit on p99")
-    elif not any(item.server for item in rounds):
-        skipped.append(
-            f"server scenario: no rate that was tried in its time, down to a 512th of samples/s, keeps a p99 of {plan.p99_limit_ms:g} ms"
-        )
+    skipped += [f"server scenario: {item.server_said}" for item in rounds if item.server_said]
     if effort.name != "thorough":
         skipped.append("MLPerf's counts: --thorough reaches them")
     unstable = sum(not item.is_stable for item in rounds)

@@ -41,9 +41,8 @@ def recorded(folder: Path, key: str) -> Iterator[None]:
     except EdgekitError as error:
         if shutil.disk_usage(folder).free < LEAST_FREE:  # libraries word a full disk in many ways
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(folder)) from error
-        # Killed from outside (out of memory, or by hand): the next run may be luckier.
-        fleeting = getattr(error, "signal", None) in ("SIGKILL", "SIGTERM", "SIGINT", "SIGABRT")
-        if not fleeting and not isinstance(error, MissingPackage):
+        is_fleeting = isinstance(error, JobFailed) and error.is_fleeting
+        if not is_fleeting and not isinstance(error, MissingPackage):
             make_folder(path.parent)
             write_durably(path, Failure(message=str(error)).to_json())
         raise

@@ -34,9 +34,18 @@ def test_too_few_samples_is_an_answer() -> None:
 
 
 def test_a_p99_that_was_not_measured_keeps_no_limit() -> None:
-    judged = judge(variant("a", p99_ms=None, calls=300), Limits(p99_ms=50))
+    slow = variant("a", p50_ms=20.0, p99_ms=None, calls=300)  # its p90 is 24 ms
+    judged = judge(slow, Limits(p99_ms=50))
     assert judged.status == "rejected"
-    assert "300 calls: too few samples to tell" in judged.reason
+    assert "300 calls, p90 24: too few samples to tell" in judged.reason
+    assert judge(slow, Limits(p99_ms=50, on_too_few="accept")).status == "accepted"
+
+
+def test_a_p90_beyond_the_limit_of_p99_is_no_doubt() -> None:
+    slow = variant("a", p50_ms=20.0, p99_ms=None, calls=300)
+    judged = judge(slow, Limits(p99_ms=22, on_too_few="accept"))
+    assert judged.status == "rejected"
+    assert "too few" not in judged.reason
 
 
 def test_a_float_variant_that_disagrees_is_failed() -> None:
@@ -161,6 +170,14 @@ def test_size_accuracy_and_energy_are_objectives_too() -> None:
     assert choose(everyone, "accuracy").chosen == "right"
     assert choose(everyone, "energy").chosen == "thrifty"
     assert "nothing measures here" in choose([small, right], "energy").reason
+
+
+def test_accuracies_within_the_doubt_are_a_tie_and_the_smaller_wins() -> None:
+    right = judge(variant("right", size_bytes=90), Limits())  # 0.9, and at least 0.89
+    small = judge(variant("small", size_bytes=20, metric_value=0.895), Limits())
+    tiny = judge(variant("tiny", size_bytes=1, metric_value=0.88), Limits())
+    choice = choose([right, small, tiny], "accuracy")
+    assert (choice.chosen, choice.ties) == ("small", ("right",))
 
 
 def test_the_pareto_front_keeps_what_nothing_else_beats_in_everything() -> None:

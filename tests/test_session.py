@@ -162,8 +162,9 @@ def test_the_server_scenario_counts_the_wait_and_batches_what_waits() -> None:
 def test_the_largest_rate_keeps_the_limit_and_is_one_that_can_be_sustained() -> None:
     """Offline, without a queue, it seems to do four times what it can."""
     model: Any = Sleeper()
-    found = largest_poisson_rate(model, ["x"], limit_ms=50, most=8000, queries=1000)
+    found, said = largest_poisson_rate(model, ["x"], limit_ms=50, most=8000, queries=1000)
     assert found
+    assert not said
     assert found.p99_ms.high <= 50
     assert 200 < found.queries_per_s <= 2000
     assert found.queries > 1.7 * found.queries_per_s, (
@@ -173,7 +174,9 @@ def test_the_largest_rate_keeps_the_limit_and_is_one_that_can_be_sustained() -> 
 
 def test_the_search_for_a_rate_comes_to_an_end() -> None:
     model: Any = Sleeper()
-    assert largest_poisson_rate(model, ["x"], limit_ms=0.1, most=2000, queries=50, most_seconds=0.1) is None
+    found, said = largest_poisson_rate(model, ["x"], limit_ms=0.1, most=2000, queries=50, most_seconds=0.1)
+    assert found is None
+    assert "cut off after 0.05 s" in said
 
 
 def test_what_the_engine_raises_in_the_server_scenario_is_raised() -> None:

@@ -69,7 +69,13 @@ class JobFailed(EdgekitError):
     """
 
     exit_code = 8
+    FLEETING: ClassVar = ("SIGKILL", "SIGTERM", "SIGINT", "SIGABRT")  # out of memory, or by hand
 
     def __init__(self, message: str, signal: str | None = None) -> None:
         super().__init__(message)
         self.signal = signal
+
+    @property
+    def is_fleeting(self) -> bool:
+        """Whether the next time may be luckier."""
+        return self.signal in self.FLEETING
