@@ -64,7 +64,7 @@ def test_a_bundle_is_measured_on_the_user_s_own_inputs(
 
 def test_a_build_s_variants_take_turns_and_the_server_scenario_can_be_added(built: Built) -> None:
     ran = edgekit(
-        "profile", built.folder, "--variant", "onnx-fp32", "--variant", "openvino-int8", "--quick", "--server", "--p99-ms", "200",
+        "profile", built.folder, "--variant", "onnx-fp32", "--variant", "openvino-int8", "--quick", "--server", "--p99-ms", "100",
     )  # fmt: skip
     assert "onnx-fp32: serves" in ran.out
     assert "queries/s arriving at random with p99" in ran.out
