@@ -12,6 +12,7 @@ import gguf
 import pytest
 
 from edgekit.edge.engines import engine_version
+from edgekit.installation import install_command
 from edgekit.nouns import Build, Setting, read_json
 from edgekit.profiles.measure import JudgeRequest, sweep
 from edgekit.targets.detect import detect_machine
@@ -168,7 +169,7 @@ def test_a_missing_engine_is_skipped_with_its_command(warm_project: Path, tmp_pa
     )  # fmt: skip
     skipped, measured = json.loads(done.stdout)["variants"]
     assert skipped["status"] == "skipped"
-    assert "pip install 'edgekit[openvino]'" in skipped["reason"]
+    assert install_command("openvino") in skipped["reason"]
     assert measured["status"] == "accepted"
 
 

@@ -5,12 +5,15 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import pytest
 
+from edgekit import __version__
 from edgekit.cli import VERBS
 from edgekit.edge.tasks import TASKS
+from edgekit.installation import DISTRIBUTION, install_command
 from edgekit.quantize.recipes import RECIPES
 from edgekit.targets import all_targets
 from tests.conftest import ROOT, edgekit
@@ -97,13 +100,39 @@ def test_recipes_are_named_by_format_and_precision() -> None:
         assert name.startswith(f"{recipe.format}-{precision}")
 
 
+def _tracked() -> dict[str, str]:
+    """The text of every file in the repository, by its name."""
+    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    return {name: (ROOT / name).read_text(errors="ignore") for name in names.stdout.split()}
+
+
+def test_nobody_is_told_to_install_a_strangers_package() -> None:
+    """The public index has another project's package under the name of our command."""
+    bare = re.compile(
+        r"(?:pip|pipx|uv|uvx)\b[^\n]*\b(?:install|add|download)\b[^\n]*[\s'\"]edgekit(?:[\[=<>~!'\"\s]|$)"
+    )
+    for name, text in _tracked().items():
+        if name != "tests/test_layout.py":
+            assert not bare.search(text), name
+    assert bare.search("pip install 'edgekit" + "[onnx]'")
+    assert bare.search("python -m pip install -U edgekit" + "==0.1.1")
+    assert not bare.search("pip install './edgekit_onprem-0.1.0-py3-none-any.whl[onnx]'")
+
+
+def test_the_install_command_names_this_installation() -> None:
+    found = re.fullmatch(r"pip install '(.+)\[onnx\]'", install_command("onnx"))
+    assert found
+    assert DISTRIBUTION.replace("-", "_") in found[1] or (Path(found[1]) / "pyproject.toml").is_file()
+
+
+def test_the_version_stands_in_one_file() -> None:
+    assert "version" not in tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    assert metadata.version(DISTRIBUTION) == __version__
+
+
 def test_nothing_names_this_checkout() -> None:
     """No path of the machine that a file was written on."""
-    files = subprocess.run(
-        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout.split()
-    for name in files:
-        text = (ROOT / name).read_text(errors="ignore")
+    for name, text in _tracked().items():
         assert (
             not re.search(r"/(work|root|home)/[a-z]", text.replace("/home/user", ""))
             or name == "tests/test_layout.py"

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from edgekit.console import human_bytes, json_option, print_json, print_table
 from edgekit.edge.engines import ENGINES, engine_version
+from edgekit.installation import install_command
 from edgekit.targets.detect import closest_target, detect_machine
 
 # package as imported: (what for, the extra that brings it)
@@ -65,10 +66,8 @@ def _packages() -> list[tuple[str, bool, str, str]]:
     checks = []
     for name, entry in ENGINES.items():
         version = engine_version(name)
-        checks.append(
-            (f"engine {name}", version is not None, version or "", f"pip install 'edgekit[{entry.extra}]'")
-        )
+        checks.append((f"engine {name}", version is not None, version or "", install_command(entry.extra)))
     for package, (what, extra) in OPTIONAL.items():
         found = find_spec(package) is not None
-        checks.append((what, found, package if found else "", f"pip install 'edgekit[{extra}]'"))
+        checks.append((what, found, package if found else "", install_command(extra)))
     return [(name, ok, found, "" if ok else way_out) for name, ok, found, way_out in checks]

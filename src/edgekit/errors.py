@@ -35,7 +35,9 @@ class MissingPackage(EdgekitError):
     @classmethod
     def of(cls, what: str, extra: str) -> "MissingPackage":
         """With the command that installs it."""
-        return cls(f"{what} is not installed; get it with: pip install 'edgekit[{extra}]'")
+        from edgekit.installation import install_command  # reads the installed metadata, so only when needed
+
+        return cls(f"{what} is not installed; get it with: {install_command(extra)}")
 
 
 class NoVariant(EdgekitError):
