@@ -13,7 +13,7 @@ from typing import NamedTuple
 import msgspec
 
 from edgekit.edge import compiled
-from edgekit.edge.bundle.keys import load_public_key
+from edgekit.edge.bundle.envelope import load_public_key
 from edgekit.edge.bundle.layout import Layout, open_layout
 from edgekit.edge.bundle.oci import Descriptor
 from edgekit.edge.bundle.trust import Trust, bare, is_trust_file, read_trust, verdict

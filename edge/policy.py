@@ -27,7 +27,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from edgekit.edge.bounds import share_lower_bound, upper_bound
-from edgekit.edge.bundle.keys import Signers, load_public_key
+from edgekit.edge.bundle.envelope import Signers, load_public_key
 from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import VerifiedVariant
 from edgekit.errors import InputError

@@ -26,7 +26,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from edgekit.edge.bundle.keys import load_public_key
+from edgekit.edge.bundle.envelope import load_public_key
 from edgekit.edge.bundle.trust import Chain, Trust, bare, read_trust, verdict
 from edgekit.edge.pointer import Pointer, SlotRef, Watch
 from edgekit.edge.policy import Policy, load_policy, policy_trust

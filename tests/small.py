@@ -10,8 +10,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.edge.bundle.keys import load_signer
 from edgekit.edge.bundle.pack import Signing, pack
+from edgekit.edge.bundle.signing import load_signer
 from edgekit.edge.model import open_model
 from edgekit.files import describe_folder
 from edgekit.nouns import Artifact, Build, Golden, Setting, Variant

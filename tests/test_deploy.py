@@ -12,9 +12,9 @@ import msgspec
 import pytest
 
 from edgekit.edge.builds import read_build
-from edgekit.edge.bundle.keys import load_signer
 from edgekit.edge.bundle.pack import Signing
 from edgekit.edge.bundle.pack import pack as pack_variants
+from edgekit.edge.bundle.signing import load_signer
 from edgekit.edge.store import Store
 from edgekit.files import describe_folder
 from edgekit.nouns import Artifact, Variant

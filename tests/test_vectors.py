@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from securesystemslib.signer import SSlibKey
 
-from edgekit.edge.bundle.keys import Signers
+from edgekit.edge.bundle.envelope import Signers
 from edgekit.edge.bundle.layout import open_layout
 from edgekit.edge.bundle.trust import Chain, Trust, read_trust, verdict
 from edgekit.edge.bundle.verify import check_blobs, verify

@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.edge.bundle import oci
-from edgekit.edge.bundle.keys import peek
+from edgekit.edge.bundle.envelope import peek
 from edgekit.edge.bundle.layout import MAX_SMALL, OCI_LAYOUT, blob_name, write_layout
 from edgekit.edge.bundle.oci import Descriptor, Index, Manifest, Release, parse
 from edgekit.errors import InputError, Refused

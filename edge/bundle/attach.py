@@ -7,10 +7,10 @@ from pathlib import Path
 from securesystemslib.signer import CryptoSigner
 
 from edgekit.edge.bundle import oci
-from edgekit.edge.bundle.keys import seal
 from edgekit.edge.bundle.layout import Layout, open_layout, pieces, read_small, write_layout
 from edgekit.edge.bundle.oci import Index, parse, top_index
 from edgekit.edge.bundle.pack import Contents
+from edgekit.edge.bundle.signing import seal
 from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import check_blobs, verify
 from edgekit.errors import InputError

@@ -10,10 +10,10 @@ from securesystemslib.signer import CryptoSigner
 
 from edgekit.edge.builds import artifact_folder, golden_file, read_build
 from edgekit.edge.bundle import oci
-from edgekit.edge.bundle.keys import seal
 from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
 from edgekit.edge.bundle.oci import Descriptor, describe
 from edgekit.edge.bundle.papers import papers
+from edgekit.edge.bundle.signing import seal
 from edgekit.errors import InputError
 from edgekit.files import describe_bytes, describe_file, digest_bytes
 from edgekit.nouns import Artifact, Build, Evidence, File, Golden, Slot, Variant, read_json

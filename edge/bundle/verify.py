@@ -12,7 +12,7 @@ from typing import TypeVar
 import msgspec
 
 from edgekit.edge.bundle import oci
-from edgekit.edge.bundle.keys import Signers, unseal, unseal_if_trusted
+from edgekit.edge.bundle.envelope import Signers, unseal, unseal_if_trusted
 from edgekit.edge.bundle.layout import OCI_LAYOUT, Layout, blob_name, pieces, read_small
 from edgekit.edge.bundle.oci import (
     Descriptor,

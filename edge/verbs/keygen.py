@@ -6,7 +6,7 @@ import click
 from securesystemslib.signer import CryptoSigner
 
 from edgekit.console import json_option, print_json
-from edgekit.edge.bundle.keys import load_signer, make_key_pair, needs_passphrase
+from edgekit.edge.bundle.signing import load_signer, make_key_pair, needs_passphrase
 from edgekit.errors import InputError
 
 PASSPHRASE_FILE = click.option(
