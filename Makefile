@@ -31,7 +31,7 @@ test-slow: $(VENV)/installed links
 # Type checkers cannot follow setuptools' package-dir, so they read links laid out like the wheel.
 links:
 	rm -rf .links && mkdir -p .links/edgekit
-	ln -s $(addprefix ../../,edge profiles quantize targets $(wildcard src/edgekit/*)) .links/edgekit/
+	ln -s $(addprefix ../../,edge profiles quantize release targets $(wildcard src/edgekit/*)) .links/edgekit/
 
 clean:
 	rm -rf .links .demo .mypy_cache .pytest_cache .ruff_cache

@@ -25,11 +25,11 @@ import click
 import msgspec
 import numpy as np
 
-from edgekit.edge.builds import artifact_folder, read_build
 from edgekit.edge.engines import Session, load_engine
-from edgekit.edge.model import Model
+from edgekit.edge.model.tensor_model import Model
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Setting, Variant
+from edgekit.profiles.build_folder import artifact_folder, read_build
 from edgekit.profiles.intervals import paired_ratio
 from edgekit.profiles.scenarios import EFFORTS, single_stream
 

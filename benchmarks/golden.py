@@ -22,11 +22,11 @@ import click
 import msgspec
 import numpy as np
 
-from edgekit.edge.builds import artifact_folder, read_build
-from edgekit.edge.bundle.pack import golden_of, needed_isa
-from edgekit.edge.golden import read_golden
-from edgekit.edge.model import open_model
+from edgekit.edge.model.health import read_golden
+from edgekit.edge.model.tensor_model import open_model
 from edgekit.nouns import Artifact, Build, Setting
+from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.release.pack import golden_of, needed_isa
 
 TOO_LONG = 600  # seconds of one run, emulated ones among them
 

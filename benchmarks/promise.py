@@ -21,17 +21,17 @@ import click
 import msgspec
 import numpy as np
 
-from edgekit.edge.deploy import deploy
-from edgekit.edge.model import open_slot
-from edgekit.edge.slot import read_slot
-from edgekit.edge.store import Store
+from edgekit.edge.appliance.store import Store
+from edgekit.edge.deploy.deploy import deploy
+from edgekit.edge.model.slot import read_slot
+from edgekit.edge.model.tensor_model import open_slot
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Figure
 from edgekit.profiles.data import input_columns, read_inputs
 from edgekit.profiles.intervals import figure, paired_ratio
 from edgekit.profiles.report.text import with_interval
-from edgekit.profiles.rounds import Round, RoundRequest, round_job
 from edgekit.profiles.session import write_inputs
+from edgekit.profiles.timing_job import Round, RoundRequest, round_job
 from edgekit.targets.detect import detect_machine
 
 SECONDS = 2.0

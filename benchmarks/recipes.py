@@ -21,7 +21,7 @@ from typing import Any
 import click
 import msgspec
 
-from edgekit.edge.builds import artifact_folder, read_build
+from edgekit.profiles.build_folder import artifact_folder, read_build
 from edgekit.spec import load_spec
 
 HERE = Path(__file__).resolve().parent
@@ -127,13 +127,13 @@ def make_peers(spec: dict[str, Any], work: Path, python: Path, converter: Path |
 
 
 def fresh(step: str, contender: Contender, spec: dict[str, Any], **more: object) -> Any:  # noqa: ANN401
-    """A step of once.py in a process of its own; what goes wrong is the contender's problem, and the result None."""
+    """A step of recipes_step.py in a process of its own; what goes wrong is the contender's problem, and the result None."""
     data = spec["data"]
     request = {
         "folder": contender.folder, "engine": contender.engine, "evaluation": data["evaluation"],
         "input": data.get("input"), "label": data.get("label") or "label", **more,
     }  # fmt: skip
-    command = [sys.executable, str(HERE / "once.py"), step, json.dumps(request)]
+    command = [sys.executable, str(HERE / "recipes_step.py"), step, json.dumps(request)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])

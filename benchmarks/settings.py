@@ -12,10 +12,10 @@ from pathlib import Path
 import click
 import msgspec
 
-from edgekit.edge.builds import artifact_folder, read_build
 from edgekit.edge.tasks import load_task
 from edgekit.job import run_job
 from edgekit.nouns import Performance, Setting
+from edgekit.profiles.build_folder import artifact_folder, read_build
 from edgekit.profiles.data import input_columns, read_inputs
 from edgekit.profiles.intervals import paired_ratio
 from edgekit.profiles.report.text import with_interval

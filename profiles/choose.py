@@ -5,10 +5,10 @@ from typing import NamedTuple
 
 import msgspec
 
-from edgekit.edge.bounds import at_confidence, share_lower_bound, upper_bound
+from edgekit.confidence import at_confidence, share_lower_bound, upper_bound
 from edgekit.edge.engines import engine_dependencies
 from edgekit.nouns import Broken, Choice, Counts, Evidence, Variant
-from edgekit.profiles.gate import corrected, samples_for_share, samples_to_tell
+from edgekit.profiles.bootstrap import corrected, samples_for_share, samples_to_tell
 from edgekit.profiles.intervals import paired_ratio
 from edgekit.spec import Limits
 

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal, TypeVar
 
-from edgekit.edge.builds import read_build
 from edgekit.errors import InputError
 from edgekit.nouns import (
     Build,
@@ -23,6 +22,7 @@ from edgekit.nouns import (
     Unreadable,
     read_json,
 )
+from edgekit.profiles.build_folder import read_build
 from edgekit.profiles.choose import CLOSE
 from edgekit.profiles.intervals import unpaired_ratio
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.edge.rows import read_rows
 from edgekit.edge.tasks import Row, Task, Truth
+from edgekit.edge.tasks.row_files import read_rows
 from edgekit.errors import InputError
 
 

@@ -14,10 +14,10 @@ from typing import Any, Literal
 import msgspec
 import numpy as np
 
-from edgekit.edge.builds import artifact_folder
 from edgekit.edge.tasks import Task
 from edgekit.errors import InputError, MissingPackage
 from edgekit.nouns import Artifact, Build, Figure, Noun, Variant
+from edgekit.profiles.build_folder import artifact_folder
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.targets import Peak, Target, find_target
 from edgekit.targets.detect import Machine

@@ -13,7 +13,7 @@ import numpy as np
 from edgekit.edge.tasks import Task, Truth
 from edgekit.edge.tasks.token_classification import Span, spans_of
 from edgekit.nouns import Comparison, Counts, Paired
-from edgekit.profiles.gate import resample
+from edgekit.profiles.bootstrap import resample
 
 Answers = Sequence[np.ndarray]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import msgspec
 
 from edgekit.edge.engines import versions_with
-from edgekit.edge.golden import read_golden
+from edgekit.edge.model.health import read_golden
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError, JobFailed
 from edgekit.job import run_job
@@ -23,7 +23,7 @@ from edgekit.profiles.session import (
     run_session,
     write_inputs,
 )
-from edgekit.profiles.staged import Staged
+from edgekit.profiles.subjects import Staged
 from edgekit.targets.detect import Machine, closest_target, detect_machine
 
 

@@ -29,7 +29,7 @@ from edgekit.errors import EdgekitError, InputError, JobFailed
 from edgekit.nouns import Noun, Profiles
 from edgekit.profiles.profile import Wish, collect_inputs, measure
 from edgekit.profiles.session import Tell
-from edgekit.profiles.staged import stage, staging_folder
+from edgekit.profiles.subjects import stage, staging_folder
 
 HEARTBEAT_SECONDS = 2.0
 LOST_SECONDS = 15.0  # without a heartbeat

@@ -14,7 +14,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from edgekit.edge.model import Model
+from edgekit.edge.model.tensor_model import Model
 
 ENOUGH_FOR_P99 = 1000  # ten samples lie beyond it; fewer say little
 # Three windows in a row whose medians lie within 10 % are stable. Each has so many calls, fewer where calls are slow.

@@ -19,13 +19,13 @@ from edgekit.nouns import Conditions, Noun, Performance, Setting
 from edgekit.profiles.conditions import disturbances
 from edgekit.profiles.data import shuffled
 from edgekit.profiles.intervals import figure, percentile
-from edgekit.profiles.rounds import Round, RoundRequest
 from edgekit.profiles.scenarios import EFFORTS, ENOUGH_FOR_P99, Effort, Name
+from edgekit.profiles.timing_job import Round, RoundRequest
 
 MOST_INPUTS = 4096  # a sample of a larger file has its lengths, too
 ROOM_FOR_SLOW = 1.25  # a model whose calls take the whole limit still gets all of them
 QUANTILES = np.linspace(0, 1, 101)
-ROUND_JOB = "edgekit.profiles.rounds:round_job"
+ROUND_JOB = "edgekit.profiles.timing_job:round_job"
 
 Run = Callable[[str, Noun, str], Any]  # a job's function, its request, and what it is about
 Tell = Callable[[str, str, float], None]  # what is at work, the stage, and the share that is done

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.edge.rows import read_rows
 from edgekit.edge.tasks import Row, Task, load_task
+from edgekit.edge.tasks.row_files import read_rows
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.quantize.source import config_labels, find_hf_task, read_source

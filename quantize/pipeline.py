@@ -16,13 +16,13 @@ from edgekit.nouns import Build
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
 from edgekit.profiles.scenarios import Name
+from edgekit.quantize.build_context import Bench, Watch, Workshop, build_versions
 from edgekit.quantize.cache import clear_leftovers, key_of
+from edgekit.quantize.candidates import make
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
-from edgekit.quantize.timing import time_all
-from edgekit.quantize.variants import make
-from edgekit.quantize.workshop import Bench, Watch, Workshop, build_versions
+from edgekit.quantize.time_variants import time_all
 from edgekit.spec import Limits, Spec, load_spec
 from edgekit.targets import Target, find_target
 from edgekit.targets.detect import Machine, closest_target, detect_machine

@@ -13,7 +13,7 @@ import msgspec
 import numpy as np
 
 from edgekit.edge.engines import load_engine
-from edgekit.edge.model import Model
+from edgekit.edge.model.tensor_model import Model
 from edgekit.edge.tasks import Task, Tensors, load_task
 from edgekit.errors import InputError
 from edgekit.files import write_durably

@@ -34,9 +34,9 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from edgekit import cli
-from edgekit.edge import upkeep
-from edgekit.edge.store import Store
-from edgekit.edge.switch import give_up, prove, rot_of
+from edgekit.edge.appliance import maintenance as upkeep
+from edgekit.edge.appliance.store import Store
+from edgekit.edge.appliance.transitions import give_up, prove, rot_of
 from edgekit.edge.verbs import deploy as _deploy_verb
 from edgekit.edge.verbs import store as _store_verbs
 from edgekit.edge.verbs import trust as _trust_verbs

@@ -10,11 +10,11 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edgekit.edge.bundle.pack import Signing, pack
-from edgekit.edge.bundle.signing import load_signer
-from edgekit.edge.model import open_model
+from edgekit.edge.model.tensor_model import open_model
 from edgekit.files import describe_folder
 from edgekit.nouns import Artifact, Build, Golden, Setting, Variant
+from edgekit.release.pack import Signing, pack
+from edgekit.release.signing import load_signer
 from edgekit.targets.detect import closest_target, detect_machine
 from tests import evidence
 

@@ -15,8 +15,8 @@ import msgspec
 import pytest
 
 from edgekit.cli import VERBS
-from edgekit.edge.policy import Policy
-from edgekit.edge.rows import read_rows
+from edgekit.edge.appliance.policy import Policy
+from edgekit.edge.tasks.row_files import read_rows
 from edgekit.spec import Spec
 from tests.conftest import ROOT, Built, edgekit
 from tests.evidence import build, variant, write_build

@@ -66,7 +66,7 @@ def test_a_planted_import_breaks_the_contract(tmp_path: Path) -> None:
     ]
     package = tmp_path / "edgekit"
     package.mkdir()
-    for name in ("edge", "profiles", "quantize", "targets"):
+    for name in ("edge", "profiles", "quantize", "release", "targets"):
         (package / name).symlink_to(ROOT / name)
     for path in (ROOT / "src" / "edgekit").iterdir():
         (package / path.name).symlink_to(path)

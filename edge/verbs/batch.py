@@ -5,8 +5,8 @@ from pathlib import Path
 import click
 
 from edgekit.console import json_option, leave, print_json, progress_bar
-from edgekit.edge.rows import read_rows
-from edgekit.edge.store import Store
+from edgekit.edge.appliance.store import Store
+from edgekit.edge.tasks.row_files import read_rows
 from edgekit.edge.verbs.deploy import MODEL
 from edgekit.process import write_no_core
 
@@ -47,8 +47,8 @@ def batch(
     Example:
       edgekit batch tickets.csv answers.csv --appliance /var/lib/edgekit
     """
-    from edgekit.edge.batch import run_batch
-    from edgekit.edge.model import open_slot
+    from edgekit.edge.batch.run import run_batch
+    from edgekit.edge.model.tensor_model import open_slot
     from edgekit.errors import InputError
 
     write_no_core()

@@ -8,9 +8,9 @@ import click
 from rich.table import Table
 
 from edgekit.console import json_option, print_json, print_table, progress_bar
+from edgekit.edge.appliance.pointer import Pointer, SlotRef
+from edgekit.edge.appliance.store import Store
 from edgekit.edge.bundle.trust import NEVER, Trust
-from edgekit.edge.pointer import Pointer, SlotRef
-from edgekit.edge.store import Store
 from edgekit.errors import EdgekitError
 
 APPLIANCE = click.argument("appliance", type=click.Path(path_type=Path))
@@ -37,7 +37,7 @@ def deploy(bundle: Path, appliance: Path, trust: Path | None, as_json: bool) -> 
     Example:
       edgekit deploy tickets.tar /var/lib/edgekit --trust release.pub
     """
-    from edgekit.edge.deploy import deploy as run
+    from edgekit.edge.deploy.deploy import deploy as run
 
     with progress_bar() as progress:
         line = progress.add_task("deploying", total=100)
@@ -63,7 +63,7 @@ def rollback(appliance: Path, model: str | None, as_json: bool) -> None:
     Example:
       edgekit rollback /var/lib/edgekit
     """
-    from edgekit.edge.switch import rollback as run
+    from edgekit.edge.appliance.transitions import rollback as run
 
     _show(run(appliance, model), as_json=as_json)
 

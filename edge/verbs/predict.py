@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from edgekit.console import json_option, print_json
-from edgekit.edge.store import Store
+from edgekit.edge.appliance.store import Store
 from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
 from edgekit.process import write_no_core
 
@@ -26,7 +26,7 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
     Example:
       edgekit predict /var/lib/edgekit "pump P3 leaks coolant"
     """
-    from edgekit.edge.model import open_slot
+    from edgekit.edge.model.tensor_model import open_slot
 
     write_no_core()
     store = Store(appliance)

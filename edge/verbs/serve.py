@@ -6,7 +6,7 @@ from pathlib import Path
 import click
 
 from edgekit.console import json_option, note, print_json
-from edgekit.edge.store import Store
+from edgekit.edge.appliance.store import Store
 from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
 
 
@@ -28,7 +28,7 @@ def serve(appliance: Path, model: str | None, host: str, port: int, as_json: boo
       edgekit serve /var/lib/edgekit --port 8080
       curl -d '{"inputs": "pump P3 leaks coolant"}' http://127.0.0.1:8080/v1/classify
     """
-    from edgekit.edge.server import serve as run
+    from edgekit.edge.serving.http.app import serve as run
 
     store = Store(Path(appliance))
     serving = store.serving(model)

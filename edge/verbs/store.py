@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 
 from edgekit.console import human_bytes, json_option, print_json
-from edgekit.edge.store import Store
+from edgekit.edge.appliance.store import Store
 from edgekit.edge.verbs.deploy import APPLIANCE
 
 
@@ -21,7 +21,7 @@ def fsck(appliance: Path, as_json: bool) -> None:
     Example:
       edgekit fsck /var/lib/edgekit
     """
-    from edgekit.edge.upkeep import check_store
+    from edgekit.edge.appliance.maintenance import check_store
 
     found = check_store(Store(appliance))
     if as_json:
@@ -48,7 +48,7 @@ def gc(appliance: Path, as_json: bool) -> None:
     Example:
       edgekit gc /var/lib/edgekit
     """
-    from edgekit.edge.upkeep import collect
+    from edgekit.edge.appliance.maintenance import collect
 
     freed = collect(Store(appliance))
     if as_json:
@@ -70,7 +70,7 @@ def uninstall(appliance: Path, model: str, as_json: bool) -> None:
     Example:
       edgekit uninstall /var/lib/edgekit tickets
     """
-    from edgekit.edge.upkeep import uninstall as run
+    from edgekit.edge.appliance.maintenance import uninstall as run
 
     freed = run(Store(appliance), model)
     if as_json:

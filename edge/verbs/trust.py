@@ -5,10 +5,10 @@ from pathlib import Path
 import click
 
 from edgekit.console import json_option, print_json
+from edgekit.edge.appliance.store import Store
 from edgekit.edge.bundle import trust as chains
 from edgekit.edge.bundle.envelope import Signers
 from edgekit.edge.bundle.trust import Chain, read_trust
-from edgekit.edge.store import Store
 from edgekit.edge.verbs.deploy import APPLIANCE
 
 FILE = click.argument("file", type=click.Path(path_type=Path))

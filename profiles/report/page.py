@@ -7,14 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from edgekit.edge.bounds import upper_bound
+from edgekit.confidence import upper_bound
 from edgekit.errors import MissingPackage
 from edgekit.nouns import Build
 from edgekit.profiles.report.cost import CostSheet
 from edgekit.profiles.report.pareto import Level, Point, pareto_plot
 from edgekit.profiles.report.plots import twice
-from edgekit.profiles.report.rows import Change, Spread, change_plot, latency_plot
-from edgekit.profiles.report.story import chosen_of, in_words, tiles
+from edgekit.profiles.report.strip_plots import Change, Spread, change_plot, latency_plot
+from edgekit.profiles.report.summary import chosen_of, in_words, tiles
 from edgekit.profiles.report.tables import (
     COLUMNS,
     ClassRow,

@@ -3,10 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
 
+from edgekit.confidence import upper_bound
 from edgekit.console import human_bytes
-from edgekit.edge.bounds import upper_bound
 from edgekit.nouns import Build, Counts, Evidence, Variant
-from edgekit.profiles.report.story import Cell, chosen_of, with_unit, yardstick
+from edgekit.profiles.report.summary import Cell, chosen_of, with_unit, yardstick
 from edgekit.profiles.report.text import weights
 
 T = TypeVar("T")

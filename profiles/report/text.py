@@ -7,8 +7,8 @@ import msgspec
 from rich.markup import escape
 from rich.table import Table
 
+from edgekit.confidence import upper_bound
 from edgekit.console import human_bytes
-from edgekit.edge.bounds import upper_bound
 from edgekit.nouns import Build, Evidence, Figure, Noun, Performance, Quality, Variant
 from edgekit.profiles.conditions import warnings
 from edgekit.profiles.intervals import UNBOUNDED

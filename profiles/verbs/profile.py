@@ -8,13 +8,13 @@ from rich.markup import escape
 from rich.table import Table
 
 from edgekit.console import human_bytes, json_option, note, print_json, print_table, progress_bar
-from edgekit.edge.builds import read_build
 from edgekit.edge.bundle.trust import open_trust
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.nouns import Profile, Profiles
 from edgekit.offline import stay_offline
+from edgekit.profiles.build_folder import read_build
 from edgekit.profiles.estimate import BASE, Estimate, base_of, tokens_of
 from edgekit.profiles.estimate import estimate as run_estimate
 from edgekit.profiles.intervals import UNBOUNDED
@@ -22,7 +22,7 @@ from edgekit.profiles.profile import Wish, collect_inputs, measure
 from edgekit.profiles.remote import Device, agent_main, measure_there, parse_device
 from edgekit.profiles.report.text import notes_of, with_interval
 from edgekit.profiles.scenarios import Name
-from edgekit.profiles.staged import lay_out_any, stage, staging_folder
+from edgekit.profiles.subjects import lay_out_any, stage, staging_folder
 from edgekit.targets import find_target
 from edgekit.targets.detect import detect_machine
 

@@ -7,10 +7,10 @@ import click
 import msgspec
 
 from edgekit.console import json_option, note, print_json, print_table
-from edgekit.edge.builds import read_build
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.nouns import Build
+from edgekit.profiles.build_folder import read_build
 from edgekit.profiles.report.cost import Prices, cost_sheet
 from edgekit.profiles.report.text import build_as_json, build_as_table, cost_as_table, cost_notes, notes
 

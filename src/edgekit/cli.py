@@ -26,7 +26,7 @@ class Family(NamedTuple):
     verbs: Mapping[str, Verb]
 
 
-SITE_IT = {
+SITE_IT: dict[str, Verb | Family] = {
     "deploy": Verb(
         "edgekit.edge.verbs.deploy:deploy", "Put a bundle into an appliance folder and switch to it."
     ),
@@ -39,7 +39,7 @@ SITE_IT = {
     "gc": Verb("edgekit.edge.verbs.store:gc", "Remove what no model of an appliance needs any more."),
     "uninstall": Verb("edgekit.edge.verbs.store:uninstall", "Remove a model from an appliance."),
 }
-APPLICATIONS = {
+APPLICATIONS: dict[str, Verb | Family] = {
     "serve": Verb("edgekit.edge.verbs.serve:serve", "Serve the current model over HTTP on this machine."),
     "predict": Verb("edgekit.edge.verbs.predict:predict", "Answer once, from the command line."),
     "batch": Verb("edgekit.edge.verbs.batch:batch", "Run a whole CSV or JSONL file through the model."),
@@ -55,12 +55,12 @@ BUNDLE = Family(
     """,
     {
         "pack": Verb(
-            "edgekit.edge.verbs.packing:pack", "Pack the chosen variant of a build into a signed bundle."
+            "edgekit.release.verbs.pack:pack", "Pack the chosen variant of a build into a signed bundle."
         ),
         "verify": Verb("edgekit.edge.verbs.bundle:verify_bundle", "Check the signature and every byte."),
         "inspect": Verb("edgekit.edge.verbs.bundle:inspect", "Show what is in a bundle, with its evidence."),
         "attach": Verb(
-            "edgekit.edge.verbs.packing:attach", "Add what `edgekit profile` measured on a device."
+            "edgekit.release.verbs.pack:attach", "Add what `edgekit profile` measured on a device."
         ),
         "adopt": Verb(
             "edgekit.edge.verbs.bundle:adopt", "Make canonical again what another OCI tool has carried."
@@ -79,14 +79,14 @@ TRUST = Family(
       edgekit trust install trust.json /var/lib/edgekit
     """,
     {
-        "init": Verb("edgekit.edge.verbs.roots:init", "Write the first version of a trust file."),
-        "sign": Verb("edgekit.edge.verbs.roots:sign", "Add the signatures of more root keys."),
-        "update": Verb("edgekit.edge.verbs.roots:update", "Write the next version of a trust file."),
+        "init": Verb("edgekit.release.verbs.roots:init", "Write the first version of a trust file."),
+        "sign": Verb("edgekit.release.verbs.roots:sign", "Add the signatures of more root keys."),
+        "update": Verb("edgekit.release.verbs.roots:update", "Write the next version of a trust file."),
         "show": Verb("edgekit.edge.verbs.trust:show", "Show a trust file, and what it lacks."),
         "install": Verb("edgekit.edge.verbs.trust:install", "Let a device trust what the file says."),
     },
 )
-ENGINEERS = {
+ENGINEERS: dict[str, Verb | Family] = {
     "init": Verb(
         "edgekit.quantize.verbs.init:init", "Look at a model and a data file, and write edgekit.toml."
     ),
@@ -104,7 +104,7 @@ ENGINEERS = {
         "Measure a bundle, a build or an appliance, here or on a device.",
     ),
     "bundle": BUNDLE,
-    "keygen": Verb("edgekit.edge.verbs.keygen:keygen", "Make an Ed25519 key pair that signs bundles."),
+    "keygen": Verb("edgekit.release.verbs.keygen:keygen", "Make an Ed25519 key pair that signs bundles."),
     "trust": TRUST,
     "recipes": Verb(
         "edgekit.quantize.verbs.recipes:recipes", "List what can be built, and what each recipe needs."

@@ -7,7 +7,7 @@ import msgspec
 
 from edgekit.errors import InputError
 from edgekit.nouns import Noun
-from edgekit.toml import read_toml
+from edgekit.toml_file import read_toml
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
 Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]

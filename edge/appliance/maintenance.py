@@ -1,0 +1,97 @@
+"""Looking after a store: hash everything again, collect what is not needed, remove a model."""
+
+from collections.abc import Iterator
+
+from edgekit.edge.appliance.pointer import Pointer
+from edgekit.edge.appliance.store import Store
+from edgekit.edge.appliance.transitions import give_up, rot_of
+from edgekit.edge.model import device_compile as compiled
+from edgekit.nouns import Noun
+
+
+class Rotten(Noun, frozen=True, kw_only=True):
+    """A file of a slot that is not what was deployed. role: of the slot (current, previous, proven, staged), or pointer."""
+
+    path: str
+    model: str
+    version: str
+    role: str
+
+
+class Checkup(Noun, frozen=True, kw_only=True):
+    """What `edgekit fsck` found. fell_back: by model, the version that serves instead."""
+
+    files: int
+    size_bytes: int
+    rotten: tuple[Rotten, ...]
+    fell_back: dict[str, str]
+
+
+def check_store(store: Store) -> Checkup:
+    """Hash every file of every slot; where the current one has rotted and one before is sound, that serves from now on.
+
+    What the device compiled for itself is hashed, too; where that has rotted the engine does without it.
+    """
+    store.check()
+    with store.changing("edgekit fsck"):
+        rotten = [
+            Rotten(path=str(store.pointer_file(model)), model=model, version="", role="pointer")
+            for model in store.damaged()
+        ]
+        fell_back: dict[str, str] = {}
+        for pointer in filter(None, map(store.sound_pointer, store.models())):
+            bad = _rotten(store, pointer)
+            rotten += [*bad.values(), *_rotten_compiled(store, pointer)]
+            current = pointer.current
+            if current is None or current.manifest not in bad:
+                continue
+            reason = f"{bad[current.manifest].path}: changed since it was deployed"
+            if give_up(store, pointer.model, current, reason, bad):
+                fell_back[pointer.model] = store.serving(pointer.model).slot.version
+        files = {
+            file.stat().st_ino: file.stat().st_size
+            for _, _, folder in store.named()
+            for file in folder.rglob("*")
+            if file.is_file()
+        }
+    return Checkup(
+        files=len(files), size_bytes=sum(files.values()), rotten=tuple(rotten), fell_back=fell_back
+    )
+
+
+def _rotten(store: Store, pointer: Pointer) -> dict[str, Rotten]:
+    """The first rotten file of each slot that has one, by the slot's manifest."""
+    found = {}
+    for role, slot in pointer.slots().items():
+        if path := rot_of(store.slot_folder(pointer.model, slot), slot):
+            found[slot.manifest] = Rotten(
+                path=str(path), model=pointer.model, version=slot.version, role=role
+            )
+    return found
+
+
+def _rotten_compiled(store: Store, pointer: Pointer) -> Iterator[Rotten]:
+    for role, slot in pointer.slots().items():
+        folder = store.slot_folder(pointer.model, slot)
+        if compiled.is_rotten(folder):
+            path = str(folder / compiled.FOLDER)
+            yield Rotten(path=path, model=pointer.model, version=slot.version, role=role)
+
+
+def collect(store: Store) -> int:
+    """Remove what no pointer names; returns the bytes that this freed."""
+    store.check()
+    with store.changing("edgekit gc"):
+        return store.collect()
+
+
+def uninstall(store: Store, model: str) -> int:
+    """Remove a model; returns the bytes that this freed. Raises InputError if there is no such model."""
+    store.check()
+    with store.changing("edgekit uninstall"):
+        freed = store.collect()  # an uninstall that was cut off left something
+        if model not in store.damaged():
+            store.only_model(model)
+        with store.switching():
+            store.forget(model)
+        return freed + store.collect()

@@ -1,0 +1,1 @@
+"""The front: the supervisor of workers, the watch window, HTTP."""

@@ -1,0 +1,179 @@
+"""The gate's job: find the best setting of an artifact for the objective, then measure its answers with it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import numpy as np
+
+from edgekit.confidence import share_lower_bound, upper_bound
+from edgekit.edge.model.health import golden_difference, read_golden
+from edgekit.edge.model.tensor_model import Model, open_model
+from edgekit.edge.tasks import Task, load_task
+from edgekit.job import Progress
+from edgekit.nouns import Golden, Noun, Quality, Setting
+from edgekit.process import peak_memory
+from edgekit.profiles.answers import label_order, read_answers
+from edgekit.profiles.bootstrap import CONFIDENCES, spread
+from edgekit.profiles.data import Dataset, read_dataset, shuffled
+from edgekit.profiles.metrics import METRICS, Assessment, Metric, agreement
+from edgekit.profiles.reliability import reliability
+from edgekit.profiles.scenarios import EFFORTS, Name, samples_per_s, single_stream
+from edgekit.spec import Objective
+
+THREAD_TURNS = 2
+CLEARLY = 1.07  # so much faster must a number of threads be than the one that the engine likes
+
+
+class JudgeRequest(Noun, frozen=True, kw_only=True):
+    """What the job is asked. The sweep chooses among `settings` for `objective`."""
+
+    folder: str
+    task_folder: str  # the reference's own: what is right is read with its labels, not with the variant's
+    engine: str
+    settings: list[Setting]
+    objective: Objective
+    evaluation: str
+    evaluation_sha256: str
+    columns: list[str]
+    label: str
+    reference: str  # folder with answers.npz and golden.json
+    effort: Name
+    calibration_sha256: str
+
+
+class Judged(Noun, frozen=True, kw_only=True):
+    """The setting that the sweep found, and the gate's figures with it. golden: the variant's own answers."""
+
+    setting: Setting
+    golden: Golden
+    quality: Quality
+    peak_rss_bytes: int
+
+
+def judge_job(request: object, progress: Progress) -> object:
+    """Return the Judged of one artifact."""
+    asked = msgspec.convert(request, JudgeRequest)
+    folder, task = Path(asked.folder), load_task(Path(asked.task_folder))
+    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
+    setting = sweep(asked, shuffled(data.inputs), progress)
+    progress("loading", 0)
+    model = open_model(folder, asked.engine, setting)
+    found = gate_figures(model, task, data, Path(asked.reference), progress)
+    golden = read_golden(Path(asked.reference))
+    own = model.answers([model.task.parse(value) for value in golden.inputs])
+    quality = Quality(
+        evaluation_sha256=asked.evaluation_sha256, calibration_sha256=asked.calibration_sha256,
+        golden_difference=golden_difference(model, golden), **found,
+    )  # fmt: skip
+    golden = msgspec.structs.replace(
+        golden, answers=[row.tolist() for row in own], labels=list(model.task.labels)
+    )
+    return msgspec.to_builtins(
+        Judged(setting=setting, golden=golden, quality=quality, peak_rss_bytes=peak_memory())
+    )
+
+
+def sweep(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> Setting:
+    """The setting with the most samples a second; for latency, of those with the best number of threads."""
+    seconds = EFFORTS[asked.effort].sweep_seconds
+    settings = asked.settings
+    if asked.objective not in ("throughput", "energy"):
+        settings = _with_best_threads(asked, inputs, progress)
+    if len(settings) == 1:
+        return settings[0]
+    speeds = []
+    for index, setting in enumerate(settings):
+        progress("finding the best setting", index / len(settings))
+        speeds.append(samples_per_s(open_model(Path(asked.folder), asked.engine, setting), inputs, seconds))
+    return settings[int(np.argmax(speeds))]
+
+
+def _with_best_threads(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> list[Setting]:
+    """The settings that have the number of threads with the lowest median for one input; measured in turns."""
+    first = {setting.threads: setting for setting in asked.settings}
+    if len(first) == 1:
+        return asked.settings
+    progress("finding the best number of threads", 0)
+    models = {
+        threads: open_model(Path(asked.folder), asked.engine, setting) for threads, setting in first.items()
+    }
+    seconds = EFFORTS[asked.effort].sweep_seconds / 2
+    brief = replace(EFFORTS["quick"], calls=25, seconds=seconds, most_seconds=4 * seconds, most_warm_up=0.2)
+    medians: dict[int, list[float]] = {threads: [] for threads in first}
+    for _ in range(THREAD_TURNS):
+        for threads, model in models.items():
+            medians[threads].append(float(np.median(single_stream(model, inputs, brief)[0])))
+    best = min(medians, key=lambda threads: float(np.median(medians[threads])) * (CLEARLY if threads else 1))
+    return [setting for setting in asked.settings if setting.threads == best]
+
+
+def gate_figures(
+    model: Model, task: Task, data: Dataset, reference: Path, progress: Progress
+) -> dict[str, Any]:
+    """What Quality says about the answers, from the whole evaluation set.
+
+    task: the reference's. reference: folder with its answers. Raises ArithmeticError over a NaN, InputError where the
+    model's labels are not the reference's.
+    """
+    expected, metric = read_answers(reference / "answers.npz"), METRICS[task.metric]
+    right = metric.assess(task, expected, data.truths)
+    sizes = sorted({1, model.setting.batch_size})
+    answers = {size: _all_answers(model, task, data, size, progress) for size in sizes}
+    found = {size: metric.assess(task, answers[size], data.truths) for size in sizes}
+    compared = {size: metric.compare(right, found[size]) for size in sizes}
+    worst = max(sizes, key=lambda size: upper_bound(compared[size], 0.95))
+    said, variant = np.concatenate([np.ravel(a) for a in answers[worst]]), found[worst]
+    wanted = np.concatenate([np.ravel(a) for a in expected])
+    return {
+        "metric": task.metric,
+        "metric_value": variant.value,
+        "metric_bounds": metric_bounds(metric, variant),
+        "reference_value": right.value,
+        "comparison": compared[worst],
+        "judged_batch_size": worst,
+        "agreement": agreement(task, right, variant),
+        "batch_agreement": agreement(task, found[sizes[0]], found[sizes[-1]]),
+        "answer_error": float(np.sqrt(np.mean(np.square(said - wanted))) / max(float(np.std(wanted)), 1e-12)),
+        "max_answer_difference": float(np.max(np.abs(said - wanted))),
+        "classes": variant.classes,
+        "reliability": reliability(task, answers[worst], data.truths),
+    }
+
+
+def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, float], ...]:
+    """The lowest value of the metric that is not ruled out, at each confidence.
+
+    Rows that are all right have no spread and leave a doubt all the same: what a made-up row on which everything is lost
+    would take from them, as in a comparison. The two doubts are independent, so their squares add up.
+    """
+    if variant.rows.ndim == 1:
+        hits, total = int(variant.rows.sum()), len(variant.rows)
+        return tuple((level, share_lower_bound(hits, total, level)) for level in CONFIDENCES)
+    doubts = metric.compare(variant, variant)
+    return tuple(
+        (level, variant.value - math.hypot(lost, upper_bound(doubts, level)))
+        for level, lost in spread(metric.value, variant.rows)
+    )
+
+
+def _all_answers(model: Model, task: Task, data: Dataset, size: int, progress: Progress) -> list[np.ndarray]:
+    """Of the whole evaluation set, in batches of `size`, `setting.streams` of them side by side."""
+    order = label_order(model.task.labels, task.labels)
+    what = "one at a time" if size == 1 else f"in batches of {size}"
+    batches = [data.inputs[start : start + size] for start in range(0, len(data.inputs), size)]
+    answers: list[np.ndarray] = []
+    for index, part in enumerate(model.answers_of_batches(batches)):
+        if index % 32 == 0:
+            progress(f"measuring accuracy {what}", index / len(batches))
+        for answer in part:
+            if not np.isfinite(answer).all():
+                row = len(answers) // data.width + 1
+                raise ArithmeticError(
+                    f"answers with NaN or infinity {what}, first for row {row} of the evaluation file"
+                )
+            answers.append(answer if order is None else answer[..., order])
+    return answers

@@ -1,0 +1,100 @@
+"""The choice and why, in plain words and a few figures: what stands at the top of the page."""
+
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from edgekit.confidence import upper_bound
+from edgekit.console import human_bytes
+from edgekit.nouns import Build, Evidence, Figure, Variant
+from edgekit.profiles.intervals import UNBOUNDED, paired_ratio
+
+
+class Cell(NamedTuple):
+    """A figure, and below it in small letters what is to be known about it."""
+
+    text: str
+    small: str = ""
+    css: str = ""
+
+
+def chosen_of(build: Build) -> Variant | None:
+    """The variant to ship, with its evidence."""
+    found = (item for item in build.variants if item.name == build.choice.chosen and item.evidence)
+    return next(found, None)
+
+
+def yardstick(build: Build, others: Sequence[Variant]) -> Variant | None:
+    """What the chosen variant is held against: one in fp32, else the most accurate of the accepted ones."""
+    measured = [item for item in others if item.evidence and item.name != build.choice.chosen]
+    floats = [item for item in measured if item.precision == "fp32" and item.status != "failed"]
+    accepted = [item for item in measured if item.status == "accepted"]
+    best = max(
+        accepted, key=lambda item: item.evidence.quality.metric_value if item.evidence else 0, default=None
+    )
+    return floats[0] if floats else best  # fmt: skip
+
+
+def in_words(build: Build) -> Iterator[str]:
+    """Sentences for a reader who has not built it."""
+    chosen = chosen_of(build)
+    if chosen is None or chosen.evidence is None:
+        yield f"Nothing is chosen: {build.choice.reason}."
+        return
+    evidence = chosen.evidence
+    quality = evidence.quality
+    yield f"Why: {build.choice.reason}."
+    bound = upper_bound(quality.comparison, build.tested_confidence)
+    lost = quality.comparison.drop
+    how = f"loses {lost:.4f}" if lost > 0 else f"gains {-lost:.4f}" if lost < 0 else "loses nothing"
+    limit = build.limits.get("max_accuracy_drop")
+    yield (
+        f"Its {quality.metric} is {quality.metric_value:.4f}, where {build.reference} has {quality.reference_value:.4f}: on "
+        f"{build.evaluation_samples:,} samples it {how}, and with a confidence of {build.tested_confidence:.2%} no more than {bound:.4f}"
+        + (f". The limit is {limit:g}." if limit is not None else ".")
+    )
+    other = yardstick(build, build.variants)
+    if other and other.evidence:
+        yield _speed(evidence, other.evidence, other.name)
+
+
+def _speed(evidence: Evidence, other: Evidence, name: str) -> str:
+    ours, theirs = evidence.performance.round_p50_ms, other.performance.round_p50_ms
+    if len(ours) != len(theirs) or len(ours) < 2:
+        return f"Of {name} the rounds are not paired with its own, so no ratio of speeds is given."
+    ratio = paired_ratio(theirs, ours)
+    span = f"({ratio.low:.2f} to {ratio.high:.2f} at 95 %, {len(ours)} rounds)"
+    if ratio.low <= 1 <= ratio.high:
+        return f"Whether it answers one input faster than {name} can't be told: {ratio.value:.2f} times as fast {span}."
+    return f"It answers one input {ratio.value:.2f} times as fast as {name} {span}."
+
+
+def tiles(build: Build) -> list[tuple[str, Cell]]:
+    """The chosen variant in a few figures."""
+    chosen = chosen_of(build)
+    if chosen is None or chosen.evidence is None:
+        return []
+    quality, performance = chosen.evidence.quality, chosen.evidence.performance
+    p99 = performance.p99_ms
+    found = [
+        (quality.metric, Cell(f"{quality.metric_value:.4f}", f"reference {quality.reference_value:.4f}")),
+        ("p50 latency", with_unit(performance.p50_ms, "ms", 2)),
+        ("p99 latency", with_unit(p99, "ms", 2) if p99 else Cell("-", "not measured")),
+        ("throughput", with_unit(performance.samples_per_s, "/s", 0)),
+        ("on disk", Cell(human_bytes(chosen.evidence.size_bytes))),
+        ("peak memory", Cell(human_bytes(performance.peak_rss_bytes))),
+    ]
+    if performance.energy_j:
+        found.append(("energy per input", with_unit(performance.energy_j, "J", 3)))
+    return found
+
+
+def with_unit(figure: Figure | None, unit: str, digits: int) -> Cell:
+    """A figure and its interval, or a dash."""
+    if figure is None:
+        return Cell("-")
+    value = f"{figure.value:,.{digits}f} {unit}".rstrip()
+    if figure.high >= UNBOUNDED:
+        return Cell(value, "one round")
+    if figure.low == figure.high:
+        return Cell(value)
+    return Cell(value, f"{figure.low:,.{digits}f} – {figure.high:,.{digits}f}")

@@ -1,0 +1,112 @@
+"""The workshop: what every step of one build needs, and what the variants share."""
+
+import importlib.metadata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import msgspec
+
+from edgekit import __version__
+from edgekit.job import Progress, run_job
+from edgekit.nouns import Noun, Variant
+from edgekit.profiles.data import Dataset
+from edgekit.profiles.quality_job import Judged
+from edgekit.profiles.scenarios import Name
+from edgekit.quantize.source import Source
+from edgekit.spec import Spec
+from edgekit.targets import Target
+from edgekit.targets.detect import Machine
+
+BUILD_PACKAGES = (
+    "torch",
+    "transformers",
+    "optimum-onnx",
+    "onnx",
+    "onnxruntime",
+    "nncf",
+    "openvino",
+    "gguf",
+    "llama-cpp-python",
+    "tokenizers",
+    "numpy",
+    "Pillow",
+)
+
+
+class Watch(Protocol):
+    """Who wants to know how far a build is."""
+
+    def step(self, what: str, stage: str, share: float) -> None:
+        """What is worked on, the stage, the share of that stage; called often."""
+
+    def done(self, variant: Variant, peak_rss_bytes: int, number: int, total: int) -> None:
+        """A variant is made and judged, whatever came of it; the peak is of judging it."""
+
+    def warn(self, text: str) -> None:
+        """Something that the user should know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Workshop:
+    """What every step of one build needs."""
+
+    spec: Spec
+    source: Source
+    reference: Source  # the source itself, unless the spec names another
+    target: Target
+    machine: Machine
+    effort: Name
+    out: Path
+    cache: Path
+    logs: Path
+    versions: dict[str, str]
+    watch: Watch
+
+    @property
+    def isa(self) -> tuple[str, ...]:
+        """The CPU features that the artifacts may count on."""
+        return self.machine.isa if self.spec.target.device == "this" else self.target.isa
+
+    def run(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
+        """Run a job; its log is named after what it works on."""
+        return self._run(function, request, what, lambda stage, share: self.watch.step(what, stage, share))
+
+    def run_silently(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
+        """The same for a job that is too short to tell how far it is."""
+        return self._run(function, request, what, None)
+
+    def _run(self, function: str, request: Noun, what: str, progress: Progress | None) -> Any:  # noqa: ANN401
+        return run_job(function, msgspec.to_builtins(request), self.logs / f"{what}.log", progress)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A workshop with everything laid out that the variants share."""
+
+    shop: Workshop
+    task_folder: Path
+    reference: Path
+    calibration: Dataset
+    evaluation: Dataset
+    columns: list[str]
+    excluded: list[int]  # calibration rows that are evaluation rows but for white space
+
+
+@dataclass(frozen=True, kw_only=True)
+class Candidate:
+    """A variant on its way: what the gate measured of it, or None and its reason."""
+
+    variant: Variant
+    judged: Judged | None = None
+
+
+def build_versions() -> dict[str, str]:
+    """Of every package that has a say in what a build makes."""
+    versions = {"edgekit": __version__}
+    for name in BUILD_PACKAGES:
+        try:
+            versions[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return versions

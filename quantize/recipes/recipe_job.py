@@ -1,0 +1,83 @@
+"""The job that makes one artifact: read the calibration data, run the recipe, look at what came of it."""
+
+import importlib
+from pathlib import Path
+
+import msgspec
+
+from edgekit.edge.tasks import Task, Tensors, load_task
+from edgekit.job import Progress
+from edgekit.nouns import Noun
+from edgekit.process import peak_memory
+from edgekit.profiles.data import Dataset, read_dataset
+from edgekit.quantize.recipes import RECIPES, Ingredients
+from edgekit.quantize.source import Source
+from edgekit.quantize.weight_types import contents
+
+
+class RecipeRequest(Noun, frozen=True, kw_only=True):
+    """What `recipe_job` is asked."""
+
+    recipe: str
+    source: Source
+    base: str | None
+    task_folder: str
+    calibration: str
+    columns: list[str]
+    label: str
+    samples: int
+    excluded: list[int]
+    isa: tuple[str, ...]
+    out: str
+
+
+class Made(Noun, frozen=True, kw_only=True):
+    """What `recipe_job` says of the artifact; Artifact has the same fields."""
+
+    contents: dict[str, int]
+    calibration_samples: int
+    calibration_sha256: str
+    peak_rss_bytes: int
+
+
+def recipe_job(request: object, progress: Progress) -> object:
+    """Make one artifact in `out`."""
+    asked = msgspec.convert(request, RecipeRequest)
+    recipe = RECIPES[asked.recipe]
+    out = Path(asked.out)
+    task = load_task(Path(asked.task_folder))
+    progress("making", 0)
+    sample, left = _calibration(asked, task) if recipe.calibrated else (None, None)
+    ingredients = Ingredients(
+        source=asked.source,
+        base=Path(asked.base) if asked.base else None,
+        calibration=_tensors(task, sample),
+        tuning=_tensors(task, left) if recipe.tuned else [],
+        isa=asked.isa,
+        out=out,
+        progress=progress,
+        options=recipe.options,
+    )
+    importlib.import_module(recipe.module).make(ingredients)
+    for path in Path(asked.task_folder).iterdir():
+        (out / path.name).write_bytes(path.read_bytes())
+    made = Made(
+        contents=contents(out),
+        calibration_samples=len(sample.inputs) if sample else 0,
+        calibration_sha256=sample.digest() if sample else "",
+        peak_rss_bytes=peak_memory(),
+    )
+    return msgspec.to_builtins(made)
+
+
+def _calibration(asked: RecipeRequest, task: Task) -> tuple[Dataset, Dataset]:
+    """The sample that a recipe is calibrated on, and at most as many of the other rows; a recipe that tunes gets half."""
+    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(asked.excluded)
+    most = len(data) // 2 if RECIPES[asked.recipe].tuned else len(data)
+    sample, rest = data.split(min(asked.samples, most))
+    return sample, rest.split(len(sample))[0]
+
+
+def _tensors(task: Task, data: Dataset | None) -> list[Tensors]:
+    """Each input by itself, at its own length."""
+    return [task.encode([value]) for value in data.inputs] if data else []

@@ -1,0 +1,1 @@
+"""Workstation, no PyTorch: pack, sign, attach, write roots of trust."""

@@ -1,0 +1,155 @@
+"""The papers of a variant: model card, software bill of materials (CycloneDX 1.6), build provenance (in-toto, SLSA).
+
+They travel as layers beside the model and lie in its slot. There is no time and no random number in them: the same
+build gives the same bytes.
+"""
+
+import json
+import uuid
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+from edgekit.confidence import upper_bound
+from edgekit.edge.bundle.oci import CARD, PROVENANCE, SBOM
+from edgekit.errors import MissingPackage
+from edgekit.nouns import Artifact, Build, Evidence, File
+
+NAMESPACE = uuid.UUID(
+    "0b7d3c0e-58b5-5c1e-9d0b-3b8a4f1f6c52"
+)  # of the serial numbers of our bills of materials
+
+
+def papers(build: Build, artifact: Artifact, evidence: Evidence) -> dict[str, bytes]:
+    """Each paper by its file name; raises MissingPackage without cyclonedx-python-lib."""
+    return {
+        CARD: card(build, artifact, evidence).encode(),
+        SBOM: _canonical(bill_of_materials(build, artifact, evidence)),
+        PROVENANCE: _canonical(provenance(build, artifact)),
+    }
+
+
+def card(build: Build, artifact: Artifact, evidence: Evidence) -> str:
+    """The model card: what it is, what was measured and on what, what is not known."""
+    quality, speed = evidence.quality, evidence.performance
+    drop = upper_bound(quality.comparison, build.tested_confidence)
+    classes = "".join(
+        f"| {name} | {counts.found + counts.missed} | {_share(counts.recall)} | {_share(counts.precision)} |\n"
+        for name, counts in quality.classes.items()
+    )
+    text = f"""\
+# {build.model} {build.version}
+
+A {build.task} model for {build.target} ({build.architecture}): {artifact.format}, {artifact.precision}, {artifact.method}.
+It is run by {artifact.engine} {evidence.versions.get(artifact.engine, "")}.
+
+* Source: {build.source_sha256 or "unknown"}; compared with: {build.reference}.
+* {quality.metric} {quality.metric_value:.4f}, reference {quality.reference_value:.4f}, {quality.comparison.samples} samples.
+  The drop is at most {drop:.4f} at a confidence of {build.tested_confidence:.4f}.
+* p50 {speed.p50_ms.value:.2f} ms, {speed.samples_per_s.value:.0f} samples/s, {speed.peak_rss_bytes / 1e6:.0f} MB at most.
+  Measured on: {evidence.machine}.
+* Limits of the build: {", ".join(f"{key} = {value}" for key, value in sorted(build.limits.items())) or "none"}.
+* Evaluation data: {quality.evaluation_sha256}. Calibration data: {quality.calibration_sha256 or "none"}.
+  No row of either is in this bundle but those that the spec released as golden samples.
+* Use it for inputs like those that it was evaluated on; of others nothing is known.
+"""
+    return (
+        text + f"\n| class | samples | recall | precision |\n| --- | --- | --- | --- |\n{classes}"
+        if classes
+        else text
+    )
+
+
+def _share(value: float | None) -> str:
+    return "-" if value is None else f"{value:.4f}"
+
+
+def bill_of_materials(build: Build, artifact: Artifact, evidence: Evidence) -> Any:  # noqa: ANN401 - JSON
+    """CycloneDX: the model, its files, and the packages that made it and that run it."""
+    try:
+        bom, component, model, output = (
+            import_module(f"cyclonedx.{name}") for name in ("model.bom", "model.component", "model", "output")
+        )
+        schema, purl = import_module("cyclonedx.schema"), import_module("packageurl")
+    except ModuleNotFoundError:
+        raise MissingPackage.of(
+            "cyclonedx-python-lib (for the bundle's bill of materials)", "build"
+        ) from None
+    kind = component.ComponentType
+
+    def file_of(file: File) -> Any:  # noqa: ANN401
+        digest = model.HashType(alg=model.HashAlgorithm.SHA_256, content=file.sha256.removeprefix("sha256:"))
+        return component.Component(
+            name=file.path, type=kind.FILE, bom_ref=f"file:{file.path}", hashes=[digest]
+        )
+
+    main = component.Component(
+        name=build.model, version=build.version, type=kind.MACHINE_LEARNING_MODEL, bom_ref="model",
+        description=f"{build.task}, {artifact.name}",
+        components=[file_of(file) for file in artifact.files],
+        properties=[
+            model.Property(name=f"edgekit:{name}", value=value)
+            for name, value in (
+                ("variant", artifact.name), ("engine", artifact.engine), ("source", build.source_sha256),
+                ("device-class", build.target),
+            )
+        ],
+    )  # fmt: skip
+    packages = {**build.versions, **{_package(name): of for name, of in evidence.versions.items()}}
+    tools = [
+        component.Component(
+            name=name, version=version, type=kind.LIBRARY, bom_ref=f"pkg:{name}",
+            purl=purl.PackageURL("pypi", None, name.lower(), version) if name != "python" else None,
+        )
+        for name, version in sorted(packages.items())
+    ]  # fmt: skip
+    found = bom.Bom(
+        serial_number=uuid.uuid5(NAMESPACE, artifact.key),
+        metadata=bom.BomMetaData(component=main),
+        components=tools,
+    )
+    found.register_dependency(
+        main, [item for item in tools if item.name in (_package(artifact.engine), "edgekit", "python")]
+    )
+    writer = output.make_outputter(found, schema.OutputFormat.JSON, schema.SchemaVersion.V1_6)
+    said = json.loads(writer.output_as_string())
+    said["metadata"].pop("timestamp", None)
+    return said
+
+
+def _package(engine: str) -> str:
+    return "llama-cpp-python" if engine == "llama.cpp" else engine
+
+
+def provenance(build: Build, artifact: Artifact) -> Any:  # noqa: ANN401 - JSON
+    """An in-toto statement with SLSA provenance v1: how the files of the variant were made."""
+    dependencies = [
+        {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
+        for name, digest in (("source", build.source_sha256), ("calibration", artifact.calibration_sha256))
+        if digest
+    ]
+    return {
+        "_type": "https://in-toto.io/Statement/v1",
+        "subject": _subjects(artifact.files),
+        "predicateType": "https://slsa.dev/provenance/v1",
+        "predicate": {
+            "buildDefinition": {
+                "buildType": "https://edgekit.dev/build/v1",
+                "externalParameters": {
+                    "model": build.model, "version": build.version, "task": build.task, "recipe": artifact.name,
+                    "target": build.target, "isa": list(build.isa), "objective": build.objective, "limits": build.limits,
+                    "calibrationSamples": artifact.calibration_samples,
+                },
+                "resolvedDependencies": dependencies,
+            },
+            "runDetails": {"builder": {"id": "https://edgekit.dev/build", "version": build.versions}},
+        },
+    }  # fmt: skip
+
+
+def _subjects(files: Sequence[File]) -> list[dict[str, object]]:
+    return [{"name": file.path, "digest": {"sha256": file.sha256.removeprefix("sha256:")}} for file in files]
+
+
+def _canonical(value: Any) -> bytes:  # noqa: ANN401
+    return json.dumps(value, sort_keys=True, indent=1).encode() + b"\n"

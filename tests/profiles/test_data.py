@@ -1,0 +1,111 @@
+"""Data files: what is wrong with them is named by file and row."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from edgekit.edge.tasks.row_files import read_rows
+from edgekit.errors import InputError
+from edgekit.profiles.data import Dataset
+from tests.conftest import edgekit
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "expected"),
+    [
+        (
+            "evaluation.csv",
+            "text,label\nnoise,rust\n",
+            "evaluation.csv: row 1: the model has no label 'rust'",
+        ),
+        ("evaluation.csv", "text,label\n", "evaluation.csv: holds no rows"),
+        ("evaluation.csv", "", "evaluation.csv: holds no rows"),
+        ("evaluation.csv", "words,label\nnoise,belt_slip\n", None),
+        (
+            "evaluation.csv",
+            "text,class\nnoise,belt_slip\n",
+            "has no column 'label' (data.label); columns: text, class",
+        ),
+        ("evaluation.csv", "text,label\nnoise,belt_slip\nnoise\n", "row 2 has not 2 fields"),
+        ("evaluation.csv", b"text,label\nno\xffise,belt_slip\n", "not UTF-8"),
+        (
+            "calibration.csv",
+            "text,label\nnoise,rust\n",
+            "calibration.csv: row 1: the model has no label 'rust'",
+        ),
+    ],
+)
+def test_what_is_wrong_with_the_data_is_named(
+    warm_project: Path, name: str, content: str | bytes, expected: str | None
+) -> None:
+    data = content if isinstance(content, bytes) else content.encode()
+    (warm_project / name).write_bytes(data)
+    if expected is None:  # another name for the only other column is understood, but not in one file only
+        assert "has no column 'words'" in edgekit("build", warm_project / "edgekit.toml", code=2).err
+        return
+    ran = edgekit("build", warm_project / "edgekit.toml", code=2)
+    assert expected in ran.err
+    assert not (warm_project / "build" / "build.json").exists()
+
+
+def test_calibration_and_evaluation_must_not_share_a_row(warm_project: Path) -> None:
+    shared = (warm_project / "evaluation.csv").read_text().splitlines()[5]
+    with (warm_project / "calibration.csv").open("a") as file:
+        file.write(shared + "\n")
+    ran = edgekit("build", warm_project / "edgekit.toml", code=2)
+    assert "calibration.csv: row 65 is also row 5 of" in ran.err
+
+
+def test_a_row_that_differs_in_white_space_only_is_left_out(warm_project: Path) -> None:
+    text, label = (warm_project / "evaluation.csv").read_text().splitlines()[5].split(",")
+    with (warm_project / "calibration.csv").open("a") as file:
+        file.write(f'"{text.upper()}  ",{label}\n')
+    spec = warm_project / "edgekit.toml"
+    spec.write_text(spec.read_text() + '[target]\nrecipes = ["onnx-fp32"]\n')
+    ran = edgekit("build", spec, "--quick")
+    assert "row 65 is in" in ran.err
+    assert "left out of calibration" in ran.err
+
+
+def test_a_sample_keeps_every_labels_share(tmp_path: Path) -> None:
+    labels = np.repeat([0, 1, 2], [800, 150, 50])
+    data = Dataset(path=tmp_path, sha256="", inputs=list(range(1000)), truths=labels.tolist())
+    sample, rest = data.split(100)
+    assert (len(sample), len(rest)) == (100, 900)
+    assert np.bincount(labels[sample.inputs]).tolist() == pytest.approx([80, 15, 5], abs=1)
+    assert sorted(sample.inputs + rest.inputs) == data.inputs
+    assert sample == data.split(100)[0]
+    assert data.split(5000)[0] == data
+    assert sample.digest() != rest.digest()
+
+
+def test_a_row_of_two_texts_stays_together(tmp_path: Path) -> None:
+    inputs = [f"{side}{row}" for row in range(20) for side in "ab"]
+    data = Dataset(path=tmp_path, sha256="", inputs=inputs, truths=[0.0, 1.0] * 10, width=2)
+    sample, rest = data.split(8)
+    assert len(sample.inputs) == 16
+    assert all(first[1:] == second[1:] for first, second in (*sample.rows(), *rest.rows()))
+
+
+def test_conll(tmp_path: Path) -> None:
+    path = tmp_path / "a.conll"
+    path.write_text("-DOCSTART- X O O\n\nBRCA1 NN O B-Gene\nbinds VB O O\n\n\nNo DT O O")
+    assert list(read_rows(path)) == [
+        {"tokens": ["BRCA1", "binds"], "label": ["B-Gene", "O"]},
+        {"tokens": ["No"], "label": ["O"]},
+    ]
+    path.write_text("BRCA1\n")
+    with pytest.raises(InputError, match="line 1 has one column"):
+        list(read_rows(path))
+
+
+def test_jsonl(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"text": "a", "n": 1}\n\n{"text": "b"}\n')
+    assert list(read_rows(path)) == [{"text": "a", "n": 1}, {"text": "b"}]
+    path.write_text('{"text": "a"}\n[1]\n')
+    with pytest.raises(InputError, match="row 2 is not a JSON object"):
+        list(read_rows(path))
+    with pytest.raises(InputError, match="unknown kind of file"):
+        list(read_rows(tmp_path / "a.parquet"))

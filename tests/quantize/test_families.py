@@ -1,0 +1,73 @@
+"""Every encoder family, every text task: what is exported answers as PyTorch does, whatever the batch mates."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.edge.model.tensor_model import open_model
+from edgekit.edge.tasks import load_task
+from edgekit.errors import InputError
+from edgekit.nouns import Setting
+from edgekit.quantize.huggingface import read_pooling
+from edgekit.quantize.prepare import InspectRequest, inspect_job, reference_of
+from edgekit.quantize.recipes.recipe_job import RecipeRequest, recipe_job
+from edgekit.quantize.source import read_source
+from tests.families import ENDINGS, FAMILIES, MAX_LENGTH, TEXTS, make_family, write_pooling
+
+
+def export(folder: Path, task: str, out: Path) -> tuple[Path, Any]:
+    """onnx-fp32 of a Hugging Face folder, and the reference, in this process."""
+    source = read_source(folder, task)
+    described = out / "task"
+    described.mkdir(parents=True)
+    inspect_job(InspectRequest(source=source, max_length=None, out=str(described)), lambda *_: None)
+    request = RecipeRequest(
+        recipe="onnx-fp32", source=source, base=None, task_folder=str(described), calibration="", columns=[], label="",
+        samples=0, excluded=[], isa=(), out=str(out),
+    )  # fmt: skip
+    recipe_job(request, lambda *_: None)
+    return out, reference_of(source, load_task(described))
+
+
+@pytest.mark.filterwarnings("ignore")  # exporters warn of much that the comparison below answers
+@pytest.mark.parametrize("task", list(ENDINGS))
+@pytest.mark.parametrize("family", list(FAMILIES))
+def test_an_export_answers_as_pytorch_does(family: str, task: str, tmp_path: Path) -> None:
+    folder = make_family(family, task, tmp_path / "model")
+    out, reference = export(folder, task, tmp_path / "out")
+    for size in (1, len(TEXTS)):
+        model = open_model(out, "onnxruntime", Setting(batch_size=size))
+        inputs = [model.task.parse(text) for text in [*TEXTS, " ".join(TEXTS)]]
+        expected = [answer for value in inputs for answer in reference([value])]
+        for said, right in zip(model.answers(inputs), expected, strict=True):
+            assert said.shape == right.shape
+            np.testing.assert_allclose(said, right, atol=2e-4)
+    assert np.std(np.concatenate([np.ravel(answer) for answer in expected])) > 0.01
+    feeds = model.task.encode([inputs[-1]])
+    assert feeds["input_ids"].shape == (1, MAX_LENGTH)  # cut, and never beyond the model's positions
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_an_embedder_pools_as_its_folder_says(tmp_path: Path) -> None:
+    folder = make_family("bert", "feature-extraction", tmp_path / "model")
+    write_pooling(folder, "cls_token")
+    out, reference = export(folder, "feature-extraction", tmp_path / "out")
+    model = open_model(out, "onnxruntime", Setting(batch_size=len(TEXTS)))
+    expected = reference(TEXTS)
+    np.testing.assert_allclose(model.answers(TEXTS), expected, atol=2e-4)
+    (folder / "modules.json").unlink()  # without it: the mean of the tokens
+    mean, _ = export(folder, "feature-extraction", tmp_path / "mean")
+    others = open_model(mean, "onnxruntime", Setting(batch_size=len(TEXTS))).answers(TEXTS)
+    assert np.max(np.abs(np.stack(others) - np.stack(expected))) > 0.01
+    assert np.linalg.norm(np.stack(others), axis=1) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_pooling_that_we_do_not_have_is_refused(tmp_path: Path) -> None:
+    folder = make_family("bert", "feature-extraction", tmp_path / "model")
+    write_pooling(folder, "max_tokens")
+    with pytest.raises(
+        InputError, match=r"1_Pooling/config.json: pools by pooling_mode_max_tokens; supported: "
+    ):
+        read_pooling(folder)
