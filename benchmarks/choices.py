@@ -1,4 +1,5 @@
-"""Does the same build choose the same variant again? Its timing is thrown away and made anew, ten times.
+"""Does the same build choose the same variant again? Its timing is thrown away and made anew, ten
+times.
 
 python benchmarks/choices.py edgekit.toml --out build
 """
@@ -15,7 +16,9 @@ import click
 
 @click.command()
 @click.argument("spec", type=click.Path(exists=True, path_type=Path))
-@click.option("--out", type=click.Path(path_type=Path), required=True, help="Kept, all but the timing.")
+@click.option(
+    "--out", type=click.Path(path_type=Path), required=True, help="Kept, all but the timing."
+)
 @click.option("--repeats", default=10, show_default=True)
 @click.option("--quick", is_flag=True)
 def main(spec: Path, out: Path, repeats: int, quick: bool) -> None:
@@ -24,7 +27,9 @@ def main(spec: Path, out: Path, repeats: int, quick: bool) -> None:
     for number in range(1, repeats + 1):
         shutil.rmtree(out / "cache" / "timing", ignore_errors=True)
         command = [sys.executable, "-m", "edgekit", "build", str(spec), "--out", str(out), "--json"]
-        done = subprocess.run([*command, *["--quick"] * quick], stdout=subprocess.PIPE, text=True, check=True)
+        done = subprocess.run(
+            [*command, *["--quick"] * quick], stdout=subprocess.PIPE, text=True, check=True
+        )
         found = json.loads(done.stdout)
         sets.append({found["chosen"], *found["ties"]})
         click.echo(f"{number}: {found['chosen']}; ties: {', '.join(found['ties']) or 'none'}")

@@ -1,11 +1,13 @@
-"""Does edgekit's profiler find what the engines' own tools find? The same files, the same tensors, in turns.
+"""Does edgekit's profiler find what the engines' own tools find? The same files, the same tensors,
+in turns.
 
 python benchmarks/engines.py BUILD --tokens 16
 
-ONNX Runtime: a bare loop around InferenceSession.run. OpenVINO: its benchmark_app, synchronous. llama.cpp: llama-bench,
-on the very libraries that llama-cpp-python has; benchmarks/README.md says how to compile it. Each in a fresh process;
-edgekit's loop runs with a task that does nothing, so that only the engine's call is timed, as the tools do. benchmark_app
-counts less than the call, the engine's own time (`request.latency`): so there is a row for that, too.
+ONNX Runtime: a bare loop around InferenceSession.run. OpenVINO: its benchmark_app, synchronous.
+llama.cpp: llama-bench, on the very libraries that llama-cpp-python has; benchmarks/README.md says
+how to compile it. Each in a fresh process; edgekit's loop runs with a task that does nothing, so
+that only the engine's call is timed, as the tools do. benchmark_app counts less than the call, the
+engine's own time (`request.latency`): so there is a row for that, too.
 """
 
 import json
@@ -35,7 +37,11 @@ from edgekit.profiles.scenarios import EFFORTS, single_stream
 
 SECONDS = 1.0  # of each turn: short and many, as a machine that drifts wants it
 CALL, OWN = "edgekit", "edgekit, engine's own time"
-TOOLS = {"onnxruntime": "bare session loop", "openvino": "benchmark_app", "llama.cpp": "llama-bench"}
+TOOLS = {
+    "onnxruntime": "bare session loop",
+    "openvino": "benchmark_app",
+    "llama.cpp": "llama-bench",
+}
 
 
 class Fixed:
@@ -49,7 +55,9 @@ class Fixed:
     def encode(self, inputs: Sequence[Any]) -> dict[str, np.ndarray]:
         return self._feeds
 
-    def answers(self, outputs: dict[str, np.ndarray], feeds: dict[str, np.ndarray]) -> list[np.ndarray]:
+    def answers(
+        self, outputs: dict[str, np.ndarray], feeds: dict[str, np.ndarray]
+    ) -> list[np.ndarray]:
         return list(outputs.values())
 
     def decode(self, inputs: Sequence[Any], answers: Sequence[np.ndarray]) -> list[Any]:
@@ -68,7 +76,9 @@ def feeds_of(folder: Path, tokens: int) -> dict[str, np.ndarray]:
 
 
 class OwnTime:
-    """A session of OpenVINO that notes what each of its runs took by the engine's own account, in ms."""
+    """A session of OpenVINO that notes what each of its runs took by the engine's own account, in
+    ms.
+    """
 
     def __init__(self, session: Session) -> None:
         self._session: Any = session
@@ -89,7 +99,9 @@ def stream(folder: Path, session: Session, setting: Setting, tokens: int) -> lis
 
 def by_edgekit(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
     """p50 in ms by edgekit's single stream."""
-    return statistics.median(stream(folder, load_engine(engine).load(folder, setting), setting, tokens))
+    return statistics.median(
+        stream(folder, load_engine(engine).load(folder, setting), setting, tokens)
+    )
 
 
 def by_own_time(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
@@ -105,7 +117,9 @@ def by_bare_loop(folder: Path, engine: str, setting: Setting, tokens: int) -> fl
 
     options = ort.SessionOptions()
     options.intra_op_num_threads = setting.threads
-    session = ort.InferenceSession(folder / "model.onnx", options, providers=["CPUExecutionProvider"])
+    session = ort.InferenceSession(
+        folder / "model.onnx", options, providers=["CPUExecutionProvider"]
+    )
     feeds = feeds_of(folder, tokens)
     feeds = {item.name: feeds[item.name] for item in session.get_inputs()}
     times = []
@@ -123,15 +137,32 @@ def by_benchmark_app(folder: Path, engine: str, setting: Setting, tokens: int) -
     shape = ",".join(f"{name}[1,{tokens}]" for name in names)
     with tempfile.TemporaryDirectory() as work:
         command = [
-            str(Path(sys.executable).with_name("benchmark_app")), "-m", str(folder / "model.xml"), "-d", "CPU", "-api", "sync",
-            "-hint", "latency", "-data_shape", shape, "-t", str(round(4 / 3 * SECONDS)), "-json_stats",
-            "-report_type", "no_counters", "-report_folder", work,
-        ]  # fmt: skip
+            str(Path(sys.executable).with_name("benchmark_app")),
+            "-m",
+            str(folder / "model.xml"),
+            "-d",
+            "CPU",
+            "-api",
+            "sync",
+            "-hint",
+            "latency",
+            "-data_shape",
+            shape,
+            "-t",
+            str(round(4 / 3 * SECONDS)),
+            "-json_stats",
+            "-report_type",
+            "no_counters",
+            "-report_folder",
+            work,
+        ]
         command += ["-nthreads", str(setting.threads)] if setting.threads else []
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         report = next(Path(work).glob("*.json"), None)
         if done.returncode or report is None:
-            raise click.ClickException(f"benchmark_app: {(done.stdout + done.stderr).strip()[-300:]}")
+            raise click.ClickException(
+                f"benchmark_app: {(done.stdout + done.stderr).strip()[-300:]}"
+            )
         found = json.loads(report.read_text())
     return float(found["execution_results"]["latency (ms)"])
 
@@ -144,9 +175,23 @@ def by_llama_bench(folder: Path, engine: str, setting: Setting, tokens: int) -> 
     assert found is not None  # noqa: S101 - edgekit's own turn loads it
     libraries = {**os.environ, "LD_LIBRARY_PATH": str(Path(str(found.origin)).with_name("lib"))}
     command = [
-        os.environ["LLAMA_BENCH"], "-m", str(folder / "model.gguf"), "-p", str(tokens), "-n", "0", "-embd", "1",
-        "-ngl", "0", "-t", str(setting.threads or os.cpu_count()), "-o", "json", "-r",
-    ]  # fmt: skip
+        os.environ["LLAMA_BENCH"],
+        "-m",
+        str(folder / "model.gguf"),
+        "-p",
+        str(tokens),
+        "-n",
+        "0",
+        "-embd",
+        "1",
+        "-ngl",
+        "0",
+        "-t",
+        str(setting.threads or os.cpu_count()),
+        "-o",
+        "json",
+        "-r",
+    ]
 
     def times_ms(repetitions: int) -> list[float]:
         done = subprocess.run(
@@ -156,7 +201,9 @@ def by_llama_bench(folder: Path, engine: str, setting: Setting, tokens: int) -> 
             raise click.ClickException(f"llama-bench: {done.stderr.strip()[-300:]}")
         return [value / 1e6 for value in json.loads(done.stdout)[0]["samples_ns"]]
 
-    return statistics.median(times_ms(max(5, round(1e3 * SECONDS / statistics.median(times_ms(20))))))
+    return statistics.median(
+        times_ms(max(5, round(1e3 * SECONDS / statistics.median(times_ms(20)))))
+    )
 
 
 WAYS: dict[str, Callable[[Path, str, Setting, int], float]] = {
@@ -180,7 +227,9 @@ def fresh(way: str, folder: Path, variant: Variant, setting: Setting, tokens: in
 
 @click.command()
 @click.argument("build", type=click.Path(path_type=Path), required=False)
-@click.option("--variant", "names", multiple=True, default=("onnx-fp32", "openvino-int8"), show_default=True)
+@click.option(
+    "--variant", "names", multiple=True, default=("onnx-fp32", "openvino-int8"), show_default=True
+)
 @click.option("--tokens", default=16, show_default=True)
 @click.option("--rounds", default=30, show_default=True)
 @click.option("--llama-bench", envvar="LLAMA_BENCH", help="The program, for GGUF variants.")
@@ -200,12 +249,16 @@ def main(
         return
     if build is None:
         raise click.UsageError("Missing argument 'BUILD': the output folder of edgekit build.")
-    click.echo("| variant, by | p50 ms | tool p50 ms | ratio | tool |\n| --- | --- | --- | --- | --- |")
+    click.echo(
+        "| variant, by | p50 ms | tool p50 ms | ratio | tool |\n| --- | --- | --- | --- | --- |"
+    )
     variants = {item.name: item for item in read_build(build).variants}
     for name in names:
         variant = variants.get(name)
         if variant is None or variant.artifact is None or variant.engine not in TOOLS:
-            raise click.ClickException(f"--variant {name}: {build} has no such variant, or not its files")
+            raise click.ClickException(
+                f"--variant {name}: {build} has no such variant, or not its files"
+            )
         if variant.engine == "llama.cpp":
             if not llama_bench:
                 raise click.UsageError(f"--variant {name} needs --llama-bench: its path")

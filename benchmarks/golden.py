@@ -1,11 +1,12 @@
-"""How far healthy variants stray from the reference on other CPUs, how far bad ones do, and the golden tolerance between.
+"""How far healthy variants stray from the reference on other CPUs, how far bad ones do, and the
+golden tolerance between.
 
 python benchmarks/golden.py BUILD
 
-Healthy: every measured variant of a finished build, here, with other numbers of threads, held to older instruction sets
-(OpenVINO, by oneDNN's own switch) and on older CPUs emulated by qemu-x86_64, where it is installed. Bad: the ONNX variants
-spoiled, run here. Differences are from the variant's own answers here, as a device takes them; those from the reference's
-are shown beside.
+Healthy: every measured variant of a finished build, here, with other numbers of threads, held to
+older instruction sets (OpenVINO, by oneDNN's own switch) and on older CPUs emulated by qemu-x86_64,
+where it is installed. Bad: the ONNX variants spoiled, run here. Differences are from the variant's
+own answers here, as a device takes them; those from the reference's are shown beside.
 """
 
 import json
@@ -32,7 +33,9 @@ TOO_LONG = 600  # seconds of one run, emulated ones among them
 
 
 class Place(NamedTuple):
-    """Where a variant is run. isa: of what a slot may ask for, all that is there; None: what this machine has."""
+    """Where a variant is run. isa: of what a slot may ask for, all that is there; None: what this
+    machine has.
+    """
 
     name: str
     engines: Sequence[str] = ("onnxruntime", "openvino", "llama.cpp")
@@ -42,7 +45,8 @@ class Place(NamedTuple):
     isa: frozenset[str] | None = None
 
 
-# Not SSE41: with oneDNN held to it, but not OpenVINO's own kernels, the int8 model answers NaN; an emulated Nehalem doesn't.
+# Not SSE41: with oneDNN held to it, but not OpenVINO's own kernels, the int8 model answers NaN; an
+# emulated Nehalem doesn't.
 LEVELS = {
     "AVX2": frozenset[str](),
     "AVX512_CORE": frozenset[str](),
@@ -59,12 +63,16 @@ def places() -> list[Place]:
         for level, isa in LEVELS.items()
     ]
     if qemu := shutil.which("qemu-x86_64"):
-        found += [Place(f"qemu {cpu}", command=(qemu, "-cpu", cpu), isa=frozenset()) for cpu in CPUS]
+        found += [
+            Place(f"qemu {cpu}", command=(qemu, "-cpu", cpu), isa=frozenset()) for cpu in CPUS
+        ]
     return found
 
 
 class Healthy(NamedTuple):
-    """A measured variant of the build. said: its own answers here. tolerance: that its bundle has."""
+    """A measured variant of the build. said: its own answers here. tolerance: that its bundle
+    has.
+    """
 
     name: str
     engine: str
@@ -84,13 +92,22 @@ def healthy(folder: Path, build: Build) -> Iterator[Healthy]:
             if said is None:
                 raise click.ClickException(f"{variant.name}: does not run here any more")
             yield Healthy(
-                variant.name, variant.engine, setting, files, frozenset(needed_isa(build, variant.artifact)),
-                golden_of(folder, variant.artifact, variant.evidence)[1], said,
-            )  # fmt: skip
+                variant.name,
+                variant.engine,
+                setting,
+                files,
+                frozenset(needed_isa(build, variant.artifact)),
+                golden_of(folder, variant.artifact, variant.evidence)[1],
+                said,
+            )
 
 
-def fresh(files: Path, golden: Path, engine: str, setting: Setting, place: Place) -> np.ndarray | None:
-    """All answers to the golden samples, one after the other, of a process of its own; None if that dies."""
+def fresh(
+    files: Path, golden: Path, engine: str, setting: Setting, place: Place
+) -> np.ndarray | None:
+    """All answers to the golden samples, one after the other, of a process of its own; None if that
+    dies.
+    """
     if place.threads is not None:
         setting = msgspec.structs.replace(setting, threads=place.threads)
     asked = json.dumps([str(files), str(golden), engine, msgspec.to_builtins(setting)])
@@ -128,7 +145,9 @@ Spoil = Callable[[Path], Any]
 
 
 def sabotages(files: Path) -> Iterator[tuple[str, Spoil]]:
-    """What can be wrong with an ONNX variant of a text or tabular model: the kind, and what makes it so."""
+    """What can be wrong with an ONNX variant of a text or tabular model: the kind, and what makes
+    it so.
+    """
     import onnx
 
     graph = onnx.load(files / "model.onnx", load_external_data=False).graph
@@ -136,7 +155,10 @@ def sabotages(files: Path) -> Iterator[tuple[str, Spoil]]:
     for item in items:
         if len(item.dims) == 2:
             yield "one layer zeroed", _array(item.name, np.zeros_like)
-            yield "one layer's outputs permuted", _array(item.name, lambda array: np.roll(array, 1, axis=-1))
+            yield (
+                "one layer's outputs permuted",
+                _array(item.name, lambda array: np.roll(array, 1, axis=-1)),
+            )
             yield "one layer NaN", _array(item.name, _not_numbers)
             if item.data_type == onnx.TensorProto.FLOAT:
                 yield "one layer off by two", _array(item.name, lambda array: array * 2)
@@ -165,7 +187,9 @@ def _array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Spoil:
         for item in model.graph.initializer:
             if item.name == name:
                 array = numpy_helper.to_array(item)
-                item.CopyFrom(numpy_helper.from_array(change(array).astype(array.dtype).copy(), name))
+                item.CopyFrom(
+                    numpy_helper.from_array(change(array).astype(array.dtype).copy(), name)
+                )
         onnx.save(model, files / "model.onnx")
 
     return spoil
@@ -248,7 +272,9 @@ def bad_rows(variant: Healthy, folder: Path) -> Iterator[list[str]]:
 def answers_here(bad: Path, folder: Path, variant: Healthy) -> np.ndarray | None:
     """What a spoiled variant answers, or None."""
     try:
-        return np.array(once(str(bad), str(folder), variant.engine, msgspec.to_builtins(variant.setting)))
+        return np.array(
+            once(str(bad), str(folder), variant.engine, msgspec.to_builtins(variant.setting))
+        )
     except Exception:  # noqa: BLE001 - an engine may raise anything over a bad model
         return None
 
@@ -275,11 +301,20 @@ def main(build: Path | None, asked: str | None) -> None:
         raise click.UsageError("name a finished build")
     variants, where = list(healthy(build, read_build(build))), places()
     rows = [spread_row(variant, build, where) for variant in variants]
-    bad = [row for variant in variants if variant.engine == "onnxruntime" for row in bad_rows(variant, build)]
-    click.echo("From its own answers here (from the reference's); [a CPU that its bundle refuses].\n")
+    bad = [
+        row
+        for variant in variants
+        if variant.engine == "onnxruntime"
+        for row in bad_rows(variant, build)
+    ]
+    click.echo(
+        "From its own answers here (from the reference's); [a CPU that its bundle refuses].\n"
+    )
     click.echo(table(["variant", *(place.name for place in where), "tolerance", ""], rows))
     beyond = [row[0] for row in rows if row[-1] == "EXCEEDS"]
-    click.echo(f"\n{len(rows)} healthy variants, {len(beyond)} beyond their tolerance {' '.join(beyond)}\n")
+    click.echo(
+        f"\n{len(rows)} healthy variants, {len(beyond)} beyond their tolerance {' '.join(beyond)}\n"
+    )
     click.echo(table(["variant", "sabotage", "caught", "smallest", "tolerance"], bad))
 
 

@@ -31,7 +31,9 @@ WAYS: dict[str, Callable[[Path], object]] = {
 @click.option("--megabytes", default=512, show_default=True)
 @click.option("--rounds", default=9, show_default=True)
 def main(megabytes: int, rounds: int) -> None:
-    """Print GB/s of each, the median and the range over the rounds; the file is in the page cache."""
+    """Print GB/s of each, the median and the range over the rounds; the file is in the page
+    cache.
+    """
     speeds: dict[str, list[float]] = {name: [] for name in WAYS}
     with tempfile.NamedTemporaryFile() as file:
         block = bytes(range(256)) * 4096
@@ -48,7 +50,8 @@ def main(megabytes: int, rounds: int) -> None:
     for name, found in speeds.items():
         ratios = [mine / other for mine, other in zip(found, base, strict=True)]
         said = [
-            f"{statistics.median(item):.2f} ({min(item):.2f}-{max(item):.2f})" for item in (found, ratios)
+            f"{statistics.median(item):.2f} ({min(item):.2f}-{max(item):.2f})"
+            for item in (found, ratios)
         ]
         click.echo(f"| {name} | {' | '.join(said)} |")
 

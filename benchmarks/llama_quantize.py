@@ -14,7 +14,9 @@ def main(source: str, target: str, file_type: str) -> None:
     """Quantize with the defaults; raises RuntimeError."""
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{file_type}")
-    if code := llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params)):
+    if code := llama_cpp.llama_model_quantize(
+        os.fsencode(source), os.fsencode(target), ctypes.byref(params)
+    ):
         raise RuntimeError(f"llama_model_quantize returned {code}")
 
 

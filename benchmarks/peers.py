@@ -1,9 +1,10 @@
-"""What other tools make from a checkpoint by their own command lines (peers.toml), ready for edgekit's engines.
+"""What other tools make from a checkpoint by their own command lines (peers.toml), ready for
+edgekit's engines.
 
 python benchmarks/peers.py MODEL TASK OUT --task-folder ARTIFACT --python /path/to/peers/bin/python
 
-Prints a JSON array: name, engine, folder, size_bytes, and problem, a line that says why there is no file. A file that
-is there from an earlier run is taken; what failed is tried again.
+Prints a JSON array: name, engine, folder, size_bytes, and problem, a line that says why there is no
+file. A file that is there from an earlier run is taken; what failed is tried again.
 """
 
 import json
@@ -32,7 +33,9 @@ PATH = click.Path(exists=True, path_type=Path)
 
 
 def run_peer(peer: dict[str, str], values: dict[str, Any]) -> str:
-    """Run a command in an empty folder; return the reason in one line why there is no file, or nothing."""
+    """Run a command in an empty folder; return the reason in one line why there is no file, or
+    nothing.
+    """
     made: Path = values["out"]
     if "{converter}" in peer["command"] and values["converter"] is None:
         return "not run: --converter is not given"
@@ -43,9 +46,14 @@ def run_peer(peer: dict[str, str], values: dict[str, Any]) -> str:
     command = [word.format(**values) for word in shlex.split(peer["command"])]
     click.echo(shlex.join(command), err=True)
     done = subprocess.run(
-        command, cwd=made, env={**os.environ, **OFFLINE}, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        text=True, check=False,
-    )  # fmt: skip
+        command,
+        cwd=made,
+        env={**os.environ, **OFFLINE},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
     (made / "log.txt").write_text(done.stdout, "utf-8")
     if done.returncode == 0 and (made / peer["file"]).is_file():
         (made / "made").touch()
@@ -57,7 +65,9 @@ def run_peer(peer: dict[str, str], values: dict[str, Any]) -> str:
 
 
 def lay_out(model: Path, task_folder: Path, folder: Path) -> int:
-    """Put a peer's model under edgekit's names, beside edgekit's own task; return the model's bytes."""
+    """Put a peer's model under edgekit's names, beside edgekit's own task; return the model's
+    bytes.
+    """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
     for name in ("task.json", "tokenizer.json"):
@@ -93,23 +103,36 @@ def make(peer: dict[str, str], values: dict[str, Any], task_folder: Path) -> dic
 @click.argument("model", type=PATH)
 @click.argument("task")
 @click.argument("out", type=click.Path(path_type=Path))
-@click.option("--task-folder", type=PATH, required=True, help="With edgekit's task.json and tokenizer.json.")
-@click.option("--python", type=PATH, required=True, help="Of the environment where the peers are installed.")
+@click.option(
+    "--task-folder", type=PATH, required=True, help="With edgekit's task.json and tokenizer.json."
+)
+@click.option(
+    "--python", type=PATH, required=True, help="Of the environment where the peers are installed."
+)
 @click.option("--converter", type=PATH, help="convert_hf_to_gguf.py of llama.cpp.")
-def main(model: Path, task: str, out: Path, task_folder: Path, python: Path, converter: Path | None) -> None:
+def main(
+    model: Path, task: str, out: Path, task_folder: Path, python: Path, converter: Path | None
+) -> None:
     """Make what is missing in OUT."""
     out = out.resolve()
     values = {
-        "bin": python.absolute().parent, "python": python.absolute(), "edgekit": sys.executable, "here": HERE,
-        "converter": converter and converter.resolve(), "model": model.resolve(), "task": task,
-    }  # fmt: skip
+        "bin": python.absolute().parent,
+        "python": python.absolute(),
+        "edgekit": sys.executable,
+        "here": HERE,
+        "converter": converter and converter.resolve(),
+        "model": model.resolve(),
+        "task": task,
+    }
     table = tomllib.loads((HERE / "peers.toml").read_text("utf-8"))
     files = {peer["name"]: peer["file"] for peer in table["peer"]}
     found = []
     for peer in table["peer"]:
         base = peer.get("base", "")
         places = {"base": out / base, "out": out / peer["name"]}
-        found.append(make({**peer, "base_file": files.get(base, "")}, {**values, **places}, task_folder))
+        found.append(
+            make({**peer, "base_file": files.get(base, "")}, {**values, **places}, task_folder)
+        )
     click.echo(json.dumps(found))
 
 

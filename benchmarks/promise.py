@@ -2,8 +2,9 @@
 
 python benchmarks/promise.py BUNDLE --key release.pub --data test.csv --input text
 
-The bundle is deployed into a temporary appliance. "profile": edgekit's timing job on the slot. "served": the slot opened
-as the server's worker opens it, every file hashed again, with the same inputs in the same order.
+The bundle is deployed into a temporary appliance. "profile": edgekit's timing job on the slot.
+"served": the slot opened as the server's worker opens it, every file hashed again, with the same
+inputs in the same order.
 """
 
 import json
@@ -42,10 +43,16 @@ def by_profile(folder: Path, inputs: Path) -> tuple[float, float]:
     """p50 in ms and samples a second, by the job that `edgekit build` and `edgekit profile` run."""
     slot = read_slot(folder)
     request = RoundRequest(
-        folder=str(folder), engine=slot.engine, setting=slot.setting, inputs=str(inputs), effort="default",
+        folder=str(folder),
+        engine=slot.engine,
+        setting=slot.setting,
+        inputs=str(inputs),
+        effort="default",
         cores=detect_machine().cores,
-    )  # fmt: skip
-    found = msgspec.convert(round_job(msgspec.to_builtins(request), lambda what, share: None), Round)
+    )
+    found = msgspec.convert(
+        round_job(msgspec.to_builtins(request), lambda what, share: None), Round
+    )
     return float(np.median(found.times_ms)), found.samples / found.seconds
 
 
@@ -70,7 +77,10 @@ def by_served(folder: Path, inputs: Path) -> tuple[float, float]:
     return float(np.median(times)), done / (time.perf_counter() - before)
 
 
-WAYS: dict[str, Callable[[Path, Path], tuple[float, float]]] = {"profile": by_profile, "served": by_served}
+WAYS: dict[str, Callable[[Path, Path], tuple[float, float]]] = {
+    "profile": by_profile,
+    "served": by_served,
+}
 
 
 def fresh(way: str, folder: Path, inputs: Path) -> tuple[float, float]:

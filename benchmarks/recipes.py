@@ -1,9 +1,12 @@
-"""Every recipe of edgekit beside what other tools make from the same checkpoint, measured in one run.
+"""Every recipe of edgekit beside what other tools make from the same checkpoint, measured in one
+run.
 
-python benchmarks/recipes.py --spec edgekit.toml --peers /path/to/peers/bin/python --converter convert_hf_to_gguf.py
+python benchmarks/recipes.py --spec edgekit.toml --peers /path/to/peers/bin/python --converter
+convert_hf_to_gguf.py
 
-The build gates the recipes; a peer's file goes through the same gate with its engine's default settings. Then all are
-timed in turns, in random order, each time in a fresh process by the same code. See peers.toml for the peers' commands.
+The build gates the recipes; a peer's file goes through the same gate with its engine's default
+settings. Then all are timed in turns, in random order, each time in a fresh process by the same
+code. See peers.toml for the peers' commands.
 """
 
 import json
@@ -59,7 +62,9 @@ def to_toml(table: dict[str, Any]) -> str:
 def _toml(value: object) -> str:
     if not isinstance(value, dict):
         return json.dumps(value)
-    inner = (f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items() if item is not None)
+    inner = (
+        f"{json.dumps(key)} = {_toml(item)}" for key, item in value.items() if item is not None
+    )
     return "{" + ", ".join(inner) + "}"
 
 
@@ -78,7 +83,9 @@ def build_all(
     """Build the recipes for both objectives; the builds' JSON by objective, and the variants."""
     task = spec["model"]["task"]
     fitting = [recipe["name"] for recipe in edgekit("recipes") if task in recipe["tasks"]]
-    names = [name for name in fitting if re.fullmatch(pattern, name) and not name.endswith("-source")]
+    names = [
+        name for name in fitting if re.fullmatch(pattern, name) and not name.endswith("-source")
+    ]
     found: dict[str, Contender] = {name: Contender(name=name, is_peer=False) for name in names}
     builds: dict[str, Any] = {}
     for objective in OBJECTIVES:
@@ -92,7 +99,9 @@ def build_all(
     return builds, list(found.values())
 
 
-def take(contender: Contender, objective: str, item: dict[str, Any], folders: dict[str, Path]) -> None:
+def take(
+    contender: Contender, objective: str, item: dict[str, Any], folders: dict[str, Path]
+) -> None:
     """What a build says of one variant."""
     if item.get("setting") is None:
         contender.problem = f"{item['status']}: {item['reason']}"
@@ -101,7 +110,8 @@ def take(contender: Contender, objective: str, item: dict[str, Any], folders: di
     contender.folder = str(folders[item["name"]])
     contender.settings[objective] = [item["setting"]]
     numbers = {
-        key: item.get(key, math.nan) for key in ("metric_value", "drop", "drop_upper_bound", "agreement")
+        key: item.get(key, math.nan)
+        for key in ("metric_value", "drop", "drop_upper_bound", "agreement")
     }
     contender.figures[objective] = {"metric": item["metric"], "status": item["status"], **numbers}
 
@@ -112,10 +122,17 @@ def artifact_folders(out: Path) -> dict[str, Path]:
     return {item.name: artifact_folder(out, item.artifact) for item in variants if item.artifact}
 
 
-def make_peers(spec: dict[str, Any], work: Path, python: Path, converter: Path | None) -> list[Contender]:
+def make_peers(
+    spec: dict[str, Any], work: Path, python: Path, converter: Path | None
+) -> list[Contender]:
     """What peers.py makes, with their engines' default settings."""
     task_folder = next(iter(artifact_folders(work / "build").values()))
-    command = [sys.executable, str(HERE / "peers.py"), spec["model"]["source"], spec["model"]["task"]]
+    command = [
+        sys.executable,
+        str(HERE / "peers.py"),
+        spec["model"]["source"],
+        spec["model"]["task"],
+    ]
     command += [str(work / "peers"), "--task-folder", str(task_folder), "--python", str(python)]
     command += ["--converter", str(converter)] if converter else []
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
@@ -127,7 +144,9 @@ def make_peers(spec: dict[str, Any], work: Path, python: Path, converter: Path |
 
 
 def fresh(step: str, contender: Contender, spec: dict[str, Any], **more: object) -> Any:  # noqa: ANN401
-    """A step of recipes_step.py in a process of its own; what goes wrong is the contender's problem, and the result None."""
+    """A step of recipes_step.py in a process of its own; what goes wrong is the contender's
+    problem, and the result None.
+    """
     data = spec["data"]
     request = {
         "folder": contender.folder, "engine": contender.engine, "evaluation": data["evaluation"],
@@ -138,24 +157,31 @@ def fresh(step: str, contender: Contender, spec: dict[str, Any], **more: object)
     if done.returncode == 0:
         return json.loads(done.stdout.splitlines()[-1])
     contender.problem = (
-        f"{step}: exit code {done.returncode}: {(done.stderr.splitlines() or ['no output'])[-1][:160]}"
+        f"{step}: exit code {done.returncode}:"
+        f" {(done.stderr.splitlines() or ['no output'])[-1][:160]}"
     )
     return None
 
 
-def judge_peers(peers: Sequence[Contender], spec: dict[str, Any], work: Path, confidence: float) -> None:
+def judge_peers(
+    peers: Sequence[Contender], spec: dict[str, Any], work: Path, confidence: float
+) -> None:
     """Put the peers' files through the gate that edgekit's own variants went through."""
     references = (work / "build" / "cache" / "references").iterdir()
     latest = str(max(references, key=lambda path: path.stat().st_mtime))
     for peer in peers:
         if not peer.problem:
             settings = peer.settings["throughput"]
-            found = fresh("judge", peer, spec, settings=settings, reference=latest, confidence=confidence)
+            found = fresh(
+                "judge", peer, spec, settings=settings, reference=latest, confidence=confidence
+            )
             peer.figures = dict.fromkeys(OBJECTIVES, found) if found else {}
 
 
 def time_all(contenders: Sequence[Contender], spec: dict[str, Any], rounds: int) -> None:
-    """Every contender once a round for each objective, in random order; one that fails is timed no more."""
+    """Every contender once a round for each objective, in random order; one that fails is timed no
+    more.
+    """
     for number in range(rounds):
         turns = [(item, objective) for item in contenders for objective in OBJECTIVES]
         random.Random(number).shuffle(turns)  # noqa: S311 - an order, not a key
@@ -173,7 +199,10 @@ def spread(values: Sequence[float], digits: int) -> str:
     """Median, lowest and highest."""
     if not values:
         return "-"
-    return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    return (
+        f"{statistics.median(values):.{digits}f}"
+        f" ({min(values):.{digits}f}-{max(values):.{digits}f})"
+    )
 
 
 def table_of(contenders: Sequence[Contender], chosen: dict[str, str | None]) -> list[list[str]]:
@@ -190,7 +219,9 @@ def _row(item: Contender, chosen: dict[str, str | None]) -> list[str]:
         return [item.name, *["-"] * len(COLUMNS), item.problem]
     figures = item.figures["latency"]
     notes = [
-        f"chosen for {name}" for name, choice in chosen.items() if choice == item.name and not item.is_peer
+        f"chosen for {name}"
+        for name, choice in chosen.items()
+        if choice == item.name and not item.is_peer
     ]
     return [
         item.name,
@@ -215,20 +246,29 @@ def as_text(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in [lines[0], rule, *lines[1:]])
 
 
-def verdicts(contenders: Sequence[Contender], chosen: dict[str, str | None], limit: float) -> list[str]:
-    """For each objective: the chosen variant with the fastest peer, and with the fastest that keeps the limit."""
+def verdicts(
+    contenders: Sequence[Contender], chosen: dict[str, str | None], limit: float
+) -> list[str]:
+    """For each objective: the chosen variant with the fastest peer, and with the fastest that keeps
+    the limit.
+    """
     lines = []
     timed = {item.name: item for item in contenders if not item.problem}
     peers = [item for item in timed.values() if item.is_peer]
     for objective in OBJECTIVES:
         mine = timed.get(chosen[objective] or "")
         keeping = [item for item in peers if _bound(item, objective) <= limit]
-        for what, group in (("fastest peer", peers), ("fastest peer that keeps the limit", keeping)):
+        for what, group in (
+            ("fastest peer", peers),
+            ("fastest peer that keeps the limit", keeping),
+        ):
             if not mine or not group:
                 reason = "there is none" if mine else "no variant is chosen"
                 lines.append(f"{objective}: nothing to compare with the {what}: {reason}")
                 continue
-            best = min(group, key=lambda item: _cost(statistics.median(item.times[objective]), objective))
+            best = min(
+                group, key=lambda item: _cost(statistics.median(item.times[objective]), objective)
+            )
             lines.append(f"{objective}: {_compare(mine, best, objective)} ({what})")
     return lines
 
@@ -251,7 +291,9 @@ def _bound(item: Contender, objective: str) -> float:
     return float(item.figures[objective]["drop_upper_bound"])
 
 
-def read_spec(path: Path | None, model: dict[str, Any], data: dict[str, Any], drop: float) -> dict[str, Any]:
+def read_spec(
+    path: Path | None, model: dict[str, Any], data: dict[str, Any], drop: float
+) -> dict[str, Any]:
     """The spec as tables with absolute paths: of a file, or of the options."""
     if path is None:
         missing = [key for key in ("source", "task") if not model[key]]
@@ -279,18 +321,29 @@ PATH = click.Path(exists=True, path_type=Path)
 @click.option("--input", "columns", multiple=True, help="An input column; once for each.")
 @click.option("--label", help="The label's column.")
 @click.option("--max-accuracy-drop", default=0.01, show_default=True)
-@click.option("--peers", type=PATH, help="Python of the peers' environment; without it they are left out.")
+@click.option(
+    "--peers", type=PATH, help="Python of the peers' environment; without it they are left out."
+)
 @click.option("--converter", type=PATH, help="convert_hf_to_gguf.py of llama.cpp.")
 @click.option("--repeats", default=5, show_default=True)
 @click.option(
-    "--recipes", "pattern", default=".*", help="A regular expression; default: all that suit the task."
+    "--recipes",
+    "pattern",
+    default=".*",
+    help="A regular expression; default: all that suit the task.",
 )
 @click.option("--quick", is_flag=True, help="Build with --quick.")
-@click.option("--work", type=click.Path(path_type=Path), default=Path("recipes-benchmark"), show_default=True)
+@click.option(
+    "--work", type=click.Path(path_type=Path), default=Path("recipes-benchmark"), show_default=True
+)
 @click.option("--markdown", is_flag=True)
-@click.option("--json", "json_path", type=click.Path(path_type=Path), help="Every figure, for machines.")
+@click.option(
+    "--json", "json_path", type=click.Path(path_type=Path), help="Every figure, for machines."
+)
 def main(**given: Any) -> None:  # noqa: ANN401 - one parameter for each option
-    """Print one table: every recipe and every peer; then how the chosen variants compare with the best peer."""
+    """Print one table: every recipe and every peer; then how the chosen variants compare with the
+    best peer.
+    """
     model = {"source": given["model"], "task": given["task"], "max_length": given["max_length"]}
     data = {name: given[name] for name in ("calibration", "evaluation", "label")}
     data["input"] = list(given["columns"]) or None
@@ -308,7 +361,11 @@ def main(**given: Any) -> None:  # noqa: ANN401 - one parameter for each option
     click.echo(as_text(table_of(contenders, chosen), markdown=given["markdown"]))
     click.echo("\n".join(["", *lines]))
     if given["json_path"]:
-        found = {"chosen": chosen, "verdicts": lines, "contenders": [asdict(item) for item in contenders]}
+        found = {
+            "chosen": chosen,
+            "verdicts": lines,
+            "contenders": [asdict(item) for item in contenders],
+        }
         given["json_path"].write_text(json.dumps(found, indent=2), "utf-8")
 
 

@@ -1,6 +1,7 @@
 """One step of recipes.py in a process of its own: put a file through the gate, or time it.
 
-python benchmarks/recipes_step.py judge|time REQUEST, a JSON object; the result is the last line of standard output.
+python benchmarks/recipes_step.py judge|time REQUEST, a JSON object; the result is the last line of
+standard output.
 """
 
 import json
@@ -23,13 +24,24 @@ EFFORT = EFFORTS["default"]
 
 
 def judge(request: dict[str, Any]) -> dict[str, Any]:
-    """Metric, drop and its upper bound of a file, by the gate that edgekit's own variants go through."""
+    """Metric, drop and its upper bound of a file, by the gate that edgekit's own variants go
+    through.
+    """
     data = _data(request)
     asked = {
-        "folder": request["folder"], "task_folder": request["folder"], "engine": request["engine"], "settings": request["settings"][-1:], "objective": "latency",
-        "evaluation": str(data.path), "evaluation_sha256": data.sha256, "columns": _columns(request),
-        "label": request["label"], "reference": request["reference"], "effort": "quick", "calibration_sha256": "",
-    }  # fmt: skip
+        "folder": request["folder"],
+        "task_folder": request["folder"],
+        "engine": request["engine"],
+        "settings": request["settings"][-1:],
+        "objective": "latency",
+        "evaluation": str(data.path),
+        "evaluation_sha256": data.sha256,
+        "columns": _columns(request),
+        "label": request["label"],
+        "reference": request["reference"],
+        "effort": "quick",
+        "calibration_sha256": "",
+    }
     quality = msgspec.convert(judge_job(asked, lambda what, share: None), Judged).quality
     return {
         "status": "peer",
@@ -42,12 +54,15 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def time(request: dict[str, Any]) -> float:
-    """p50 in ms of one input at a time, or samples a second in full batches: of the best of the settings."""
+    """p50 in ms of one input at a time, or samples a second in full batches: of the best of the
+    settings.
+    """
     data = _data(request)
     inputs = shuffled(data.inputs)
     folder, engine = Path(request["folder"]), request["engine"]
     models = (
-        open_model(folder, engine, msgspec.convert(setting, Setting)) for setting in request["settings"]
+        open_model(folder, engine, msgspec.convert(setting, Setting))
+        for setting in request["settings"]
     )
     if request["objective"] == "latency":
         return min(float(np.median(single_stream(model, inputs, EFFORT)[0])) for model in models)

@@ -1,9 +1,11 @@
-"""What the sweep is worth: a variant with the setting that the build found, beside the engine's default setting.
+"""What the sweep is worth: a variant with the setting that the build found, beside the engine's
+default setting.
 
-python benchmarks/settings.py BUILD --data test.csv --input text --variant openvino-int8 --variant openvino-int8-buckets
+python benchmarks/settings.py BUILD --data test.csv --input text --variant openvino-int8 --variant
+openvino-int8-buckets
 
-All are timed in turns by edgekit's own session. "default": one stream and as many threads as the engine likes, in batches of 8
-and of 32.
+All are timed in turns by edgekit's own session. "default": one stream and as many threads as the
+engine likes, in batches of 8 and of 32.
 """
 
 import tempfile
@@ -36,7 +38,9 @@ def contenders_of(build: Path, names: tuple[str, ...]) -> list[Contender]:
         folder = str(artifact_folder(build.resolve(), item.artifact))
         for what, setting in {"found": item.evidence.setting, **DEFAULTS}.items():
             found.append(
-                Contender(name=f"{name}, {what}", folder=folder, engine=item.engine, setting=setting)
+                Contender(
+                    name=f"{name}, {what}", folder=folder, engine=item.engine, setting=setting
+                )
             )
     return found
 
@@ -47,7 +51,9 @@ def contenders_of(build: Path, names: tuple[str, ...]) -> list[Contender]:
 @click.option("--input", "columns", multiple=True)
 @click.option("--variant", "names", multiple=True, required=True)
 def main(build: Path, data: Path, columns: tuple[str, ...], names: tuple[str, ...]) -> None:
-    """Print samples a second of each, and the ratio to the first variant's better default, round by round."""
+    """Print samples a second of each, and the ratio to the first variant's better default, round by
+    round.
+    """
     contenders = contenders_of(build, names)
     task = load_task(Path(contenders[0].folder))
     inputs = read_inputs(data, task, input_columns(data, task, list(columns) or None, "label"))
@@ -64,16 +70,23 @@ def main(build: Path, data: Path, columns: tuple[str, ...], names: tuple[str, ..
             lambda what, stage, share: click.echo(f"{stage}: {what}", err=True),
         )
     found = {
-        name: item for name, item in performances(session, plan).items() if isinstance(item, Performance)
+        name: item
+        for name, item in performances(session, plan).items()
+        if isinstance(item, Performance)
     }
     defaults = [found[f"{names[0]}, {what}"] for what in DEFAULTS]
     base = max(defaults, key=lambda item: item.samples_per_s.value)
-    click.echo("| variant and setting | samples/s | times the default | |\n| --- | --- | --- | --- |")
+    click.echo(
+        "| variant and setting | samples/s | times the default | |\n| --- | --- | --- | --- |"
+    )
     for contender in contenders:
         item = found[contender.name]
         ratio = paired_ratio(item.round_samples_per_s, base.round_samples_per_s)
         setting = contender.setting
-        said = f"{setting.streams} streams of {setting.threads or 'any'} threads, batch {setting.batch_size}"
+        said = (
+            f"{setting.streams} streams of {setting.threads or 'any'} threads, batch"
+            f" {setting.batch_size}"
+        )
         row = (contender.name, with_interval(item.samples_per_s, 0), with_interval(ratio, 2), said)
         click.echo(f"| {' | '.join(row)} |")
 

@@ -37,7 +37,9 @@ def main(runs: int) -> None:
         click.echo(f"{name:28} {1e3 * statistics.median(values):7.1f} ms")
     base, ours = times.values()
     ratios = sorted(mine / least for mine, least in zip(ours, base, strict=True))
-    click.echo(f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}, {runs} pairs)")
+    click.echo(
+        f"ratio {statistics.median(ratios):.2f} ({ratios[0]:.2f} to {ratios[-1]:.2f}, {runs} pairs)"
+    )
 
 
 if __name__ == "__main__":

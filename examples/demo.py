@@ -1,7 +1,7 @@
 """The whole way on one machine: `make demo`.
 
-build → bundle → deploy into a local appliance folder → serve → one answer over HTTP → one batch file → report.
-Everything goes to .demo/; what is built there is re-used the next time.
+build → bundle → deploy into a local appliance folder → serve → one answer over HTTP → one batch
+file → report. Everything goes to .demo/; what is built there is re-used the next time.
 """
 
 import json
@@ -28,14 +28,19 @@ def say(title: str) -> None:
 def run(*arguments: str, quiet: bool = False) -> None:
     """Show a command and run it in .demo/; its progress goes to the terminal."""
     print(f"$ edgekit {' '.join(arguments)}", flush=True)
-    subprocess.run([EDGEKIT, *arguments], cwd=DEMO, check=True, stdout=subprocess.DEVNULL if quiet else None)
+    subprocess.run(
+        [EDGEKIT, *arguments], cwd=DEMO, check=True, stdout=subprocess.DEVNULL if quiet else None
+    )
 
 
 def ask_over_http() -> None:
     """Start the server on a free port, ask it once, and stop it."""
     print("$ edgekit serve appliance --port 0", flush=True)
     server = subprocess.Popen(
-        [EDGEKIT, "serve", "appliance", "--port", "0", "--json"], cwd=DEMO, stdout=subprocess.PIPE, text=True
+        [EDGEKIT, "serve", "appliance", "--port", "0", "--json"],
+        cwd=DEMO,
+        stdout=subprocess.PIPE,
+        text=True,
     )
     assert server.stdout  # noqa: S101 - we asked for a pipe
     try:
@@ -81,7 +86,9 @@ def main() -> None:
     DEMO.mkdir(exist_ok=True)
     clear()
     say("1. An example specialist: a classifier of equipment fault tickets (synthetic data)")
-    subprocess.run([sys.executable, str(HERE / "fault_tickets" / "prepare.py"), str(DEMO)], check=True)
+    subprocess.run(
+        [sys.executable, str(HERE / "fault_tickets" / "prepare.py"), str(DEMO)], check=True
+    )
     say("2. llama.cpp's converter, once: GGUF needs it for all but BERT classifiers")
     run("setup", "gguf")
     say("3. Build: quantize, compile and measure every variant, quickly")

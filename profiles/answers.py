@@ -1,4 +1,6 @@
-"""A model's answers as a file (arrays of any shape whose last axes are equal), and in another order of labels."""
+"""A model's answers as a file (arrays of any shape whose last axes are equal), and in another order
+of labels.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,7 +28,8 @@ def read_answers(path: Path) -> list[np.ndarray]:
 
 
 def label_order(own: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
-    """The places of the wanted labels among a model's own, None if they are the same: an answer means what its label says.
+    """The places of the wanted labels among a model's own, None if they are the same: an answer
+    means what its label says.
 
     Raises InputError where a label has no counterpart.
     """
@@ -34,5 +37,7 @@ def label_order(own: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
         return None
     if sorted(own) != sorted(wanted):
         odd = sorted(set(own) ^ set(wanted))[:5]
-        raise InputError(f"the labels are not the reference's: only one of the two has {', '.join(odd)}")
+        raise InputError(
+            f"the labels are not the reference's: only one of the two has {', '.join(odd)}"
+        )
     return [list(own).index(label) for label in wanted]

@@ -2,12 +2,15 @@
 
 Variant and reference answer the same samples, so only the samples on which they differ count.
 
-* Accuracy, and recall and precision of a class: see edgekit.confidence, which a device needs as well.
-* F1 and rank correlation: the paired bootstrap (Efron and Tibshirani, An Introduction to the Bootstrap, 1993, ch. 13),
-  with one made-up row on which the variant loses everything. Without it, samples that all agree would leave no doubt;
-  with it, the doubt they leave is the rule of three: one row in n/3.
+* Accuracy, and recall and precision of a class: see edgekit.confidence, which a device needs as
+  well.
+* F1 and rank correlation: the paired bootstrap (Efron and Tibshirani, An Introduction to the
+  Bootstrap, 1993, ch. 13),
+  with one made-up row on which the variant loses everything. Without it, samples that all agree
+  would leave no doubt; with it, the doubt they leave is the rule of three: one row in n/3.
 
-Several variants are tried, and the best of them is taken: each is tested at 1 - (1 - confidence) / tried (Bonferroni).
+Several variants are tried, and the best of them is taken: each is tested at 1 - (1 - confidence) /
+tried (Bonferroni).
 """
 
 import math
@@ -20,7 +23,8 @@ from edgekit.nouns import Comparison, Paired, Resampled
 
 MOST_SAMPLES = 10_000_000  # beyond this, "more samples" is no advice
 DRAWS = 4000
-# One-sided; in between, bounds are interpolated on the scale of normal quantiles, and beyond they are continued on it.
+# One-sided; in between, bounds are interpolated on the scale of normal quantiles, and beyond they
+# are continued on it.
 CONFIDENCES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
@@ -30,11 +34,14 @@ def corrected(confidence: float, tried: int) -> float:
 
 
 def samples_to_tell(comparison: Comparison, limit: float, confidence: float) -> int | None:
-    """About how many samples, at the same rates, would put the upper bound below the limit; None if none would."""
+    """About how many samples, at the same rates, would put the upper bound below the limit; None if
+    none would.
+    """
     if comparison.drop >= limit:
         return None
     if isinstance(comparison, Resampled):
-        width = upper_bound(comparison, confidence) - comparison.drop  # shrinks with the root of the samples
+        # shrinks with the root of the samples
+        width = upper_bound(comparison, confidence) - comparison.drop
         enough = math.ceil(comparison.samples * (width / (limit - comparison.drop)) ** 2)
         return max(enough, comparison.samples) if enough <= MOST_SAMPLES else None
     return _growing(
@@ -49,14 +56,22 @@ def resample(
     variant: np.ndarray,
     lost: tuple[np.ndarray, np.ndarray],
 ) -> Resampled:
-    """Resample the rows of both together. lost: a made-up row as the reference and as the variant answer it."""
+    """Resample the rows of both together. lost: a made-up row as the reference and as the variant
+    answer it.
+    """
     both = np.concatenate([reference, lost[0]]), np.concatenate([variant, lost[1]])
     drops = [value(both[0][rows]) - value(both[1][rows]) for rows in _draws(len(both[0]))]
-    return Resampled(samples=len(reference), drop=value(reference) - value(variant), bounds=_quantiles(drops))
+    return Resampled(
+        samples=len(reference), drop=value(reference) - value(variant), bounds=_quantiles(drops)
+    )
 
 
-def spread(value: Callable[[np.ndarray], float], rows: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """How far below its value a metric may lie, as far as the rows differ: pairs of a one-sided confidence and a distance."""
+def spread(
+    value: Callable[[np.ndarray], float], rows: np.ndarray
+) -> tuple[tuple[float, float], ...]:
+    """How far below its value a metric may lie, as far as the rows differ: pairs of a one-sided
+    confidence and a distance.
+    """
     measured = value(rows)
     return _quantiles([measured - value(rows[draw]) for draw in _draws(len(rows))])
 
@@ -71,12 +86,16 @@ def _quantiles(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
 
 
 def samples_for_share(hits: int, total: int, floor: float, confidence: float) -> int | None:
-    """About how many samples, at the same rate, would put the lower bound above the floor; None if none would."""
+    """About how many samples, at the same rate, would put the lower bound above the floor; None if
+    none would.
+    """
     if total == 0 or hits / total <= floor:
         return None
     return _growing(
         total,
-        lambda samples: share_lower_bound(math.floor(samples * hits / total), samples, confidence) > floor,
+        lambda samples: (
+            share_lower_bound(math.floor(samples * hits / total), samples, confidence) > floor
+        ),
     )
 
 
@@ -91,5 +110,7 @@ def _growing(samples: int, is_enough: Callable[[int], bool]) -> int | None:
 def _scaled(paired: Paired, samples: int) -> Paired:
     scale = samples / paired.samples
     return Paired(
-        samples=samples, lost=math.ceil(paired.lost * scale), gained=math.floor(paired.gained * scale)
-    )  # fmt: skip
+        samples=samples,
+        lost=math.ceil(paired.lost * scale),
+        gained=math.floor(paired.gained * scale),
+    )

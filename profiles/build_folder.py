@@ -21,7 +21,9 @@ def read_build(folder: Path) -> Build:
 
 
 def golden_file(out: Path, artifact: Artifact, setting: Setting) -> Path:
-    """Where a build keeps a variant's own answers to the golden samples, given with the setting that was found."""
+    """Where a build keeps a variant's own answers to the golden samples, given with the setting
+    that was found.
+    """
     return out / "cache" / "golden" / f"{artifact.key}-{digest_bytes(setting.to_json())[7:19]}.json"
 
 

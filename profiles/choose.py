@@ -1,4 +1,6 @@
-"""Choosing: hard limits first, then the objective. A rejected variant is a result, and keeps its reason."""
+"""Choosing: hard limits first, then the objective. A rejected variant is a result, and keeps its
+reason.
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
@@ -12,17 +14,23 @@ from edgekit.profiles.bootstrap import corrected, samples_for_share, samples_to_
 from edgekit.profiles.intervals import paired_ratio
 from edgekit.spec import Limits
 
-# A variant that computes in floating point is the same model: where it answers otherwise, something is broken.
-# The largest root mean square error of its answers, as a share of the reference's standard deviation.
+# A variant that computes in floating point is the same model: where it answers otherwise, something
+# is broken. The largest root mean square error of its answers, as a share of the reference's
+# standard deviation.
 LARGEST_ERROR = {"fp32": 0.002, "fp16": 0.02, "f16": 0.02, "bf16": 0.08}
 LEAST_AGREEMENT = 0.995
 TIE_CONFIDENCE = 0.95  # of the lower bound of the best accuracy; what reaches it is a tie
-CLOSE = 1.1  # a variant that was measured further behind the best is no tie, however noisy the machine
+# a variant that was measured further behind the best is no tie, however noisy the machine
+CLOSE = 1.1
 
 
 def judge_all(variants: Sequence[Variant], limits: Limits) -> tuple[tuple[Variant, ...], float]:
-    """Every variant with its status, and the confidence that each was tested at: the best of many is taken."""
-    confidence = corrected(limits.confidence, sum(variant.evidence is not None for variant in variants))
+    """Every variant with its status, and the confidence that each was tested at: the best of many
+    is taken.
+    """
+    confidence = corrected(
+        limits.confidence, sum(variant.evidence is not None for variant in variants)
+    )
     return tuple(judge(variant, limits, confidence) for variant in variants), confidence
 
 
@@ -46,11 +54,14 @@ def _why_broken(precision: str, evidence: Evidence) -> str | None:
     if precision not in LARGEST_ERROR:
         return None
     if evidence.quality.agreement < LEAST_AGREEMENT:
-        return f"agrees with the reference to {evidence.quality.agreement:.2%}; {precision} must reach {LEAST_AGREEMENT:.1%}"
+        return (
+            f"agrees with the reference to {evidence.quality.agreement:.2%}; {precision} must reach"
+            f" {LEAST_AGREEMENT:.1%}"
+        )
     if evidence.quality.answer_error > LARGEST_ERROR[precision]:
         return (
-            f"its answers are off by {evidence.quality.answer_error:.3g} of the reference's standard deviation; "
-            f"{precision} may be off by {LARGEST_ERROR[precision]:g}"
+            f"its answers are off by {evidence.quality.answer_error:.3g} of the reference's"
+            f" standard deviation; {precision} may be off by {LARGEST_ERROR[precision]:g}"
         )
     return None
 
@@ -58,38 +69,63 @@ def _why_broken(precision: str, evidence: Evidence) -> str | None:
 def _broken_limits(evidence: Evidence, limits: Limits, confidence: float) -> Iterator[Broken]:
     """Every limit that the evidence does not show to be kept."""
     yield from _accuracy_limits(evidence, limits, confidence)
-    for name, floors in (("min_recall", limits.min_recall), ("min_precision", limits.min_precision)):
+    for name, floors in (
+        ("min_recall", limits.min_recall),
+        ("min_precision", limits.min_precision),
+    ):
         for label, floor in floors.items():
             hits, total = _share(name, evidence.quality.classes.get(label))
             bound = share_lower_bound(hits, total, confidence) if total else None
             if bound is None or bound < floor:
                 too_few = total == 0 or hits / total >= floor
                 yield Broken(
-                    limit=f"{name}.{label}", measured=bound, allowed=floor, is_floor=True, too_few=too_few
+                    limit=f"{name}.{label}",
+                    measured=bound,
+                    allowed=floor,
+                    is_floor=True,
+                    too_few=too_few,
                 )
     performance = evidence.performance
-    if limits.p99_ms is not None and (performance.p99_ms is None or performance.p99_ms.high > limits.p99_ms):
+    if limits.p99_ms is not None and (
+        performance.p99_ms is None or performance.p99_ms.high > limits.p99_ms
+    ):
         p99 = performance.p99_ms
-        # Where the calls are too few for a p99, its place is known from below: it is no less than p90.
+        # Where the calls are too few for a p99, its place is known from below: it is no less than
+        # p90.
         too_few = (p99 or performance.p90_ms).value <= limits.p99_ms
         yield Broken(
-            limit="p99_ms", measured=p99.high if p99 else None, allowed=limits.p99_ms, too_few=too_few
+            limit="p99_ms",
+            measured=p99.high if p99 else None,
+            allowed=limits.p99_ms,
+            too_few=too_few,
         )
     if limits.memory_mb is not None and performance.peak_rss_bytes / 1e6 > limits.memory_mb:
-        yield Broken(limit="memory_mb", measured=performance.peak_rss_bytes / 1e6, allowed=limits.memory_mb)
+        yield Broken(
+            limit="memory_mb", measured=performance.peak_rss_bytes / 1e6, allowed=limits.memory_mb
+        )
 
 
 def _accuracy_limits(evidence: Evidence, limits: Limits, confidence: float) -> Iterator[Broken]:
     if limits.max_accuracy_drop is not None:
-        bound, allowed = upper_bound(evidence.quality.comparison, confidence), limits.max_accuracy_drop
+        bound, allowed = (
+            upper_bound(evidence.quality.comparison, confidence),
+            limits.max_accuracy_drop,
+        )
         if bound > allowed:
             too_few = evidence.quality.comparison.drop < allowed
-            yield Broken(limit="max_accuracy_drop", measured=bound, allowed=allowed, too_few=too_few)
+            yield Broken(
+                limit="max_accuracy_drop", measured=bound, allowed=allowed, too_few=too_few
+            )
     if limits.min_metric is not None:
-        bound, allowed = at_confidence(evidence.quality.metric_bounds, confidence), limits.min_metric
+        bound, allowed = (
+            at_confidence(evidence.quality.metric_bounds, confidence),
+            limits.min_metric,
+        )
         if bound < allowed:
             too_few = evidence.quality.metric_value >= allowed
-            yield Broken(limit="min_metric", measured=bound, allowed=allowed, is_floor=True, too_few=too_few)
+            yield Broken(
+                limit="min_metric", measured=bound, allowed=allowed, is_floor=True, too_few=too_few
+            )
 
 
 def _share(limit: str, counts: Counts | None) -> tuple[int, int]:
@@ -111,7 +147,10 @@ def _explain(broken: Broken, evidence: Evidence, confidence: float) -> str:
         return f"{broken.limit}: {few}{doubt} / {broken.allowed:.4g}"
     text = f"{broken.limit} {broken.measured:.4g} / {broken.allowed:.4g}"
     if name == "p99_ms" and evidence.performance.p99_ms:
-        text += f" (measured {evidence.performance.p99_ms.value:.4g}; upper bound of {evidence.performance.calls} calls)"
+        text += (
+            f" (measured {evidence.performance.p99_ms.value:.4g}; upper bound of"
+            f" {evidence.performance.calls} calls)"
+        )
         return f"{text}: too few samples to tell" if broken.too_few else text
     if name == "memory_mb":
         return text
@@ -144,13 +183,20 @@ def choose(variants: Sequence[Variant], objective: str) -> Choice:
     known = [item for item in accepted if goal.value(_evidence(item)) is not None]
     if not known:
         return Choice(
-            chosen=None, reason=f"the objective is {objective}, which nothing measures here", pareto=front
+            chosen=None,
+            reason=f"the objective is {objective}, which nothing measures here",
+            pareto=front,
         )
     best = min(known, key=lambda item: goal.cost(_evidence(item)))
-    rivals = [item for item in known if item is best or goal.is_tie(_evidence(best), _evidence(item))]
+    rivals = [
+        item for item in known if item is best or goal.is_tie(_evidence(best), _evidence(item))
+    ]
     chosen = min(rivals, key=_simplicity)
     ties = tuple(item.name for item in rivals if item is not chosen)
-    reason = f"{goal.describe(_evidence(chosen))}, of the {len(accepted)} variants that keep every limit ({len(variants)} tried)"
+    reason = (
+        f"{goal.describe(_evidence(chosen))}, of the {len(accepted)} variants that keep every limit"
+        f" ({len(variants)} tried)"
+    )
     if ties:
         reason += f"; a tie with {', '.join(ties)}, and the simplest of them"
     return Choice(chosen=chosen.name, reason=reason, ties=ties, pareto=front)
@@ -167,7 +213,8 @@ def _simplicity(variant: Variant) -> tuple[int, int]:
 
 
 class Goal(NamedTuple):
-    """What an objective compares. cost: less is better. rounds: the same costs round by round, where there are any.
+    """What an objective compares. cost: less is better. rounds: the same costs round by round,
+    where there are any.
 
     bound: what the value is at least, where the doubt about it is not from rounds.
     """
@@ -213,7 +260,9 @@ GOALS = {
         is_more_better=True,
     ),
     "energy": Goal(
-        lambda evidence: evidence.performance.energy_j.value if evidence.performance.energy_j else None,
+        lambda evidence: (
+            evidence.performance.energy_j.value if evidence.performance.energy_j else None
+        ),
         "least energy for one input, {:.3g} J",
         lambda evidence: evidence.performance.round_energy_j,
     ),
@@ -222,13 +271,17 @@ GOALS = {
         lambda evidence: round(evidence.quality.metric_value, 9),
         "most accurate, {:.4f}",
         is_more_better=True,
-        bound=lambda evidence: round(at_confidence(evidence.quality.metric_bounds, TIE_CONFIDENCE), 9),
+        bound=lambda evidence: round(
+            at_confidence(evidence.quality.metric_bounds, TIE_CONFIDENCE), 9
+        ),
     ),
 }
 
 
 def pareto(variants: Sequence[Variant]) -> tuple[str, ...]:
-    """The measured variants that no other is at least as good as in accuracy, latency and memory, and better in one."""
+    """The measured variants that no other is at least as good as in accuracy, latency and memory,
+    and better in one.
+    """
     measured = [item for item in variants if item.evidence and item.status != "failed"]
     costs = {item.name: _costs(_evidence(item)) for item in measured}
     return tuple(

@@ -1,8 +1,9 @@
 """Two builds, or two measurements, side by side: what became faster, and what can't be told.
 
-Rounds of two sessions are not paired: whatever the machine was doing in the one and not in the other is in the ratio, and
-the interval, which comes from the spread within each session, knows nothing of it. So a difference must be larger than the
-one that sessions of the same files show, and neither session may have been disturbed.
+Rounds of two sessions are not paired: whatever the machine was doing in the one and not in the
+other is in the ratio, and the interval, which comes from the spread within each session, knows
+nothing of it. So a difference must be larger than the one that sessions of the same files show, and
+neither session may have been disturbed.
 """
 
 from collections.abc import Iterator
@@ -29,8 +30,9 @@ from edgekit.profiles.intervals import unpaired_ratio
 Verdict = Literal["faster", "slower", "can't tell"]
 Number = TypeVar("Number", int, float)
 SESSIONS = (
-    "A and B are two sessions: what the machine did in one of them only is in the ratios, and not in their intervals. "
-    "To tell two variants apart, measure them in one session (edgekit build, edgekit profile --variant ... --variant ...)."
+    "A and B are two sessions: what the machine did in one of them only is in the ratios, and not"
+    " in their intervals. To tell two variants apart, measure them in one session (edgekit build,"
+    " edgekit profile --variant ... --variant ...)."
 )
 
 
@@ -94,7 +96,8 @@ def read_side(path: Path) -> Side:
         ) from None
     except Unreadable as error:
         raise InputError(
-            f"{path}: not a file of `edgekit profile --out` ({error}); of a build give the folder, not build.json"
+            f"{path}: not a file of `edgekit profile --out` ({error}); of a build give the folder,"
+            " not build.json"
         ) from None
     return Side(
         name=str(path),
@@ -107,7 +110,9 @@ def _of_build(name: str, build: Build) -> Side:
     return Side(
         name=name,
         model=build.model,
-        variants={item.name: _of_evidence(item.evidence) for item in build.variants if item.evidence},
+        variants={
+            item.name: _of_evidence(item.evidence) for item in build.variants if item.evidence
+        },
     )
 
 
@@ -139,7 +144,9 @@ def compare(a: Side, b: Side) -> Compared:
     both = [name for name in a.variants if name in b.variants]
     if not both:
         ours, theirs = (", ".join(side.variants) or "none" for side in (a, b))
-        raise InputError(f"no variant was measured in both: {a.name} has {ours}; {b.name} has {theirs}")
+        raise InputError(
+            f"no variant was measured in both: {a.name} has {ours}; {b.name} has {theirs}"
+        )
     return Compared(
         a=a.name,
         b=b.name,
@@ -193,12 +200,18 @@ def _warnings(a: Side, b: Side, both: list[str]) -> Iterator[str]:
         disturbed = [name for name in both if side.variants[name].performance.disturbed]
         if disturbed:
             example = f"{disturbed[0]}: {side.variants[disturbed[0]].performance.disturbed[0]}"
-            yield f"{side.name}: disturbed while {len(disturbed)} of {len(both)} variants were measured, such as {example}"
+            yield (
+                f"{side.name}: disturbed while {len(disturbed)} of {len(both)} variants were"
+                f" measured, such as {example}"
+            )
 
 
 def _warnings_of(name: str, before: Measured, after: Measured) -> Iterator[str]:
     if before.machine != after.machine:
-        yield f"another machine: {before.machine}; {after.machine}: ratios are of machines as much as of variants"
+        yield (
+            f"another machine: {before.machine}; {after.machine}: ratios are of machines as much as"
+            " of variants"
+        )
     for package in sorted(before.versions.keys() | after.versions.keys()):
         old, new = before.versions.get(package, "none"), after.versions.get(package, "none")
         if old != new:
@@ -206,10 +219,15 @@ def _warnings_of(name: str, before: Measured, after: Measured) -> Iterator[str]:
     if before.data != after.data:
         yield f"other data: {before.data or 'unknown'}; {after.data or 'unknown'}"
     if before.performance.effort != after.performance.effort:
-        yield f"measured with another effort: {before.performance.effort}, {after.performance.effort}"
+        yield (
+            f"measured with another effort: {before.performance.effort}, {after.performance.effort}"
+        )
     if before.setting != after.setting:
         yield f"{name}: another setting: {_as_text(before.setting)}; {_as_text(after.setting)}"
 
 
 def _as_text(setting: Setting) -> str:
-    return f"{setting.streams} streams of {setting.threads} threads, batches of {setting.batch_size}, {setting.precision}"
+    return (
+        f"{setting.streams} streams of {setting.threads} threads, batches of {setting.batch_size},"
+        f" {setting.precision}"
+    )

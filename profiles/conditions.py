@@ -1,4 +1,5 @@
-"""The machine while something is measured: who else runs on it, how fast its cores tick, how hot they are.
+"""The machine while something is measured: who else runs on it, how fast its cores tick, how hot
+they are.
 
 A figure from a disturbed machine is repeated, and if that does not help, published as disturbed.
 """
@@ -19,16 +20,20 @@ from edgekit.nouns import Conditions
 from edgekit.profiles.energy import EnergyCounter
 
 SYS, STAT = Path("/sys"), Path("/proc/stat")
-# Share of all cores that others, or the hypervisor, may take; of many cores others may take half of one.
+# Share of all cores that others, or the hypervisor, may take; of many cores others may take half of
+# one.
 MOST_TAKEN, MOST_OF_A_CORE = 0.05, 0.5
-MOST_SLOWDOWN = 1.3  # of the fixed piece of work; it is short, so it varies more than what is measured
+# of the fixed piece of work; it is short, so it varies more than what is measured
+MOST_SLOWDOWN = 1.3
 SAMPLE_SECONDS = 0.2
 LOOP_PIECE, LOOP_WARM_UP, LOOP_PIECES = bytes(1 << 18), 32, 256
 TICKS_PER_SECOND = 100.0  # USER_HZ, the unit of /proc/stat on every architecture that Linux has
 
 
 def calibrate(cores: int) -> float:
-    """Seconds that a fixed piece of work takes on every core at once; with another process on a core it takes longer."""
+    """Seconds that a fixed piece of work takes on every core at once; with another process on a
+    core it takes longer.
+    """
 
     def work(pieces: int) -> None:
         digest = hashlib.sha256()
@@ -80,7 +85,8 @@ class Watch:
 
     def _sample(self) -> None:
         if mhz := [
-            value / 1e3 for value in self._numbers("devices/system/cpu/cpu*/cpufreq/scaling_cur_freq")
+            value / 1e3
+            for value in self._numbers("devices/system/cpu/cpu*/cpufreq/scaling_cur_freq")
         ]:
             self._mhz.append(float(np.mean(mhz)))
         if celsius := [value / 1e3 for value in self._numbers("class/thermal/thermal_zone*/temp")]:
@@ -100,10 +106,14 @@ class Watch:
             steal=(after.steal - before.steal) / total,
             governor=self._governor(),
             mhz=(self._mhz[0], min(self._mhz), self._mhz[-1]) if self._mhz else None,
-            celsius=(self._celsius[0], max(self._celsius), self._celsius[-1]) if self._celsius else None,
-            throttled=events - self._throttled
-            if events is not None and self._throttled is not None
-            else None,
+            celsius=(
+                (self._celsius[0], max(self._celsius), self._celsius[-1]) if self._celsius else None
+            ),
+            throttled=(
+                events - self._throttled
+                if events is not None and self._throttled is not None
+                else None
+            ),
         )
 
     def _ticks(self) -> _Ticks:
@@ -145,10 +155,16 @@ def worse(one: Conditions, other: Conditions) -> Conditions:
         steal=max((item.steal for item in (one, other) if item.steal is not None), default=None),
         slowdown=max(one.slowdown, other.slowdown),
         governor=one.governor,
-        mhz=(one.mhz[0], min(*one.mhz, *other.mhz), other.mhz[2]) if one.mhz and other.mhz else one.mhz,
-        celsius=(one.celsius[0], max(*one.celsius, *other.celsius), other.celsius[2])
-        if one.celsius and other.celsius
-        else one.celsius,
+        mhz=(
+            (one.mhz[0], min(*one.mhz, *other.mhz), other.mhz[2])
+            if one.mhz and other.mhz
+            else one.mhz
+        ),
+        celsius=(
+            (one.celsius[0], max(*one.celsius, *other.celsius), other.celsius[2])
+            if one.celsius and other.celsius
+            else one.celsius
+        ),
         throttled=None if one.throttled is None else one.throttled + (other.throttled or 0),
     )
 
@@ -180,7 +196,10 @@ def disturbances(conditions: Conditions) -> Iterator[str]:
 def warnings(conditions: Conditions) -> Iterator[str]:
     """What does not spoil a figure, and should be known about it."""
     if conditions.governor in ("powersave", "conservative", "ondemand"):
-        yield f"the CPU's governor is {conditions.governor!r}: short calls may be measured at a low clock"
+        yield (
+            f"the CPU's governor is {conditions.governor!r}: short calls may be measured at a low"
+            " clock"
+        )
     if conditions.mhz and conditions.mhz[1] < 0.8 * max(conditions.mhz):
         low, high = conditions.mhz[1], max(conditions.mhz)
         yield f"the clock frequency fell from {high:.0f} to {low:.0f} MHz"

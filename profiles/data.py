@@ -17,7 +17,8 @@ from edgekit.errors import InputError
 class Dataset:
     """Inputs as the task reads them, with what is right for each row. Row numbers start at 1.
 
-    inputs: `width` of them for each row, one row's beside each other: two where the rows are pairs of texts.
+    inputs: `width` of them for each row, one row's beside each other: two where the rows are pairs
+    of texts.
     """
 
     path: Path
@@ -32,7 +33,10 @@ class Dataset:
 
     def rows(self) -> list[list[Any]]:
         """The inputs of each row."""
-        return [self.inputs[start : start + self.width] for start in range(0, len(self.inputs), self.width)]
+        return [
+            self.inputs[start : start + self.width]
+            for start in range(0, len(self.inputs), self.width)
+        ]
 
     def take(self, indices: Sequence[int]) -> "Dataset":
         """These rows."""
@@ -49,7 +53,9 @@ class Dataset:
         return self.take([index for index in range(len(self)) if index not in left_out])
 
     def split(self, count: int, seed: int = 0) -> tuple["Dataset", "Dataset"]:
-        """`count` rows, drawn so that every label keeps its share (all where there are fewer), and the rest."""
+        """`count` rows, drawn so that every label keeps its share (all where there are fewer), and
+        the rest.
+        """
         if count >= len(self):
             return self, self.take([])
         random = np.random.default_rng(seed)
@@ -67,7 +73,11 @@ class Dataset:
         """Of the inputs, in their order: what an artifact that was calibrated on them records."""
         digest = hashlib.sha256()
         for value in self.inputs:
-            data = value if isinstance(value, bytes) else repr(_exact(value)).encode(errors="surrogatepass")
+            data = (
+                value
+                if isinstance(value, bytes)
+                else repr(_exact(value)).encode(errors="surrogatepass")
+            )
             digest.update(len(data).to_bytes(8, "big") + data)
         return f"sha256:{digest.hexdigest()}"
 
@@ -80,7 +90,9 @@ def _strata(truths: Sequence[Truth]) -> list[int]:
 
 
 def read_dataset(path: Path, task: Task, columns: Sequence[str], label: str) -> Dataset:
-    """Read a CSV, JSONL or CoNLL file; raises InputError that names the file, and the row or the column."""
+    """Read a CSV, JSONL or CoNLL file; raises InputError that names the file, and the row or the
+    column.
+    """
     inputs: list[Any] = []
     truths: list[Truth] = []
     width = len(columns) if task.reads_pairs else 1
@@ -88,7 +100,9 @@ def read_dataset(path: Path, task: Task, columns: Sequence[str], label: str) -> 
         for name, key in (*((name, "data.input") for name in columns), (label, "data.label")):
             if name not in row:
                 known = ", ".join(row)
-                raise InputError(f"{path}: row {number} has no column {name!r} ({key}); columns: {known}")
+                raise InputError(
+                    f"{path}: row {number} has no column {name!r} ({key}); columns: {known}"
+                )
         try:
             found = list(_inputs(row, task, columns, path.parent))
             truths.append(task.truth(row[label], found[0]))
@@ -108,7 +122,8 @@ def read_inputs(path: Path, task: Task, columns: Sequence[str]) -> list[Any]:
         missing = [name for name in columns if name not in row]
         if missing:
             raise InputError(
-                f"{path}: row {number} has no column {missing[0]!r} (--input); columns: {', '.join(row)}"
+                f"{path}: row {number} has no column {missing[0]!r} (--input); columns:"
+                f" {', '.join(row)}"
             )
         try:
             inputs.extend(_inputs(row, task, columns, path.parent))
@@ -123,39 +138,52 @@ def _inputs(row: Row, task: Task, columns: Sequence[str], folder: Path) -> Itera
         return
     if len(columns) != 2:
         raise InputError(
-            f"{task.name} is measured on pairs: data.input must name two columns, not {len(columns)}"
+            f"{task.name} is measured on pairs: data.input must name two columns, not"
+            f" {len(columns)}"
         )
     for name in columns:
         yield task.read(row, [name], folder)
 
 
-def input_columns(path: Path, task: Task, columns: str | Sequence[str] | None, label: str) -> list[str]:
-    """The columns that hold the input: those the user named, or the task's own; raises InputError."""
+def input_columns(
+    path: Path, task: Task, columns: str | Sequence[str] | None, label: str
+) -> list[str]:
+    """The columns that hold the input: those the user named, or the task's own; raises
+    InputError.
+    """
     names = list(next(iter(read_rows(path)), {}))
     if not names:
         raise InputError(f"{path}: holds no rows; it needs at least one labelled sample")
     chosen = [columns] if isinstance(columns, str) else list(columns or task.columns(names, label))
     if not chosen:
-        raise InputError(f"{path}: which column is the input? Set data.input to one of: {', '.join(names)}")
+        raise InputError(
+            f"{path}: which column is the input? Set data.input to one of: {', '.join(names)}"
+        )
     return chosen
 
 
 def check_disjoint(calibration: Dataset, evaluation: Dataset) -> list[int]:
     """Evaluation data must reach no recipe.
 
-    Raises InputError that names the rows if the two files share an input. Returns the indices of calibration rows
-    that hold an evaluation input but for white space or case: the caller leaves them out.
+    Raises InputError that names the rows if the two files share an input. Returns the indices of
+    calibration rows that hold an evaluation input but for white space or case: the caller leaves
+    them out.
     """
-    seen = {_exact(value): index // evaluation.width + 1 for index, value in enumerate(evaluation.inputs)}
+    seen = {
+        _exact(value): index // evaluation.width + 1
+        for index, value in enumerate(evaluation.inputs)
+    }
     for index, value in enumerate(calibration.inputs):
         if twin := seen.get(_exact(value)):
             raise InputError(
-                f"{calibration.path}: row {index // calibration.width + 1} is also row {twin} of {evaluation.path}; "
-                "calibration and evaluation must not share an input"
+                f"{calibration.path}: row {index // calibration.width + 1} is also row {twin} of"
+                f" {evaluation.path}; calibration and evaluation must not share an input"
             )
     near = {_loose(value) for value in evaluation.inputs}
     return [
-        index for index, row in enumerate(calibration.rows()) if any(_loose(value) in near for value in row)
+        index
+        for index, row in enumerate(calibration.rows())
+        if any(_loose(value) in near for value in row)
     ]
 
 
@@ -169,5 +197,7 @@ def _loose(value: object) -> object:
 
 
 def shuffled(inputs: Sequence[Any]) -> list[Any]:
-    """The inputs in one random order for all variants: a file may be sorted by label or by length."""
+    """The inputs in one random order for all variants: a file may be sorted by label or by
+    length.
+    """
     return [inputs[index] for index in np.random.default_rng(0).permutation(len(inputs))]

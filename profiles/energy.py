@@ -1,4 +1,6 @@
-"""Joules, where the machine has a meter: RAPL on Intel and AMD, INA3221 on Jetson, a power meter in hwmon."""
+"""Joules, where the machine has a meter: RAPL on Intel and AMD, INA3221 on Jetson, a power meter in
+hwmon.
+"""
 
 import threading
 import time
@@ -47,7 +49,9 @@ class Rapl(_Summed):
     """Counters of energy, one for each package; they wrap."""
 
     def __init__(self, zones: list[Path]) -> None:
-        super().__init__(f"RAPL, {', '.join((zone / 'name').read_text().strip() for zone in zones)}")
+        super().__init__(
+            f"RAPL, {', '.join((zone / 'name').read_text().strip() for zone in zones)}"
+        )
         self._zones = zones
         self._ranges = [float((zone / "max_energy_range_uj").read_text()) for zone in zones]
         self._last = self._read()
@@ -58,7 +62,9 @@ class Rapl(_Summed):
     def _since_last(self) -> float:
         before, self._last = self._last, self._read()
         steps = zip(before, self._last, self._ranges, strict=True)
-        return sum((new - old) if new >= old else (new - old + span) for old, new, span in steps) / 1e6
+        return (
+            sum((new - old) if new >= old else (new - old + span) for old, new, span in steps) / 1e6
+        )
 
 
 class PowerMeter(_Summed):
@@ -88,7 +94,12 @@ class Ina:
         self._channels = channels
 
     def read(self) -> float:
-        return sum(float(volts.read_text()) * float(amps.read_text()) for volts, amps in self._channels) / 1e6
+        return (
+            sum(
+                float(volts.read_text()) * float(amps.read_text()) for volts, amps in self._channels
+            )
+            / 1e6
+        )
 
 
 class Microwatts:
@@ -122,7 +133,9 @@ def find_counter(sys: Path = SYS) -> tuple[EnergyCounter | None, str]:
 
 
 def _jetson(sys: Path) -> PowerMeter | None:
-    """The input rail of a Jetson's board, or where there is none (AGX Orin) the sum of the rails that there are."""
+    """The input rail of a Jetson's board, or where there is none (AGX Orin) the sum of the rails
+    that there are.
+    """
     rails: dict[str, tuple[Path, Path]] = {}
     for chip in _chips(sys, "ina3221"):
         for label in chip.glob("in*_label"):

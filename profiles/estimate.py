@@ -1,9 +1,11 @@
-"""Where the device isn't at hand: latency from the operations of the graph and the peak rates of the device class.
+"""Where the device isn't at hand: latency from the operations of the graph and the peak rates of
+the device class.
 
-A roofline (S. Williams, A. Waterman, D. Patterson, CACM 52, 2009): the time that the arithmetic, or the reading of the
-weights, takes at the class's peak. Real engines are slower; how much slower is taken from the variants that were measured
-here, and the spread of that factor among them is the estimate's error. An estimate is no evidence: it is never signed,
-never kept in a build, and never part of a choice.
+A roofline (S. Williams, A. Waterman, D. Patterson, CACM 52, 2009): the time that the arithmetic, or
+the reading of the weights, takes at the class's peak. Real engines are slower; how much slower is
+taken from the variants that were measured here, and the spread of that factor among them is the
+estimate's error. An estimate is no evidence: it is never signed, never kept in a build, and never
+part of a choice.
 """
 
 import math
@@ -24,11 +26,14 @@ from edgekit.targets.detect import Machine
 
 BASE = "onnx-fp32"  # its graph is counted: all variants do the same products
 PRODUCTS = ("MatMul", "Gemm", "Conv")
-INT8 = ("int8", "q8_0", "q4_k_m", "q4_0", "q5_k_m", "q6_k", "q3_k_m", "q2_k", "iq4_xs")  # computed in int8
+# computed in int8
+INT8 = ("int8", "q8_0", "q4_k_m", "q4_0", "q5_k_m", "q6_k", "q3_k_m", "q2_k", "iq4_xs")
 
 
 class Work(Noun, frozen=True, kw_only=True):
-    """What one input asks of a device. flops: two for each multiply-add. looked_up: share of weights only looked up."""
+    """What one input asks of a device. flops: two for each multiply-add. looked_up: share of
+    weights only looked up.
+    """
 
     tokens: int
     flops: float
@@ -36,7 +41,8 @@ class Work(Noun, frozen=True, kw_only=True):
 
 
 class Estimate(Noun, frozen=True, kw_only=True):
-    """Of one variant on a device class. p50_ms is not measured; its interval is the spread of the factor here, and unbounded
+    """Of one variant on a device class. p50_ms is not measured; its interval is the spread of the
+    factor here, and unbounded
     where a single variant has one.
 
     factor: measured over ideal time, of this variant here. ideal_ms: at the class's peak.
@@ -51,11 +57,14 @@ class Estimate(Noun, frozen=True, kw_only=True):
 
 
 def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int) -> list[Estimate]:
-    """One for each measured variant of a build that was made on this machine; raises InputError, MissingPackage."""
+    """One for each measured variant of a build that was made on this machine; raises InputError,
+    MissingPackage.
+    """
     measured, base = _measured(build), base_of(build, out)
     if target.peak is None or target.peak.cores is None or target.peak.ghz is None:
         raise InputError(
-            f"--estimate {target.name}: a class of many machines, of which no speed is known; one of a single board has"
+            f"--estimate {target.name}: a class of many machines, of which no speed is known; one"
+            " of a single board has"
         )
     work = count(artifact_folder(out, base) / "model.onnx", tokens)
     own = _own_peak(build, here)
@@ -66,7 +75,11 @@ def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int
         p50 = with_error(ideal * factors[item.name], list(factors.values()))
         found.append(
             Estimate(
-                variant=item.name, target=target.name, p50_ms=p50, ideal_ms=ideal, factor=factors[item.name]
+                variant=item.name,
+                target=target.name,
+                p50_ms=p50,
+                ideal_ms=ideal,
+                factor=factors[item.name],
             )
         )
     return found
@@ -76,7 +89,9 @@ def base_of(build: Build, out: Path) -> Artifact:
     """What is counted; raises InputError where the build has none."""
     base = next((item.artifact for item in _measured(build) if item.name == BASE), None)
     if base is None:
-        raise InputError(f"{out}: an estimate counts the operations of {BASE}; add it to target.recipes")
+        raise InputError(
+            f"{out}: an estimate counts the operations of {BASE}; add it to target.recipes"
+        )
     return base
 
 
@@ -85,7 +100,9 @@ def _measured(build: Build) -> list[Variant]:
 
 
 def with_error(value: float, factors: Sequence[float]) -> Figure:
-    """The estimate with its error here: how far a variant's factor lies from the others' middle, at worst."""
+    """The estimate with its error here: how far a variant's factor lies from the others' middle, at
+    worst.
+    """
     if len(factors) < 2:
         return Figure(value=value, low=0.0, high=UNBOUNDED)
     spread = _spread(factors)
@@ -106,7 +123,8 @@ def _own_peak(build: Build, here: Machine) -> Peak:
     peak = find_target(build.target, "build.target").peak
     if peak is None or here.ghz is None:
         raise InputError(
-            f"{build.target}: the speed of this machine is not known, so nothing can be scaled from it"
+            f"{build.target}: the speed of this machine is not known, so nothing can be scaled"
+            " from it"
         )
     return msgspec.structs.replace(peak, cores=here.cores, ghz=here.ghz, source="this machine")
 
@@ -123,7 +141,9 @@ def _ideal_ms(work: Work, variant: Variant, peak: Peak) -> float:
 
 
 def tokens_of(task: Task, inputs: Sequence[Any]) -> int:
-    """The median length of the inputs as the model's tokenizer cuts them; 1 for tasks without a text."""
+    """The median length of the inputs as the model's tokenizer cuts them; 1 for tasks without a
+    text.
+    """
     lengths = [
         int(mask.sum())
         for value in inputs
@@ -141,14 +161,16 @@ def count(model: Path, tokens: int) -> Work:
         raise MissingPackage.of("counting a graph's operations: onnx", "build") from None
     loaded = onnx.load(str(model))
     feeds = {item.name: _ones(item, tokens) for item in loaded.graph.input}
-    # ONNX's shape inference gives up at the reshapes of an exported attention; to run it once gives every shape.
+    # ONNX's shape inference gives up at the reshapes of an exported attention; to run it once gives
+    # every shape.
     values = ReferenceEvaluator(loaded).run(None, feeds, intermediate=True)
     shapes = {name: list(value.shape) for name, value in values.items() if hasattr(value, "shape")}
     weights = {item.name: list(item.dims) for item in loaded.graph.initializer}
     shapes |= weights
     nodes = loaded.graph.node
     flops = sum(
-        _flops(node.op_type, [shapes.get(name, []) for name in (*node.input, *node.output)]) for node in nodes
+        _flops(node.op_type, [shapes.get(name, []) for name in (*node.input, *node.output)])
+        for node in nodes
     )
     total = sum(math.prod(dims) for dims in weights.values())
     lookups = {node.input[0] for node in nodes if node.op_type == "Gather"} & set(weights)
@@ -157,11 +179,15 @@ def count(model: Path, tokens: int) -> Work:
 
 
 def _ones(item: Any, tokens: int) -> np.ndarray:  # noqa: ANN401 - onnx has no types
-    """A tensor for one input of the graph: a batch of one, and so many tokens where the axis is open."""
+    """A tensor for one input of the graph: a batch of one, and so many tokens where the axis is
+    open.
+    """
     from onnx.helper import tensor_dtype_to_np_dtype
 
     kind = item.type.tensor_type
-    shape = [axis.dim_value or (1 if place == 0 else tokens) for place, axis in enumerate(kind.shape.dim)]
+    shape = [
+        axis.dim_value or (1 if place == 0 else tokens) for place, axis in enumerate(kind.shape.dim)
+    ]
     return np.ones(shape, tensor_dtype_to_np_dtype(kind.elem_type))
 
 

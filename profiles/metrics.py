@@ -1,4 +1,5 @@
-"""Metrics: what a model's answers are worth against the truth, and what a variant lost against the reference.
+"""Metrics: what a model's answers are worth against the truth, and what a variant lost against the
+reference.
 
 To add one: a class like `Accuracy` and its line in METRICS.
 """
@@ -69,7 +70,8 @@ class Accuracy:
 
 
 class F1:
-    """2 TP / (2 TP + FP + FN) over all rows. rows: float [samples, 3], true positives, false positives, false negatives.
+    """2 TP / (2 TP + FP + FN) over all rows. rows: float [samples, 3], true positives, false
+    positives, false negatives.
 
     Where there is nothing to find and nothing was found, it is 1.
     """
@@ -80,13 +82,21 @@ class F1:
 
     def compare(self, reference: Assessment, variant: Assessment) -> Comparison:
         rows = reference.rows
-        size = max(1.0, float(np.mean(rows[:, 0] + rows[:, 2])))  # what a row of this set has to be found
+        # what a row of this set has to be found
+        size = max(1.0, float(np.mean(rows[:, 0] + rows[:, 2])))
         lost = (np.array([[size, 0, 0]]), np.array([[0, 0, size]]))
         return resample(self.value, rows, variant.rows, lost)
 
-    def _assessment(self, pairs: list[tuple[set[Any], set[Any]]], said: np.ndarray, kind: Any) -> Assessment:  # noqa: ANN401
+    def _assessment(
+        self,
+        pairs: list[tuple[set[Any], set[Any]]],
+        said: np.ndarray,
+        kind: Any,  # noqa: ANN401
+    ) -> Assessment:
         rows = np.array([[len(t & s), len(s - t), len(t - s)] for t, s in pairs], dtype=np.float64)
-        return Assessment(value=self.value(rows), rows=rows, said=said, classes=_classes(pairs, kind))
+        return Assessment(
+            value=self.value(rows), rows=rows, said=said, classes=_classes(pairs, kind)
+        )
 
 
 class MicroF1(F1):
@@ -118,7 +128,9 @@ class EntityF1(F1):
 
 
 class SpearmanCosine:
-    """Spearman's rank correlation of the pairs' cosines with the truth. rows: float [pairs, 2], cosine and truth."""
+    """Spearman's rank correlation of the pairs' cosines with the truth. rows: float [pairs, 2],
+    cosine and truth.
+    """
 
     def assess(self, task: Any, answers: Answers, truths: Sequence[Truth]) -> Assessment:  # noqa: ANN401
         vectors = np.stack(answers)
@@ -130,7 +142,11 @@ class SpearmanCosine:
     def value(self, rows: np.ndarray) -> float:
         said, truth = ranks(rows[:, 0]), ranks(rows[:, 1])
         spread = said.std() * truth.std()
-        return float(np.mean((said - said.mean()) * (truth - truth.mean())) / spread) if spread else 0.0
+        return (
+            float(np.mean((said - said.mean()) * (truth - truth.mean())) / spread)
+            if spread
+            else 0.0
+        )
 
     def compare(self, reference: Assessment, variant: Assessment) -> Comparison:
         right, said = reference.rows, variant.rows
@@ -148,7 +164,9 @@ METRICS: dict[str, Metric] = {
 
 
 def agreement(task: Task, reference: Assessment, variant: Assessment) -> float:
-    """The share of rows (of words, where those are labelled) on which both say the same; mean cosine for vectors."""
+    """The share of rows (of words, where those are labelled) on which both say the same; mean
+    cosine for vectors.
+    """
     if task.metric == "spearman_cosine":
         return float(np.mean(np.einsum("ij,ij->i", reference.said, variant.said)))
     same = reference.said == variant.said

@@ -36,11 +36,18 @@ class Wish(Noun, frozen=True, kw_only=True):
     p99_limit_ms: float | None = None
 
 
-def collect_inputs(first: Staged, data: Path | None, columns: Sequence[str], work: Path) -> tuple[Path, str]:
-    """Write the inputs that are measured with; returns the file and what they are, with its hash. Raises InputError."""
+def collect_inputs(
+    first: Staged, data: Path | None, columns: Sequence[str], work: Path
+) -> tuple[Path, str]:
+    """Write the inputs that are measured with; returns the file and what they are, with its hash.
+    Raises InputError.
+    """
     path = work / "inputs.json"
     said = _collect(first, data, columns, path)
-    return path, f"{said} (sha256 of these inputs: {hashlib.sha256(path.read_bytes()).hexdigest()[:8]})"
+    return (
+        path,
+        f"{said} (sha256 of these inputs: {hashlib.sha256(path.read_bytes()).hexdigest()[:8]})",
+    )
 
 
 def _collect(first: Staged, data: Path | None, columns: Sequence[str], path: Path) -> str:
@@ -49,13 +56,18 @@ def _collect(first: Staged, data: Path | None, columns: Sequence[str], path: Pat
         golden = read_golden(first.golden)
         path.write_bytes(msgspec.json.encode(golden.inputs))
         return (
-            f"{len(golden.inputs)} golden samples, made up: their lengths are not those of your data (--data)"
+            f"{len(golden.inputs)} golden samples, made up: their lengths are not those of your"
+            " data (--data)"
         )
     inputs = read_inputs(data, task, input_columns(data, task, list(columns) or None, "label"))
     if not inputs:
         raise InputError(f"{data}: holds no rows; it needs at least one input")
     write_inputs(task, inputs, path)
-    drawn = f"{MOST_INPUTS}, drawn from {len(inputs)}," if len(inputs) > MOST_INPUTS else f"{len(inputs)}"
+    drawn = (
+        f"{MOST_INPUTS}, drawn from {len(inputs)},"
+        if len(inputs) > MOST_INPUTS
+        else f"{len(inputs)}"
+    )
     return f"{drawn} of {data.name}"
 
 
@@ -65,8 +77,12 @@ def measure(
     """Time every staged variant in turns. Raises JobFailed if not one of them runs."""
     machine = detect_machine()
     plan = Plan(
-        effort=wish.effort, cores=machine.cores, inputs=str(inputs), p99_limit_ms=wish.p99_limit_ms, with_server=wish.with_server,
-    )  # fmt: skip
+        effort=wish.effort,
+        cores=machine.cores,
+        inputs=str(inputs),
+        p99_limit_ms=wish.p99_limit_ms,
+        with_server=wish.with_server,
+    )
     contenders = [
         Contender(name=item.name, folder=str(item.folder), engine=item.engine, setting=item.setting)
         for item in staged
@@ -74,7 +90,9 @@ def measure(
     session = run_session(
         contenders,
         plan,
-        lambda function, request, what: run_job(function, msgspec.to_builtins(request), work / "log"),
+        lambda function, request, what: run_job(
+            function, msgspec.to_builtins(request), work / "log"
+        ),
         tell,
     )
     found = performances(session, plan)
@@ -90,7 +108,9 @@ def measure(
     return Profiles(machine=machine.description, profiles=profiles, failed=failed)
 
 
-def _profile(item: Staged, performance: Performance, said: str, machine: Machine, target: str) -> Profile:
+def _profile(
+    item: Staged, performance: Performance, said: str, machine: Machine, target: str
+) -> Profile:
     return Profile(
         model=item.model,
         version=item.version,

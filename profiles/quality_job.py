@@ -1,4 +1,6 @@
-"""The gate's job: find the best setting of an artifact for the objective, then measure its answers with it."""
+"""The gate's job: find the best setting of an artifact for the objective, then measure its answers
+with it.
+"""
 
 import math
 from collections.abc import Sequence
@@ -32,7 +34,8 @@ class JudgeRequest(Noun, frozen=True, kw_only=True):
     """What the job is asked. The sweep chooses among `settings` for `objective`."""
 
     folder: str
-    task_folder: str  # the reference's own: what is right is read with its labels, not with the variant's
+    # the reference's own: what is right is read with its labels, not with the variant's
+    task_folder: str
     engine: str
     settings: list[Setting]
     objective: Objective
@@ -46,7 +49,9 @@ class JudgeRequest(Noun, frozen=True, kw_only=True):
 
 
 class Judged(Noun, frozen=True, kw_only=True):
-    """The setting that the sweep found, and the gate's figures with it. golden: the variant's own answers."""
+    """The setting that the sweep found, and the gate's figures with it. golden: the variant's own
+    answers.
+    """
 
     setting: Setting
     golden: Golden
@@ -78,7 +83,9 @@ def judge_job(request: object, progress: Progress) -> object:
 
 
 def sweep(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> Setting:
-    """The setting with the most samples a second; for latency, of those with the best number of threads."""
+    """The setting with the most samples a second; for latency, of those with the best number of
+    threads.
+    """
     seconds = EFFORTS[asked.effort].sweep_seconds
     settings = asked.settings
     if asked.objective not in ("throughput", "energy"):
@@ -88,26 +95,38 @@ def sweep(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> Set
     speeds = []
     for index, setting in enumerate(settings):
         progress("finding the best setting", index / len(settings))
-        speeds.append(samples_per_s(open_model(Path(asked.folder), asked.engine, setting), inputs, seconds))
+        speeds.append(
+            samples_per_s(open_model(Path(asked.folder), asked.engine, setting), inputs, seconds)
+        )
     return settings[int(np.argmax(speeds))]
 
 
-def _with_best_threads(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> list[Setting]:
-    """The settings that have the number of threads with the lowest median for one input; measured in turns."""
+def _with_best_threads(
+    asked: JudgeRequest, inputs: Sequence[Any], progress: Progress
+) -> list[Setting]:
+    """The settings that have the number of threads with the lowest median for one input; measured
+    in turns.
+    """
     first = {setting.threads: setting for setting in asked.settings}
     if len(first) == 1:
         return asked.settings
     progress("finding the best number of threads", 0)
     models = {
-        threads: open_model(Path(asked.folder), asked.engine, setting) for threads, setting in first.items()
+        threads: open_model(Path(asked.folder), asked.engine, setting)
+        for threads, setting in first.items()
     }
     seconds = EFFORTS[asked.effort].sweep_seconds / 2
-    brief = replace(EFFORTS["quick"], calls=25, seconds=seconds, most_seconds=4 * seconds, most_warm_up=0.2)
+    brief = replace(
+        EFFORTS["quick"], calls=25, seconds=seconds, most_seconds=4 * seconds, most_warm_up=0.2
+    )
     medians: dict[int, list[float]] = {threads: [] for threads in first}
     for _ in range(THREAD_TURNS):
         for threads, model in models.items():
             medians[threads].append(float(np.median(single_stream(model, inputs, brief)[0])))
-    best = min(medians, key=lambda threads: float(np.median(medians[threads])) * (CLEARLY if threads else 1))
+    best = min(
+        medians,
+        key=lambda threads: float(np.median(medians[threads])) * (CLEARLY if threads else 1),
+    )
     return [setting for setting in asked.settings if setting.threads == best]
 
 
@@ -116,8 +135,8 @@ def gate_figures(
 ) -> dict[str, Any]:
     """What Quality says about the answers, from the whole evaluation set.
 
-    task: the reference's. reference: folder with its answers. Raises ArithmeticError over a NaN, InputError where the
-    model's labels are not the reference's.
+    task: the reference's. reference: folder with its answers. Raises ArithmeticError over a NaN,
+    InputError where the model's labels are not the reference's.
     """
     expected, metric = read_answers(reference / "answers.npz"), METRICS[task.metric]
     right = metric.assess(task, expected, data.truths)
@@ -137,7 +156,9 @@ def gate_figures(
         "judged_batch_size": worst,
         "agreement": agreement(task, right, variant),
         "batch_agreement": agreement(task, found[sizes[0]], found[sizes[-1]]),
-        "answer_error": float(np.sqrt(np.mean(np.square(said - wanted))) / max(float(np.std(wanted)), 1e-12)),
+        "answer_error": float(
+            np.sqrt(np.mean(np.square(said - wanted))) / max(float(np.std(wanted)), 1e-12)
+        ),
         "max_answer_difference": float(np.max(np.abs(said - wanted))),
         "classes": variant.classes,
         "reliability": reliability(task, answers[worst], data.truths),
@@ -147,8 +168,9 @@ def gate_figures(
 def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, float], ...]:
     """The lowest value of the metric that is not ruled out, at each confidence.
 
-    Rows that are all right have no spread and leave a doubt all the same: what a made-up row on which everything is lost
-    would take from them, as in a comparison. The two doubts are independent, so their squares add up.
+    Rows that are all right have no spread and leave a doubt all the same: what a made-up row on
+    which everything is lost would take from them, as in a comparison. The two doubts are
+    independent, so their squares add up.
     """
     if variant.rows.ndim == 1:
         hits, total = int(variant.rows.sum()), len(variant.rows)
@@ -160,7 +182,9 @@ def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, flo
     )
 
 
-def _all_answers(model: Model, task: Task, data: Dataset, size: int, progress: Progress) -> list[np.ndarray]:
+def _all_answers(
+    model: Model, task: Task, data: Dataset, size: int, progress: Progress
+) -> list[np.ndarray]:
     """Of the whole evaluation set, in batches of `size`, `setting.streams` of them side by side."""
     order = label_order(model.task.labels, task.labels)
     what = "one at a time" if size == 1 else f"in batches of {size}"
@@ -173,7 +197,8 @@ def _all_answers(model: Model, task: Task, data: Dataset, size: int, progress: P
             if not np.isfinite(answer).all():
                 row = len(answers) // data.width + 1
                 raise ArithmeticError(
-                    f"answers with NaN or infinity {what}, first for row {row} of the evaluation file"
+                    f"answers with NaN or infinity {what}, first for row {row} of the evaluation"
+                    " file"
                 )
             answers.append(answer if order is None else answer[..., order])
     return answers

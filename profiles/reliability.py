@@ -1,4 +1,6 @@
-"""How far probabilities can be trusted: ROC AUC, calibration error, the coverage/risk curve; and a decision threshold."""
+"""How far probabilities can be trusted: ROC AUC, calibration error, the coverage/risk curve; and a
+decision threshold.
+"""
 
 from collections.abc import Sequence
 from typing import Any, cast
@@ -9,7 +11,8 @@ from edgekit.edge.tasks import Truth
 from edgekit.nouns import Reliability
 from edgekit.profiles.metrics import Answers, ranks
 
-BINS = 15  # of equal width, as in C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017
+# of equal width, as in C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017
+BINS = 15
 COVERAGES = tuple(round(0.1 * step, 1) for step in range(1, 11))
 
 
@@ -50,7 +53,10 @@ def roc_auc(scores: np.ndarray, positives: np.ndarray) -> float:
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
     """The mean gap between confidence and accuracy over BINS bins, weighted by their size."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
-    gaps = [abs(float(np.sum(confidence[bins == index] - right[bins == index]))) for index in range(BINS)]
+    gaps = [
+        abs(float(np.sum(confidence[bins == index] - right[bins == index])))
+        for index in range(BINS)
+    ]
     return sum(gaps) / len(confidence)
 
 
@@ -59,14 +65,20 @@ def coverage_risk(confidence: np.ndarray, right: np.ndarray) -> tuple[tuple[floa
     wrong = ~right[np.argsort(-confidence, kind="stable")]
     counts = [max(1, round(share * len(wrong))) for share in COVERAGES]
     return tuple(
-        (share, float(np.mean(wrong[:count]))) for share, count in zip(COVERAGES, counts, strict=True)
+        (share, float(np.mean(wrong[:count])))
+        for share, count in zip(COVERAGES, counts, strict=True)
     )
 
 
 def threshold_for(
-    scores: np.ndarray, positives: np.ndarray, *, specificity: float | None, sensitivity: float | None
+    scores: np.ndarray,
+    positives: np.ndarray,
+    *,
+    specificity: float | None,
+    sensitivity: float | None,
 ) -> float:
-    """The probability from which a label is said, so that one of the two shares is kept and the other is largest.
+    """The probability from which a label is said, so that one of the two shares is kept and the
+    other is largest.
 
     scores: float [samples], the label's probability; positives: bool [samples].
     """

@@ -1,9 +1,11 @@
-"""Measuring on another machine: the system's OpenSSH, edgekit as it is installed there, one stream each way.
+"""Measuring on another machine: the system's OpenSSH, edgekit as it is installed there, one stream
+each way.
 
-Here `measure_there` runs `ssh HOST edgekit profile --agent` and sends a header, the bundle, the key and the inputs on its
-standard input, then a byte of heartbeat now and then. There `serve_agent` stages the bundle in a temporary folder, runs
-the same code as a local profile, and answers with one JSON object a line: progress, then the result or the error, each
-with its version. When the heartbeat ends, the link is lost: the agent stops what it started, removes the folder and ends.
+Here `measure_there` runs `ssh HOST edgekit profile --agent` and sends a header, the bundle, the key
+and the inputs on its standard input, then a byte of heartbeat now and then. There `serve_agent`
+stages the bundle in a temporary folder, runs the same code as a local profile, and answers with one
+JSON object a line: progress, then the result or the error, each with its version. When the
+heartbeat ends, the link is lost: the agent stops what it started, removes the folder and ends.
 """
 
 import io
@@ -40,7 +42,8 @@ SSH = (
 )  # fmt: skip
 STOPS = (signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 SSH_FAILED, NOT_FOUND = 255, 127  # exit codes of ssh itself, and of the shell there
-# No user or host with a dash in front, which ssh would take for an option, and no password: ssh has no place for one.
+# No user or host with a dash in front, which ssh would take for an option, and no password: ssh has
+# no place for one.
 URL = re.compile(
     r"ssh://(?P<user>[^-\s:/][^\s:/]*@)?(\[(?P<ipv6>[0-9a-fA-F:][^\s@/\[\]]*)\]|(?P<name>[^-\s@:/?#\[\]][^\s@:/?#\[\]]*))(:(?P<port>\d+))?/?",
     re.ASCII,
@@ -51,7 +54,9 @@ T = TypeVar("T")
 
 
 class Header(Noun, frozen=True, kw_only=True):
-    """The first line to the agent. The sizes, in bytes, are of what follows; inputs of 0 means the golden samples."""
+    """The first line to the agent. The sizes, in bytes, are of what follows; inputs of 0 means the
+    golden samples.
+    """
 
     wish: Wish
     bundle: int
@@ -95,7 +100,9 @@ def parse_device(url: str, command: str, ssh_config: Path | None = None) -> Devi
     found = URL.fullmatch(url)
     if found is None or not 0 < int(found["port"] or 22) < 1 << 16:
         shown = PASSWORD.sub(r"\1:***@", url)
-        raise InputError(f"--device {shown}: not of the form ssh://user@host or ssh://user@host:port")
+        raise InputError(
+            f"--device {shown}: not of the form ssh://user@host or ssh://user@host:port"
+        )
     try:
         words = tuple(shlex.split(command))
     except ValueError as error:
@@ -110,7 +117,9 @@ def parse_device(url: str, command: str, ssh_config: Path | None = None) -> Devi
 def measure_there(
     device: Device, bundle: Path, key: Path, wish: Wish, inputs: Path | None, said: str, tell: Tell
 ) -> Profiles:
-    """Measure a bundle's variants on a device. Raises what the agent raised, or JobFailed if the link fails."""
+    """Measure a bundle's variants on a device. Raises what the agent raised, or JobFailed if the
+    link fails.
+    """
     if not bundle.is_file():
         raise InputError(f"{bundle}: to be sent to a device a bundle must be one .tar file")
     parts = [path.read_bytes() if path else b"" for path in (key, inputs)]
@@ -119,12 +128,23 @@ def measure_there(
     )
     options = ["-p", str(device.port)] if device.port else []
     options += ["-F", str(device.ssh_config)] if device.ssh_config else []
-    command = [*SSH, *options, "--", device.host, shlex.join([*device.command, "profile", "--agent"])]
-    with tempfile.TemporaryFile() as words:  # no pipe: one that nobody empties would stop the other end
+    command = [
+        *SSH,
+        *options,
+        "--",
+        device.host,
+        shlex.join([*device.command, "profile", "--agent"]),
+    ]
+    # no pipe: one that nobody empties would stop the other end
+    with tempfile.TemporaryFile() as words:
         try:
-            process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words)
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=words
+            )
         except FileNotFoundError:
-            raise InputError("--device needs OpenSSH's ssh on this machine; install openssh-client") from None
+            raise InputError(
+                "--device needs OpenSSH's ssh on this machine; install openssh-client"
+            ) from None
         assert process.stdin  # noqa: S101 - we asked for pipes
         assert process.stdout  # noqa: S101
         with process, _fed(process.stdin, header, bundle, parts), _ended(process):
@@ -150,7 +170,9 @@ def _ended(process: "subprocess.Popen[bytes]") -> Iterator[None]:
 
 @contextmanager
 def _fed(pipe: IO[bytes], header: Header, bundle: Path, parts: Sequence[bytes]) -> Iterator[None]:
-    """Send all, then heartbeats, from a thread of its own: the agent may answer before it has read everything."""
+    """Send all, then heartbeats, from a thread of its own: the agent may answer before it has read
+    everything.
+    """
     over = threading.Event()
 
     def feed() -> None:
@@ -177,7 +199,9 @@ def _fed(pipe: IO[bytes], header: Header, bundle: Path, parts: Sequence[bytes]) 
 
 
 def _listen(pipe: IO[bytes], tell: Tell, device: Device) -> dict[str, object]:
-    """Hand progress on until the pipe closes; returns the result or the problem, whichever came, or nothing."""
+    """Hand progress on until the pipe closes; returns the result or the problem, whichever came, or
+    nothing.
+    """
     ending: dict[str, object] = {}
     for line in pipe:
         try:
@@ -199,8 +223,9 @@ def _understood(message: dict[str, object], kind: type[T], device: Device) -> T:
         return msgspec.convert(message, kind)
     except msgspec.ValidationError as error:
         raise JobFailed(
-            f"{device.host}: the edgekit there, {message.get('version', 'of an unknown version')}, and this one, {__version__}, "
-            f"do not understand each other ({error}); install the same version on both"
+            f"{device.host}: the edgekit there, {message.get('version', 'of an unknown version')},"
+            f" and this one, {__version__}, do not understand each other ({error}); install the"
+            " same version on both"
         ) from None
 
 
@@ -218,7 +243,8 @@ def _conclude(ending: dict[str, object], last: str, code: int, device: Device) -
         raise JobFailed(f"{device.host}: ssh: {last}; try it by hand: ssh {device.host}")
     if code == NOT_FOUND:
         raise JobFailed(
-            f"{device.host}: {' '.join(device.command)} is not there ({last}); say how it is called there with --remote-edgekit"
+            f"{device.host}: {' '.join(device.command)} is not there ({last}); say how it is called"
+            " there with --remote-edgekit"
         )
     raise JobFailed(f"{device.host}: the agent ended with exit code {code}: {last}")
 
@@ -238,11 +264,16 @@ def serve_agent(source: io.BufferedReader, target: BinaryIO) -> None:
             link = _Link(source)
             header = _receive(link, work)
             link.listen()
-            staged = stage(work / "bundle.tar", header.wish.variants, open_trust(work / "key.pub"), work)
+            staged = stage(
+                work / "bundle.tar", header.wish.variants, open_trust(work / "key.pub"), work
+            )
             inputs, said = work / "inputs.json", header.said
             if not header.inputs:
                 inputs, said = collect_inputs(staged[0], None, (), work)
-            tell: Tell = lambda what, stage, share: say(Progress(what=what, stage=stage, share=share))
+
+            def tell(what: str, stage: str, share: float) -> None:
+                say(Progress(what=what, stage=stage, share=share))
+
             say(Result(result=measure(staged, header.wish, inputs, said, work, tell)))
     except EdgekitError as error:
         say(Problem(kind=type(error).__name__, message=str(error)))
@@ -252,14 +283,18 @@ def serve_agent(source: io.BufferedReader, target: BinaryIO) -> None:
 
 
 def _stop(*_: object) -> None:
-    """Once: a second signal, such as the hangup after the link's end, must not interrupt the cleaning up."""
+    """Once: a second signal, such as the hangup after the link's end, must not interrupt the
+    cleaning up.
+    """
     for number in STOPS:
         signal.signal(number, signal.SIG_IGN)
     raise KeyboardInterrupt
 
 
 class _Link:
-    """What comes from the other end. The main thread, which cleans up, is interrupted when that has gone or fallen silent."""
+    """What comes from the other end. The main thread, which cleans up, is interrupted when that has
+    gone or fallen silent.
+    """
 
     def __init__(self, source: io.BufferedReader) -> None:
         self._source = source
@@ -298,7 +333,8 @@ def _receive(link: _Link, work: Path) -> Header:
         header = msgspec.json.decode(link.line(), type=Header)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise InputError(
-            f"the edgekit here, {__version__}, does not understand the other one ({error}); install the same version on both"
+            f"the edgekit here, {__version__}, does not understand the other one ({error}); install"
+            " the same version on both"
         ) from None
     for name, size in (
         ("bundle.tar", header.bundle),

@@ -1,7 +1,8 @@
-"""MLPerf's scenarios for a model in this process, on the user's own inputs: single stream, offline, server.
+"""MLPerf's scenarios for a model in this process, on the user's own inputs: single stream, offline,
+server.
 
-V. J. Reddi et al., MLPerf Inference Benchmark, ISCA 2020. Warm-up ends as in Triton Model Navigator: when windows in a
-row have medians close to each other.
+V. J. Reddi et al., MLPerf Inference Benchmark, ISCA 2020. Warm-up ends as in Triton Model
+Navigator: when windows in a row have medians close to each other.
 """
 
 import threading
@@ -17,7 +18,8 @@ import numpy as np
 from edgekit.edge.model.tensor_model import Model
 
 ENOUGH_FOR_P99 = 1000  # ten samples lie beyond it; fewer say little
-# Three windows in a row whose medians lie within 10 % are stable. Each has so many calls, fewer where calls are slow.
+# Three windows in a row whose medians lie within 10 % are stable. Each has so many calls, fewer
+# where calls are slow.
 WINDOW, LEAST_WINDOW, WINDOW_SECONDS, SLOW_WINDOW_SECONDS = 25, 3, 0.05, 0.25
 WARM_SHARE, WARM_BATCHES = (
     0.25,
@@ -32,10 +34,11 @@ Name = Literal["quick", "default", "thorough"]
 class Effort:
     """How long to measure.
 
-    rounds: fresh processes for each variant, in turns. most_warm_up: seconds. Of each round: at least so many `calls` and `seconds` of single
-    stream, never longer than `most_seconds`; at least so many `samples` and `seconds` of offline.
-    retries: how often a disturbed round is repeated. queries: of the server scenario, at the rate that is found;
-    most_server_seconds: of its search, the first half for finding a rate and the rest for confirming it.
+    rounds: fresh processes for each variant, in turns. most_warm_up: seconds. Of each round: at
+    least so many `calls` and `seconds` of single stream, never longer than `most_seconds`; at least
+    so many `samples` and `seconds` of offline. retries: how often a disturbed round is repeated.
+    queries: of the server scenario, at the rate that is found; most_server_seconds: of its search,
+    the first half for finding a rate and the rest for confirming it.
     """
 
     name: Name
@@ -53,22 +56,47 @@ class Effort:
 
 EFFORTS: dict[Name, Effort] = {
     "quick": Effort(
-        name="quick", rounds=3, calls=100, seconds=0.25, most_seconds=5.0, most_warm_up=1.0, retries=1, sweep_seconds=0.25
+        name="quick",
+        rounds=3,
+        calls=100,
+        seconds=0.25,
+        most_seconds=5.0,
+        most_warm_up=1.0,
+        retries=1,
+        sweep_seconds=0.25,
     ),
     "default": Effort(
-        name="default", rounds=5, calls=ENOUGH_FOR_P99 // 5, seconds=0.6, most_seconds=30.0, most_warm_up=1.5, retries=1, sweep_seconds=1.0
+        name="default",
+        rounds=5,
+        calls=ENOUGH_FOR_P99 // 5,
+        seconds=0.6,
+        most_seconds=30.0,
+        most_warm_up=1.5,
+        retries=1,
+        sweep_seconds=1.0,
     ),
-    # MLPerf's least counts: 1,024 queries of single stream and 24,576 samples offline, 60 seconds each; 270,336 queries
-    # of the server scenario show a p99 within 0.05 points at a confidence of 0.99.
+    # MLPerf's least counts: 1,024 queries of single stream and 24,576 samples offline, 60 seconds
+    # each; 270,336 queries of the server scenario show a p99 within 0.05 points at a confidence of
+    # 0.99.
     "thorough": Effort(
-        name="thorough", rounds=10, calls=1024, seconds=6.0, most_seconds=600.0, most_warm_up=20.0, samples=2458, retries=3, sweep_seconds=3.0,
-        queries=270_336, most_server_seconds=7200.0,
+        name="thorough",
+        rounds=10,
+        calls=1024,
+        seconds=6.0,
+        most_seconds=600.0,
+        most_warm_up=20.0,
+        samples=2458,
+        retries=3,
+        sweep_seconds=3.0,
+        queries=270_336,
+        most_server_seconds=7200.0,
     ),
-}  # fmt: skip
+}
 
 
 def single_stream(model: Model, inputs: Sequence[Any], effort: Effort) -> tuple[np.ndarray, bool]:
-    """Milliseconds of each call with one input, from raw input to prediction; float64 [calls], warm-up left out.
+    """Milliseconds of each call with one input, from raw input to prediction; float64 [calls],
+    warm-up left out.
 
     The second result: whether the warm-up ended in stable windows.
     """
@@ -125,8 +153,8 @@ def offline(
 ) -> Offline:
     """Samples that were answered in full batches on every stream; joules: reads a counter.
 
-    At least `samples`, and for at least `seconds`; counted from one batch's end to another's while all streams are busy,
-    so that neither start nor end is in it.
+    At least `samples`, and for at least `seconds`; counted from one batch's end to another's while
+    all streams are busy, so that neither start nor end is in it.
     """
     over = False
 
@@ -139,7 +167,8 @@ def offline(
     begun, done = time.perf_counter(), 0
     for number, _ in enumerate(answered, 1):
         gone = time.perf_counter() - begun
-        # An engine compiles each length bucket when the first text needs it, so the first batches say little.
+        # An engine compiles each length bucket when the first text needs it, so the first batches
+        # say little.
         if gone >= seconds or (gone >= WARM_SHARE * seconds and number >= WARM_BATCHES):
             break
     started, joules_before = time.perf_counter(), joules()
@@ -164,10 +193,11 @@ def samples_per_s(model: Model, inputs: Sequence[Any], seconds: float) -> float:
 def server(
     model: Model, inputs: Sequence[Any], rate: float, queries: int, limit_ms: float, seed: int = 0
 ) -> np.ndarray | None:
-    """Milliseconds from arrival to prediction of queries that arrive at random (Poisson); None if the queue ran away.
+    """Milliseconds from arrival to prediction of queries that arrive at random (Poisson); None if
+    the queue ran away.
 
-    rate: arrivals a second. Whenever a stream is free it takes what is waiting, up to a batch, as the server does.
-    What the model raises is raised.
+    rate: arrivals a second. Whenever a stream is free it takes what is waiting, up to a batch, as
+    the server does. What the model raises is raised.
     """
     arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, queries))
     waiting: deque[int] = deque()
@@ -211,7 +241,9 @@ def _arrive(
     limit_ms: float,
     problems: Sequence[BaseException],
 ) -> bool:
-    """Put each query into the queue when its time has come; True if the first one waiting is hopelessly late."""
+    """Put each query into the queue when its time has come; True if the first one waiting is
+    hopelessly late.
+    """
     for index, arrival in enumerate(arrivals):
         if problems:
             return True
@@ -219,7 +251,10 @@ def _arrive(
         if pause > 0:
             time.sleep(pause)
         with ready:
-            if waiting and time.perf_counter() - started - arrivals[waiting[0]] > HOPELESS * limit_ms / 1e3:
+            if (
+                waiting
+                and time.perf_counter() - started - arrivals[waiting[0]] > HOPELESS * limit_ms / 1e3
+            ):
                 waiting.clear()
                 return True
             waiting.append(index)
@@ -230,7 +265,9 @@ def _arrive(
 def largest_rate(
     keeps: Callable[[float], bool], start: float, steps: int = 5, halvings: int = 9
 ) -> float | None:
-    """The largest rate that keeps the limit, within 2^(1/32), 2.2 %; None if not even start / 2^halvings does."""
+    """The largest rate that keeps the limit, within 2^(1/32), 2.2 %; None if not even start /
+    2^halvings does.
+    """
     high = start
     for _ in range(halvings):
         low = high / 2

@@ -1,7 +1,9 @@
-"""A timing session: every variant takes its turn in every round, in random order, each time in a fresh process.
+"""A timing session: every variant takes its turn in every round, in random order, each time in a
+fresh process.
 
-Drift of the machine hits all variants alike, and the rounds of two variants are compared pair by pair. A cached and a
-fresh figure never meet: a session is kept and re-used as a whole, or made anew.
+Drift of the machine hits all variants alike, and the rounds of two variants are compared pair by
+pair. A cached and a fresh figure never meet: a session is kept and re-used as a whole, or made
+anew.
 """
 
 import math
@@ -41,7 +43,9 @@ class Contender(Noun, frozen=True, kw_only=True):
 
 
 class Plan(Noun, frozen=True, kw_only=True):
-    """What a session measures. p99_limit_ms: of the spec; a model that keeps it gets the calls for a p99, whatever the effort."""
+    """What a session measures. p99_limit_ms: of the spec; a model that keeps it gets the calls for
+    a p99, whatever the effort.
+    """
 
     effort: Name
     cores: int
@@ -51,7 +55,8 @@ class Plan(Noun, frozen=True, kw_only=True):
 
 
 class Turn(Noun, frozen=True, kw_only=True):
-    """One variant's turn in one round: what was found, or why it failed. is_fleeting: it was killed, which says nothing
+    """One variant's turn in one round: what was found, or why it failed. is_fleeting: it was
+    killed, which says nothing
     of the next time."""
 
     name: str
@@ -68,7 +73,9 @@ class Session(Noun, frozen=True, kw_only=True):
 
 def write_inputs(task: Task, inputs: Sequence[Any], path: Path) -> None:
     """The inputs that every round runs through."""
-    path.write_bytes(msgspec.json.encode([task.wire(value) for value in shuffled(inputs)[:MOST_INPUTS]]))
+    path.write_bytes(
+        msgspec.json.encode([task.wire(value) for value in shuffled(inputs)[:MOST_INPUTS]])
+    )
 
 
 def run_session(
@@ -79,7 +86,8 @@ def run_session(
     begun: Session = Session(),  # noqa: B008 - frozen
     keep: Callable[[Session], None] = lambda session: None,
 ) -> Session:
-    """Measure the rounds that `begun` lacks. keep: called after each round, so that a killed session goes on there.
+    """Measure the rounds that `begun` lacks. keep: called after each round, so that a killed
+    session goes on there.
 
     One in which a variant was killed is begun anew.
     """
@@ -91,7 +99,8 @@ def run_session(
     for number in range(len(session.rounds), effort.rounds):
         order = [item for item in contenders if item.name not in failed]
         random.Random(number // 2).shuffle(order)  # noqa: S311 - an order, not a key
-        if number % 2:  # every other round the other way round: being first, or warm, hits all alike
+        # every other round the other way round: being first, or warm, hits all alike
+        if number % 2:
             order.reverse()
         turns: dict[str, Turn] = {}
         waiting = [(item, 0) for item in order]
@@ -123,7 +132,9 @@ def _turns(session: Session) -> list[Turn]:
 
 def _calmest(session: Session) -> float:
     """Seconds that the fixed piece of work took at best."""
-    return min((turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf)
+    return min(
+        (turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf
+    )
 
 
 def _take_turn(contender: Contender, plan: Plan, run: Run, number: int) -> Turn:
@@ -131,14 +142,24 @@ def _take_turn(contender: Contender, plan: Plan, run: Run, number: int) -> Turn:
     limit_ms = plan.p99_limit_ms or 0.0
     calls = max(effort.calls, math.ceil(ENOUGH_FOR_P99 / effort.rounds) if limit_ms else 0)
     request = RoundRequest(
-        folder=contender.folder, engine=contender.engine, setting=contender.setting, inputs=plan.inputs, effort=plan.effort,
-        calls=calls, most_seconds=max(effort.most_seconds, ROOM_FOR_SLOW * calls * limit_ms / 1e3),
-        begins_at=number / effort.rounds, cores=plan.cores, is_cold=number == 0,
-        server_limit_ms=plan.p99_limit_ms if plan.with_server and number == effort.rounds - 1 else None,
-    )  # fmt: skip
+        folder=contender.folder,
+        engine=contender.engine,
+        setting=contender.setting,
+        inputs=plan.inputs,
+        effort=plan.effort,
+        calls=calls,
+        most_seconds=max(effort.most_seconds, ROOM_FOR_SLOW * calls * limit_ms / 1e3),
+        begins_at=number / effort.rounds,
+        cores=plan.cores,
+        is_cold=number == 0,
+        server_limit_ms=plan.p99_limit_ms
+        if plan.with_server and number == effort.rounds - 1
+        else None,
+    )
     try:
         return Turn(
-            name=contender.name, found=msgspec.convert(run(ROUND_JOB, request, contender.name), Round)
+            name=contender.name,
+            found=msgspec.convert(run(ROUND_JOB, request, contender.name), Round),
         )
     except EdgekitError as error:
         is_fleeting = isinstance(error, JobFailed) and error.is_fleeting
@@ -206,7 +227,11 @@ def _disturbed(conditions: Sequence[Conditions]) -> list[str]:
 def _skipped(rounds: Sequence[Round], plan: Plan, effort: Effort, calls: int) -> list[str]:
     skipped = []
     if calls < ENOUGH_FOR_P99:
-        way = "measure without --quick" if effort.name == "quick" else "--thorough takes the time for them"
+        way = (
+            "measure without --quick"
+            if effort.name == "quick"
+            else "--thorough takes the time for them"
+        )
         skipped.append(f"p99: fewer than {ENOUGH_FOR_P99} calls; {way}")
     if not any(item.is_cold for item in rounds):
         skipped.append("cold load: the files stay in memory on this file system")

@@ -1,7 +1,7 @@
 """Staged for profiling: variants laid out in a folder that goes away, where nothing serves from.
 
-A staged variant has passed the same verdict and the same golden samples as a deployed one. It is in no store, and no
-pointer names it, so nothing can serve it.
+A staged variant has passed the same verdict and the same golden samples as a deployed one. It is in
+no store, and no pointer names it, so nothing can serve it.
 """
 
 import os
@@ -30,7 +30,9 @@ PREFIX = "edgekit-staged-"
 
 @dataclass(frozen=True, kw_only=True)
 class Staged:
-    """A variant that can be measured. manifest: its digest, or "" of a build. folder: holds golden.json, or `golden` does."""
+    """A variant that can be measured. manifest: its digest, or "" of a build. folder: holds
+    golden.json, or `golden` does.
+    """
 
     model: str
     version: str
@@ -44,7 +46,9 @@ class Staged:
 
 @contextmanager
 def staging_folder() -> Iterator[Path]:
-    """A temporary folder, for all temporary files of the time; what killed processes left behind is removed first."""
+    """A temporary folder, for all temporary files of the time; what killed processes left behind is
+    removed first.
+    """
     for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(Busy, OSError), lock(old / "lock", "removing"):
             shutil.rmtree(old)
@@ -58,7 +62,9 @@ def staging_folder() -> Iterator[Path]:
 
 @contextmanager
 def _temporary_files_in(folder: str) -> Iterator[None]:
-    """Ours, and those of our jobs: an interrupt may come just when one was made and nobody knows of it yet."""
+    """Ours, and those of our jobs: an interrupt may come just when one was made and nobody knows of
+    it yet.
+    """
     before = {key: os.environ[key] for key in ("TMPDIR",) if key in os.environ}
     os.environ["TMPDIR"] = tempfile.tempdir = folder
     try:
@@ -70,7 +76,8 @@ def _temporary_files_in(folder: str) -> Iterator[None]:
 
 
 def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -> list[Staged]:
-    """The named variants of a bundle, a build folder or an appliance folder; without names the one that would serve.
+    """The named variants of a bundle, a build folder or an appliance folder; without names the one
+    that would serve.
 
     Raises Refused, Misfit, InputError.
     """
@@ -80,7 +87,8 @@ def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -
         return _of_appliance(source, names)
     if trust is None:
         raise InputError(
-            f"{source}: a bundle is measured only if its signature holds: name the key with --key KEY.pub"
+            f"{source}: a bundle is measured only if its signature holds: name the key with --key"
+            " KEY.pub"
         )
     return _of_bundle(open_layout(source), names, trust, work)
 
@@ -98,10 +106,16 @@ def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
             )
         found.append(
             Staged(
-                model=build.model, version=build.version, name=name, manifest="", golden=out,
-                folder=artifact_folder(out.resolve(), item.artifact), engine=item.engine, setting=item.evidence.setting,
+                model=build.model,
+                version=build.version,
+                name=name,
+                manifest="",
+                golden=out,
+                folder=artifact_folder(out.resolve(), item.artifact),
+                engine=item.engine,
+                setting=item.evidence.setting,
             )
-        )  # fmt: skip
+        )
     return found
 
 
@@ -127,9 +141,15 @@ def _of_appliance(root: Path, names: Sequence[str]) -> list[Staged]:
 def _of_slot(folder: Path, manifest: str) -> Staged:
     slot = read_slot(folder)
     return Staged(
-        model=slot.model, version=slot.version, name=slot.variant, manifest=manifest, folder=folder, golden=folder,
-        engine=slot.engine, setting=slot.setting,
-    )  # fmt: skip
+        model=slot.model,
+        version=slot.version,
+        name=slot.variant,
+        manifest=manifest,
+        folder=folder,
+        golden=folder,
+        engine=slot.engine,
+        setting=slot.setting,
+    )
 
 
 def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -> list[Staged]:
@@ -139,11 +159,15 @@ def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -
     if unknown:
         raise InputError(f"--variant {unknown[0]}: {layout.where} holds: {', '.join(variants)}")
     machine = detect_machine()
-    reasons = {name: reason for name in names or variants if (reason := misfit(variants[name], machine))}
+    reasons = {
+        name: reason for name in names or variants if (reason := misfit(variants[name], machine))
+    }
     chosen = list(names) or [name for name in variants if name not in reasons][:1]
     if not chosen or set(chosen) & set(reasons):
         said = "; ".join(f"{name}: {reason}" for name, reason in reasons.items())
-        raise Misfit(f"{verified.release.model} {verified.release.version} does not fit this device: {said}")
+        raise Misfit(
+            f"{verified.release.model} {verified.release.version} does not fit this device: {said}"
+        )
     return [_extract(layout, variants[name], work / name) for name in chosen]
 
 

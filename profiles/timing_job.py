@@ -40,8 +40,9 @@ LEAST_HELD, LIMITS_HELD, MOST_HELD = 2.0, 20.0, 20.0
 class RoundRequest(Noun, frozen=True, kw_only=True):
     """What the job is asked.
 
-    inputs: a JSON file with a list of inputs in the task's wire form. cores: of the calibration loop. is_cold: drop the
-    model's files from the page cache first. server_limit_ms: of p99; None leaves the server scenario out.
+    inputs: a JSON file with a list of inputs in the task's wire form. cores: of the calibration
+    loop. is_cold: drop the model's files from the page cache first. server_limit_ms: of p99; None
+    leaves the server scenario out.
     """
 
     folder: str
@@ -60,7 +61,9 @@ class RoundRequest(Noun, frozen=True, kw_only=True):
 
 
 class Round(Noun, frozen=True, kw_only=True):
-    """What one round found. calibration_s: the fixed piece of work, the slower of before and after."""
+    """What one round found. calibration_s: the fixed piece of work, the slower of before and
+    after.
+    """
 
     times_ms: list[float]
     is_stable: bool
@@ -82,7 +85,9 @@ def round_job(request: object, progress: Progress) -> object:
     asked = msgspec.convert(request, RoundRequest)
     effort = EFFORTS[asked.effort]
     effort = replace(
-        effort, calls=asked.calls or effort.calls, most_seconds=asked.most_seconds or effort.most_seconds
+        effort,
+        calls=asked.calls or effort.calls,
+        most_seconds=asked.most_seconds or effort.most_seconds,
     )
     calibration = calibrate(asked.cores)
     is_cold = asked.is_cold and drop_from_page_cache(Path(asked.folder))
@@ -93,7 +98,11 @@ def round_job(request: object, progress: Progress) -> object:
         times, is_stable = single_stream(model, inputs, effort)
         progress("offline", 0.5)
         full = offline(
-            model, inputs, effort.seconds, effort.samples, counter.joules if counter else lambda: 0.0
+            model,
+            inputs,
+            effort.seconds,
+            effort.samples,
+            counter.joules if counter else lambda: 0.0,
         )
     slower, conditions = max(calibration, calibrate(asked.cores)), watch.conditions()
     found = Search(None)
@@ -102,9 +111,17 @@ def round_job(request: object, progress: Progress) -> object:
         with Watch() as watch:
             most = full.samples / full.seconds
             found = largest_poisson_rate(
-                model, inputs, asked.server_limit_ms, most, effort.queries, effort.most_server_seconds
+                model,
+                inputs,
+                asked.server_limit_ms,
+                most,
+                effort.queries,
+                effort.most_server_seconds,
             )
-        slower, conditions = max(slower, calibrate(asked.cores)), worse(conditions, watch.conditions())
+        slower, conditions = (
+            max(slower, calibrate(asked.cores)),
+            worse(conditions, watch.conditions()),
+        )
     return msgspec.to_builtins(
         Round(
             times_ms=[round(value, 4) for value in times.tolist()],
@@ -130,7 +147,9 @@ def _load(asked: RoundRequest) -> tuple[Model, list[Any], float]:
     forget_peak_memory()
     folder = Path(asked.folder)
     before = time.perf_counter()
-    compiled = read_compiled(folder, read_slot(folder)) if (folder / "slot.json").is_file() else None
+    compiled = (
+        read_compiled(folder, read_slot(folder)) if (folder / "slot.json").is_file() else None
+    )
     model = open_model(folder, asked.engine, asked.setting, compiled)
     load_ms = (time.perf_counter() - before) * 1e3
     first = int(asked.begins_at * len(wire))
@@ -138,7 +157,9 @@ def _load(asked: RoundRequest) -> tuple[Model, list[Any], float]:
 
 
 def drop_from_page_cache(folder: Path) -> bool:
-    """So that the next load reads from the disk; False where a file stays in memory (tmpfs, or somebody maps it)."""
+    """So that the next load reads from the disk; False where a file stays in memory (tmpfs, or
+    somebody maps it).
+    """
     dropped = [_dropped(path) for path in folder.rglob("*") if path.is_file()]
     return all(dropped)
 
@@ -148,7 +169,9 @@ def _dropped(path: Path) -> bool:
     try:
         os.fsync(handle)  # what has not been written yet can't be dropped
         os.posix_fadvise(handle, 0, 0, os.POSIX_FADV_DONTNEED)
-        return not os.fstat(handle).st_size or not os.preadv(handle, [bytearray(1)], 0, os.RWF_NOWAIT)
+        return not os.fstat(handle).st_size or not os.preadv(
+            handle, [bytearray(1)], 0, os.RWF_NOWAIT
+        )
     except BlockingIOError:
         return True  # it would have to be read
     except OSError:
@@ -174,9 +197,9 @@ def largest_poisson_rate(
 ) -> Search:
     """The server scenario: the largest rate whose p99, with the doubt about it, keeps the limit.
 
-    most: samples a second offline, beyond which the queue can only grow. A rate counts only if it is held for seconds,
-    and for many times the limit; and what was found so is tried once more, with other arrivals. most_seconds: for all of
-    it, half of them for finding.
+    most: samples a second offline, beyond which the queue can only grow. A rate counts only if it
+    is held for seconds, and for many times the limit; and what was found so is tried once more,
+    with other arrivals. most_seconds: for all of it, half of them for finding.
     """
     found: dict[float, ServerFigure | None] = {}
     held = min(max(LEAST_HELD, LIMITS_HELD * limit_ms / 1e3), MOST_HELD)
@@ -187,7 +210,8 @@ def largest_poisson_rate(
         if time.perf_counter() + count / rate > until:
             raise TimeoutError
         times = server(model, inputs, rate, count, limit_ms, seed)
-        counted = times[count // 10 :] if times is not None else None  # the first find an empty queue
+        # the first find an empty queue
+        counted = times[count // 10 :] if times is not None else None
         p99 = percentile(counted, 0.99) if counted is not None else None
         found[rate] = None
         if counted is not None and p99 is not None and p99.high <= limit_ms:
@@ -209,7 +233,9 @@ def largest_poisson_rate(
         while rate is not None and not keeps(rate, queries, 1, begun + most_seconds):
             rate = rate * STEP_DOWN if rate > lowest else None
     except TimeoutError:
-        return Search(None, f"there was no time within {most_seconds:g} s to confirm what was found")
+        return Search(
+            None, f"there was no time within {most_seconds:g} s to confirm what was found"
+        )
     if rate is None:
         tried = f"; the lowest of {len(found)} was {min(found):.3g} queries/s" if found else ""
         return Search(None, said or f"no rate that was tried keeps a p99 of {limit_ms:g} ms{tried}")

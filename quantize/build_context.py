@@ -70,7 +70,9 @@ class Workshop:
 
     def run(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
         """Run a job; its log is named after what it works on."""
-        return self._run(function, request, what, lambda stage, share: self.watch.step(what, stage, share))
+        return self._run(
+            function, request, what, lambda stage, share: self.watch.step(what, stage, share)
+        )
 
     def run_silently(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
         """The same for a job that is too short to tell how far it is."""

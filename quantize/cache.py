@@ -1,4 +1,6 @@
-"""What a build keeps: every step's result under the digest of all that went into it, failures among them."""
+"""What a build keeps: every step's result under the digest of all that went into it, failures among
+them.
+"""
 
 import errno
 import hashlib
@@ -20,7 +22,8 @@ from edgekit.errors import EdgekitError, JobFailed, MissingPackage
 from edgekit.files import digest_bytes, make_folder, write_durably
 from edgekit.nouns import Noun, Unreadable, read_json
 
-LEAST_FREE = 16 << 20  # bytes; with less, a step that failed is taken to have failed for want of space
+# bytes; with less, a step that failed is taken to have failed for want of space
+LEAST_FREE = 16 << 20
 
 
 class Failure(Noun, frozen=True, kw_only=True):
@@ -64,7 +67,9 @@ def key_of(*parts: object) -> str:
 
 @cache
 def _code_digest() -> str:
-    """Of every module of edgekit: whatever changes in it, results are made anew rather than wrongly re-used."""
+    """Of every module of edgekit: whatever changes in it, results are made anew rather than wrongly
+    re-used.
+    """
     digest = hashlib.sha256()
     for package in (edgekit, edgekit.edge, edgekit.profiles, edgekit.quantize, edgekit.targets):
         for path in sorted(Path(package.__path__[0]).rglob("*.py")):
@@ -73,7 +78,9 @@ def _code_digest() -> str:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Half-made folders of a build that was killed; their names start with a dot (see edgekit.files.new_folder)."""
+    """Half-made folders of a build that was killed; their names start with a dot (see
+    edgekit.files.new_folder).
+    """
     for path in folder.glob("*/.*"):
         if path.is_dir():
             shutil.rmtree(path)

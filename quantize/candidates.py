@@ -1,4 +1,6 @@
-"""One variant: its artifact from the recipe, the best setting, and what the gate measures with it."""
+"""One variant: its artifact from the recipe, the best setting, and what the gate measures with
+it.
+"""
 
 import msgspec
 
@@ -26,7 +28,9 @@ def make(bench: Bench, recipe: Recipe) -> Candidate:
     )
     try:
         if reason := _why_skip(bench, recipe):
-            return Candidate(variant=msgspec.structs.replace(blank, status="skipped", reason=reason))
+            return Candidate(
+                variant=msgspec.structs.replace(blank, status="skipped", reason=reason)
+            )
         artifact = _artifact(bench, recipe)
         blank = msgspec.structs.replace(blank, artifact=artifact)
         judged = _judged(bench, recipe, artifact)
@@ -66,7 +70,9 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
         ),  # how it runs changes nothing in the files
         base.key if base else None,
         shop.isa,
-        [bench.calibration.sha256, data.calibration_samples, bench.excluded] if recipe.calibrated else None,
+        [bench.calibration.sha256, data.calibration_samples, bench.excluded]
+        if recipe.calibrated
+        else None,
         shop.versions,
     )
     folder, record = artifacts / key, artifacts / f"{key}.json"
@@ -88,7 +94,8 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
         with recorded(shop.cache, key), new_folder(folder) as work:
             request = msgspec.structs.replace(request, out=str(work))
             made = msgspec.convert(
-                shop.run("edgekit.quantize.recipes.recipe_job:recipe_job", request, recipe.name), Made
+                shop.run("edgekit.quantize.recipes.recipe_job:recipe_job", request, recipe.name),
+                Made,
             )
         found = Artifact(
             name=recipe.name,
@@ -141,27 +148,34 @@ def _judged(bench: Bench, recipe: Recipe, artifact: Artifact) -> Judged:
 
 
 def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
-    """What the sweep chooses from: for latency one stream on so many threads, else as many streams as cores, too.
+    """What the sweep chooses from: for latency one stream on so many threads, else as many streams
+    as cores, too.
 
     An accelerator that the target and the recipe are for has no threads.
     """
     if options := _accelerated(shop, recipe):
         sizes = recipe.batch_sizes
-        return [Setting(precision=recipe.computes, batch_size=size, options=options) for size in sizes]
+        return [
+            Setting(precision=recipe.computes, batch_size=size, options=options) for size in sizes
+        ]
     return _on_cpu(shop, recipe)
 
 
 def _accelerated(shop: Workshop, recipe: Recipe) -> dict[str, Option]:
     if shop.target.compile_on_device != recipe.engine:
         return {}
-    found = (recipe.accelerated[name] for name in shop.machine.accelerators if name in recipe.accelerated)
+    found = (
+        recipe.accelerated[name] for name in shop.machine.accelerators if name in recipe.accelerated
+    )
     return next(found, {})
 
 
 def _on_cpu(shop: Workshop, recipe: Recipe) -> list[Setting]:
     cores = shop.machine.cores
     if shop.spec.objective in ("throughput", "energy"):
-        return settings(cores, [1, cores] if cores > 1 else [1], recipe.batch_sizes, recipe.computes)
+        return settings(
+            cores, [1, cores] if cores > 1 else [1], recipe.batch_sizes, recipe.computes
+        )
     # The engine's own choice may pin its threads, and two "cores" may be one that is shared.
     threads = dict.fromkeys((0, cores, 1))
     return [
@@ -172,7 +186,9 @@ def _on_cpu(shop: Workshop, recipe: Recipe) -> list[Setting]:
 
 
 def _judge(shop: Workshop, recipe: Recipe, request: JudgeRequest) -> Judged:
-    """Where the engine crashes, once more with the settings that it is known to survive; without its accelerator, on the CPU."""
+    """Where the engine crashes, once more with the settings that it is known to survive; without
+    its accelerator, on the CPU.
+    """
     try:
         return msgspec.convert(
             shop.run("edgekit.profiles.quality_job:judge_job", request, recipe.name), Judged
@@ -180,9 +196,13 @@ def _judge(shop: Workshop, recipe: Recipe, request: JudgeRequest) -> Judged:
     except JobFailed as error:
         if accelerator(request.settings[0]):
             shop.watch.warn(f"{recipe.name} runs on the CPU: {error}")
-            return _judge(shop, recipe, msgspec.structs.replace(request, settings=_on_cpu(shop, recipe)))
+            return _judge(
+                shop, recipe, msgspec.structs.replace(request, settings=_on_cpu(shop, recipe))
+            )
         options = ENGINES[recipe.engine].retry_options
-        retries = [msgspec.structs.replace(setting, options=options) for setting in request.settings]
+        retries = [
+            msgspec.structs.replace(setting, options=options) for setting in request.settings
+        ]
         if error.signal is None or not options or retries == list(request.settings):
             raise
         shop.watch.step(recipe.name, f"crashed with {error.signal}, trying another setting", 0)

@@ -1,8 +1,9 @@
-"""Runs llama.cpp's reference converter on one folder, in a process of its own: it brings its own gguf package.
+"""Runs llama.cpp's reference converter on one folder, in a process of its own: it brings its own
+gguf package.
 
-Started by `edgekit.quantize.recipes.gguf_float` with the converter's folders first on PYTHONPATH and the request on
-standard input. What the reference leaves out or guesses is set here: label names in their order, the pooling, and a
-vocabulary that it can't describe.
+Started by `edgekit.quantize.recipes.gguf_float` with the converter's folders first on PYTHONPATH
+and the request on standard input. What the reference leaves out or guesses is set here: label names
+in their order, the pooling, and a vocabulary that it can't describe.
 """
 
 import sys
@@ -54,7 +55,8 @@ def _adapted(reference: Any, asked: Conversion, gguf: Any) -> Any:  # noqa: ANN4
         def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401
             super().__init__(*arguments, **options)
             self.cls_out_labels = dict(enumerate(asked.labels))
-            if "norm_eps" in self.hparams:  # ModernBERT's name for it; llama.cpp reads layer_norm_eps
+            # ModernBERT's name for it; llama.cpp reads layer_norm_eps
+            if "norm_eps" in self.hparams:
                 self.hparams["layer_norm_eps"] = self.hparams.pop("norm_eps")
 
         def _try_set_pooling_type(self) -> None:
@@ -65,8 +67,12 @@ def _adapted(reference: Any, asked: Conversion, gguf: Any) -> Any:  # noqa: ANN4
         def set_vocab(self) -> None:
             try:
                 super().set_vocab()
-            except (NotImplementedError, ImportError) as error:  # an unknown pre-tokenizer; no sentencepiece
-                print(f"the vocabulary is left out ({error}): the task's own tokenizer makes the tokens")
+            # an unknown pre-tokenizer; no sentencepiece
+            except (NotImplementedError, ImportError) as error:
+                print(
+                    f"the vocabulary is left out ({error}): the task's own tokenizer makes the"
+                    " tokens"
+                )
                 _leave_out_vocabulary(self.gguf_writer, self.hparams, gguf)
 
     return Encoder

@@ -1,7 +1,8 @@
-"""llama.cpp's reference converter, out of the source distribution of the llama-cpp-python that is installed.
+"""llama.cpp's reference converter, out of the source distribution of the llama-cpp-python that is
+installed.
 
-The wheel lacks it. pip gets the source from the index that this machine uses; only the converter is unpacked, into the
-user's cache, and nothing is compiled.
+The wheel lacks it. pip gets the source from the index that this machine uses; only the converter is
+unpacked, into the user's cache, and nothing is compiled.
 """
 
 import hashlib
@@ -37,7 +38,9 @@ class Converter(Noun, frozen=True, kw_only=True):
 
 
 def find_converter() -> Path:
-    """The folder with `conversion` and `gguf-py`; raises MissingPackage with the command that gets it."""
+    """The folder with `conversion` and `gguf-py`; raises MissingPackage with the command that gets
+    it.
+    """
     folder = _folder(_installed())
     if not folder.is_dir():
         raise MissingPackage(f"llama.cpp's converter is not here; get it with: {COMMAND}")
@@ -45,7 +48,8 @@ def find_converter() -> Path:
 
 
 def set_up(sdist: Path | None = None, sha256: str | None = None) -> Converter:
-    """Put the converter into the cache, unless it is there. Raises EdgekitError if there is no way to get it.
+    """Put the converter into the cache, unless it is there. Raises EdgekitError if there is no way
+    to get it.
 
     sdist: the source distribution as a file, for a machine without a package index.
     sha256: its hash in hex, for a version that edgekit's table lacks.
@@ -59,7 +63,9 @@ def set_up(sdist: Path | None = None, sha256: str | None = None) -> Converter:
         "--sha256" if sha256 else "edgekit's table" if expected else "the package index"
     )
     if sdist and not expected:
-        raise InputError(f"{sdist}: edgekit knows no hash of {PACKAGE} {version}; name it with --sha256")
+        raise InputError(
+            f"{sdist}: edgekit knows no hash of {PACKAGE} {version}; name it with --sha256"
+        )
     with tempfile.TemporaryDirectory(prefix="edgekit-setup-") as scratch:
         path = sdist or _download(version, expected, Path(scratch))
         if expected:
@@ -81,25 +87,46 @@ def _folder(version: str) -> Path:
 
 
 def _download(version: str, sha256: str | None, scratch: Path) -> Path:
-    """Let pip get the source. Where we know the hash, pip checks it before it looks into the file."""
+    """Let pip get the source. Where we know the hash, pip checks it before it looks into the
+    file.
+    """
     wanted = scratch / "requirements.txt"
-    wanted.write_text(f"{PACKAGE}=={version}" + (f" --hash=sha256:{sha256}" if sha256 else "") + "\n")
+    wanted.write_text(
+        f"{PACKAGE}=={version}" + (f" --hash=sha256:{sha256}" if sha256 else "") + "\n"
+    )
     done = subprocess.run(
         [
-            sys.executable, "-m", "pip", "download", "--quiet", "--disable-pip-version-check", "--no-input",
-            "--no-deps", "--no-binary", PACKAGE, "--requirement", str(wanted), "--dest", str(scratch),
+            sys.executable,
+            "-m",
+            "pip",
+            "download",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-input",
+            "--no-deps",
+            "--no-binary",
+            PACKAGE,
+            "--requirement",
+            str(wanted),
+            "--dest",
+            str(scratch),
         ],
-        stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     found = sorted(scratch.glob("*.tar.gz"))
     if done.returncode or not found:
-        lines = [line for line in done.stderr.splitlines() if line.strip()] or ["pip gave no reason"]
-        reason = next((line for line in lines if line.startswith("ERROR: ")), lines[-1]).removeprefix(
-            "ERROR: "
-        )
+        lines = [line for line in done.stderr.splitlines() if line.strip()] or [
+            "pip gave no reason"
+        ]
+        reason = next(
+            (line for line in lines if line.startswith("ERROR: ")), lines[-1]
+        ).removeprefix("ERROR: ")
         raise EdgekitError(
-            f"pip can't get the source of {PACKAGE} {version} ({reason[:200]}); on a machine without an index: "
-            f"{COMMAND} --sdist FILE"
+            f"pip can't get the source of {PACKAGE} {version} ({reason[:200]}); on a machine"
+            f" without an index: {COMMAND} --sdist FILE"
         )
     return found[0]
 
@@ -115,7 +142,9 @@ def check_hash(path: Path, expected: str) -> None:
 
 
 def unpack(sdist: Path, version: str, folder: Path) -> None:
-    """Only the converter, whole or not at all; raises InputError for another version's archive or a malicious one."""
+    """Only the converter, whole or not at all; raises InputError for another version's archive or a
+    malicious one.
+    """
     root = f"{PACKAGE.replace('-', '_')}-{version}/vendor/llama.cpp/"
     try:
         with new_folder(folder) as work, tarfile.open(sdist) as archive:

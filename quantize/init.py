@@ -20,7 +20,8 @@ TEMPLATE = """\
 # What edgekit builds, from what, for what, and under which limits. Paths are relative to this file.
 # Build it with: edgekit build {name}
 
-# Among the variants that keep every limit: "latency" (p50 at batch 1) or "throughput" (samples a second).
+# Among the variants that keep every limit: "latency" (p50 at batch 1), "throughput" (samples a
+# second), "energy", "size" or "accuracy".
 objective = "latency"
 
 [model]
@@ -32,11 +33,12 @@ task = {task}
 
 [data]
 calibration = {calibration}   # {calibration_rows} rows: quantizing looks at these
-evaluation = {evaluation}     # {evaluation_rows} rows: accuracy is measured on these, and no recipe sees them
+evaluation = {evaluation}     # {evaluation_rows} rows: accuracy is measured on these
 input = {input}
 label = {label}
 # calibration_samples = 256   # of the calibration rows, every label in its share
-# release_rows = [1, 2]       # evaluation rows that may travel in bundles as golden samples. Default: none, made inputs
+# release_rows = [1, 2]       # evaluation rows that may travel in bundles as golden samples.
+                              # Default: none; golden samples are made up
 
 [target]
 device = "this"               # or a name from: edgekit targets
@@ -45,15 +47,19 @@ device = "this"               # or a name from: edgekit targets
 [limits]
 max_accuracy_drop = 0.01      # absolute; compared with the upper bound of the measured drop
 # confidence = 0.95           # of that bound, over all variants together
-# on_too_few = "accept"       # where the measured drop is small enough and the rows are too few to be sure. Default: reject
-# min_metric = 0.9            # whatever the reference has; and by class: [limits.min_recall], [limits.min_precision]
+# on_too_few = "accept"       # where the measured drop is small enough and the rows are too few to
+                              # be sure. Default: reject
+# min_metric = 0.9            # whatever the reference has; and by class: [limits.min_recall] and
+                              # [limits.min_precision]
 # p99_ms = 50                 # one input at a time
 # memory_mb = 1000            # the process's own peak
 """
 
 
 def write_first_spec(model: Path, data: Path, calibration: Path | None, out: Path) -> Path:
-    """Write `out`, and the two halves of `data` beside it if there is no calibration file; raises InputError."""
+    """Write `out`, and the two halves of `data` beside it if there is no calibration file; raises
+    InputError.
+    """
     if out.exists():
         raise InputError(f"{out}: exists already; remove it or choose another name with --out")
     task, labels = _look_at_model(model)
@@ -64,7 +70,9 @@ def write_first_spec(model: Path, data: Path, calibration: Path | None, out: Pat
     columns = _input_columns(model, rows, label, task)
     evaluation, evaluation_rows = data, len(rows)
     if calibration is None:
-        calibration, evaluation, evaluation_rows = _split(data, rows, columns, label, out.parent, task)
+        calibration, evaluation, evaluation_rows = _split(
+            data, rows, columns, label, out.parent, task
+        )
     calibration_rows = sum(1 for _ in read_rows(calibration))
     text = TEMPLATE.format(
         name=out.name,
@@ -86,7 +94,8 @@ def _look_at_model(model: Path) -> tuple[str, list[str]]:
     """The task and the labels."""
     if not model.is_dir():
         raise InputError(
-            f"{model}: no such folder; MODEL is a Hugging Face folder, or one with model.onnx and task.json"
+            f"{model}: no such folder; MODEL is a Hugging Face folder, or one with model.onnx and"
+            " task.json"
         )
     if (model / "config.json").is_file():
         task = find_hf_task(model)
@@ -116,7 +125,9 @@ def _label_column(data: Path, rows: Sequence[Row], labels: Sequence[str]) -> str
 
 
 def _is_label(value: object, known: set[str]) -> bool:
-    """A label of the model; several, as a list or with commas between them; any number where the model has none."""
+    """A label of the model; several, as a list or with commas between them; any number where the
+    model has none.
+    """
     text = str(value).strip()
     if text in known:
         return True
@@ -171,10 +182,13 @@ def _split(
     for path in paths:
         if path.exists():
             raise InputError(
-                f"{path}: exists already, and {data} would be split into it; use --calibration or another --out"
+                f"{path}: exists already, and {data} would be split into it; use --calibration or"
+                " another --out"
             )
     if not all(halves):
-        raise InputError(f"{data}: too few distinct rows to split; give a second file with --calibration")
+        raise InputError(
+            f"{data}: too few distinct rows to split; give a second file with --calibration"
+        )
     for path, half in zip(paths, halves, strict=True):
         text = io.StringIO()
         writer = csv.DictWriter(text, list(rows[0]), extrasaction="ignore")
@@ -195,7 +209,9 @@ def _cell(value: object) -> object:
 
 
 def _anchored(row: Row, columns: Sequence[str], folder: Path, task: str) -> Row:
-    """Paths of pictures are relative to the file that names them: in another folder they must be absolute."""
+    """Paths of pictures are relative to the file that names them: in another folder they must be
+    absolute.
+    """
     if task != "image-classification":
         return row
     return {**row, columns[0]: str((folder / str(row[columns[0]])).resolve())}
@@ -207,5 +223,7 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _name(model: Path) -> str:
-    letters = [char if char.isascii() and char.isalnum() else "-" for char in model.resolve().name.lower()]
+    letters = [
+        char if char.isascii() and char.isalnum() else "-" for char in model.resolve().name.lower()
+    ]
     return "".join(letters).strip("-")[:60] or "model"

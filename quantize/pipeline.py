@@ -1,8 +1,8 @@
 """The build: from a Spec to a Build, through every stage.
 
-Each step is a job in a process of its own, one at a time, and its result is kept in the output folder under the
-digest of everything that went into it. So a second build re-uses all, a killed build goes on, and an engine that
-crashes is a failed variant.
+Each step is a job in a process of its own, one at a time, and its result is kept in the output
+folder under the digest of everything that went into it. So a second build re-uses all, a killed
+build goes on, and an engine that crashes is a failed variant.
 """
 
 from pathlib import Path
@@ -29,7 +29,9 @@ from edgekit.targets.detect import Machine, closest_target, detect_machine
 
 
 def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
-    """Run the whole build and write `out/build.json`; raises InputError before anything is written where it can."""
+    """Run the whole build and write `out/build.json`; raises InputError before anything is written
+    where it can.
+    """
     spec, out = load_spec(spec_path), out.resolve()
     find_task(spec.model.task, f"{spec_path}: model.task")
     for name in spec.target.recipes or ():
@@ -43,9 +45,18 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
     with lock(out / "lock", "edgekit build"):
         clear_leftovers(out / "cache")
         shop = Workshop(
-            spec=spec, source=source, reference=reference, target=target, machine=machine, effort=effort, out=out, cache=make_folder(out / "cache"),
-            logs=make_folder(out / "logs"), versions=build_versions(), watch=watch,
-        )  # fmt: skip
+            spec=spec,
+            source=source,
+            reference=reference,
+            target=target,
+            machine=machine,
+            effort=effort,
+            out=out,
+            cache=make_folder(out / "cache"),
+            logs=make_folder(out / "logs"),
+            versions=build_versions(),
+            watch=watch,
+        )
         bench = _prepare(shop, spec_path)
         candidates = []
         for number, recipe in enumerate(recipes, 1):
@@ -67,7 +78,8 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
                 for key, value in msgspec.to_builtins(spec.limits).items()
                 if value is not None and value != {}
             },
-            reference=REFERENCES[reference.kind] + (", the source itself" if reference.is_quantized else ""),
+            reference=REFERENCES[reference.kind]
+            + (", the source itself" if reference.is_quantized else ""),
             evaluation_samples=len(bench.evaluation),
             tested_confidence=confidence,
             source_sha256=source.sha256,
@@ -86,20 +98,24 @@ def _target(spec: Spec, machine: Machine, path: Path) -> Target:
     )  # fmt: skip
     if target.architecture != machine.architecture:
         raise InputError(
-            f"{path}: target.device = {target.name!r} is {target.architecture} and this machine is {machine.architecture}; "
-            "variants are measured where they are built, so run this build on such a device"
+            f"{path}: target.device = {target.name!r} is {target.architecture} and this machine is"
+            f" {machine.architecture}; variants are measured where they are built, so run this"
+            " build on such a device"
         )
     return target
 
 
 def _reference_source(spec: Spec, source: Source, path: Path) -> Source:
-    """What the variants are compared with; raises InputError where there is nothing and a limit asks for it."""
+    """What the variants are compared with; raises InputError where there is nothing and a limit
+    asks for it.
+    """
     if spec.model.reference:
         return read_source(Path(spec.model.reference), spec.model.task)
     if source.is_quantized and spec.limits.max_accuracy_drop is not None:
         raise InputError(
-            f"{path}: limits.max_accuracy_drop: the source is quantized already, so there is nothing to compare it with; "
-            "name the model that it was made from in model.reference, or set limits.min_metric instead"
+            f"{path}: limits.max_accuracy_drop: the source is quantized already, so there is"
+            " nothing to compare it with; name the model that it was made from in model.reference,"
+            " or set limits.min_metric instead"
         )
     return source
 
@@ -117,7 +133,8 @@ def _recipes(spec: Spec, source: Source, target: Target, path: Path) -> list[Rec
             raise InputError(f"{path}: target.recipes: {recipe.name} does not do {spec.model.task}")
         if source.is_quantized and recipe.name != as_it_is:
             raise InputError(
-                f"{path}: target.recipes: the source is quantized already: {as_it_is} is all that can be made of it"
+                f"{path}: target.recipes: the source is quantized already: {as_it_is} is all that"
+                " can be made of it"
             )
     return list({recipe.name: recipe for recipe in chosen}.values())
 
@@ -133,8 +150,8 @@ def _prepare(shop: Workshop, spec_path: Path) -> Bench:
     excluded = check_disjoint(calibration, evaluation)
     if excluded:
         shop.watch.warn(
-            f"{calibration.path}: row {excluded[0] + 1} is in {evaluation.path} but for white space or case; "
-            f"rows left out of calibration for that: {len(excluded)}"
+            f"{calibration.path}: row {excluded[0] + 1} is in {evaluation.path} but for white space"
+            f" or case; rows left out of calibration for that: {len(excluded)}"
         )
     if spec.model.threshold:
         task_folder = _with_threshold(shop, task_folder, calibration, columns)
@@ -154,7 +171,9 @@ def _inspect(shop: Workshop, source: Source) -> Path:
     folder = shop.cache / "tasks" / key
     if not folder.is_dir():
         with new_folder(folder) as work:
-            request = InspectRequest(source=source, max_length=shop.spec.model.max_length, out=str(work))
+            request = InspectRequest(
+                source=source, max_length=shop.spec.model.max_length, out=str(work)
+            )
             shop.run("edgekit.quantize.prepare:inspect_job", request, "source")
     return folder
 
@@ -170,23 +189,33 @@ def _check_classes(limits: Limits, task: Task, path: Path) -> None:
         unknown = [name for name in floors if name not in known]
         if unknown:
             raise InputError(
-                f"{path}: limits.{key}: the model has no class {unknown[0]!r}; it has: {', '.join(sorted(known)[:8])}"
+                f"{path}: limits.{key}: the model has no class {unknown[0]!r}; it has:"
+                f" {', '.join(sorted(known)[:8])}"
             )
 
 
-def _with_threshold(shop: Workshop, task_folder: Path, calibration: Dataset, columns: list[str]) -> Path:
+def _with_threshold(
+    shop: Workshop, task_folder: Path, calibration: Dataset, columns: list[str]
+) -> Path:
     """The task with the threshold that the spec asks for."""
     threshold = shop.spec.model.threshold
     assert threshold is not None  # noqa: S101 - the caller looked
     label = shop.spec.data.label
-    key = key_of("threshold", task_folder.name, calibration.sha256, columns, label, threshold, shop.versions)
+    key = key_of(
+        "threshold", task_folder.name, calibration.sha256, columns, label, threshold, shop.versions
+    )
     folder = shop.cache / "tasks" / key
     if not folder.is_dir():
         with new_folder(folder) as work:
             request = ThresholdRequest(
-                source=shop.source, task_folder=str(task_folder), calibration=str(calibration.path), columns=columns,
-                label=label, threshold=threshold, out=str(work),
-            )  # fmt: skip
+                source=shop.source,
+                task_folder=str(task_folder),
+                calibration=str(calibration.path),
+                columns=columns,
+                label=label,
+                threshold=threshold,
+                out=str(work),
+            )
             shop.run("edgekit.quantize.prepare:threshold_job", request, "threshold")
     return folder
 

@@ -1,6 +1,8 @@
-"""Jobs before the recipes: look closely at the source, choose a threshold, and let the source answer as the reference.
+"""Jobs before the recipes: look closely at the source, choose a threshold, and let the source
+answer as the reference.
 
-The reference is PyTorch in fp32 for a Hugging Face folder, and ONNX Runtime without graph optimizations for an .onnx.
+The reference is PyTorch in fp32 for a Hugging Face folder, and ONNX Runtime without graph
+optimizations for an .onnx.
 """
 
 import inspect
@@ -22,7 +24,13 @@ from edgekit.nouns import Golden, Noun, Setting
 from edgekit.profiles.answers import label_order, write_answers
 from edgekit.profiles.data import Dataset, read_dataset
 from edgekit.profiles.reliability import threshold_for
-from edgekit.quantize.huggingface import compare_shapes, first_line, load_model, read_pooling, write_task
+from edgekit.quantize.huggingface import (
+    compare_shapes,
+    first_line,
+    load_model,
+    read_pooling,
+    write_task,
+)
 from edgekit.quantize.source import Source, config_labels
 from edgekit.spec import ThresholdPart
 
@@ -72,7 +80,9 @@ class ReferenceRequest(Noun, frozen=True, kw_only=True):
 
 
 def inspect_job(request: object, progress: Progress) -> None:
-    """Compare the weights with what the config says, and write task.json (and tokenizer.json) to `out`."""
+    """Compare the weights with what the config says, and write task.json (and tokenizer.json) to
+    `out`.
+    """
     asked = msgspec.convert(request, InspectRequest)
     progress("checking the source", 0)
     source, folder, out = asked.source, Path(asked.source.path), Path(asked.out)
@@ -91,7 +101,9 @@ def inspect_job(request: object, progress: Progress) -> None:
 
 
 def threshold_job(request: object, progress: Progress) -> None:
-    """Copy the task to `out` with the threshold that the calibration data gives one label, as the reference answers."""
+    """Copy the task to `out` with the threshold that the calibration data gives one label, as the
+    reference answers.
+    """
     asked = msgspec.convert(request, ThresholdRequest)
     folder, out, wanted = Path(asked.task_folder), Path(asked.out), asked.threshold
     task: Any = load_task(folder)
@@ -104,7 +116,8 @@ def threshold_job(request: object, progress: Progress) -> None:
     positives = np.array([index in truth for truth in truths])
     if positives.all() or not positives.any():
         raise InputError(
-            f"{asked.calibration}: model.threshold needs rows with the label {wanted.label!r} and rows without it"
+            f"{asked.calibration}: model.threshold needs rows with the label {wanted.label!r} and"
+            " rows without it"
         )
     chosen = threshold_for(
         task.probabilities(answers)[:, index], positives,
@@ -126,7 +139,9 @@ def reference_job(request: object, progress: Progress) -> None:
     write_answers(out / "answers.npz", _in_batches(answer, data.inputs, progress))
     wire = _released(asked, task, data) or task.made_inputs(GOLDEN_SAMPLES, GOLDEN_SEED)
     answers = answer([task.parse(value) for value in wire])
-    golden = Golden(inputs=wire, answers=[row.tolist() for row in answers], labels=list(task.labels))
+    golden = Golden(
+        inputs=wire, answers=[row.tolist() for row in answers], labels=list(task.labels)
+    )
     (out / "golden.json").write_bytes(golden.to_json())
 
 
@@ -147,7 +162,9 @@ def _released(asked: ReferenceRequest, task: Task, data: Dataset) -> list[object
     """The wire form of the inputs of the evaluation rows that the spec lets travel."""
     beyond = [number for number in asked.release_rows if number > len(data)]
     if beyond:
-        raise InputError(f"data.release_rows: {data.path} has no row {beyond[0]}; it has {len(data)}")
+        raise InputError(
+            f"data.release_rows: {data.path} has no row {beyond[0]}; it has {len(data)}"
+        )
     rows = data.rows()
     return [task.wire(value) for number in asked.release_rows for value in rows[number - 1]]
 
@@ -168,7 +185,9 @@ def reference_of(source: Source, task: Task) -> Answer:
     def answer(inputs: Sequence[Any]) -> list[np.ndarray]:
         feeds: Tensors = task.encode(inputs)
         with torch.inference_mode():
-            output = model(**{name: torch.from_numpy(feeds[name]) for name in names if name in feeds})
+            output = model(
+                **{name: torch.from_numpy(feeds[name]) for name in names if name in feeds}
+            )
         if source.task != "feature-extraction":
             return task.answers({"logits": output.logits.numpy()}, feeds)
         vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], pooling.mode)
@@ -178,7 +197,9 @@ def reference_of(source: Source, task: Task) -> Answer:
 
 
 def pooled(states: np.ndarray, mask: np.ndarray, mode: str) -> np.ndarray:
-    """Float32 [batch, dimensions] from hidden states [batch, tokens, dimensions] and their mask [batch, tokens]."""
+    """Float32 [batch, dimensions] from hidden states [batch, tokens, dimensions] and their mask
+    [batch, tokens].
+    """
     if mode == "cls":
         return np.asarray(states[np.arange(len(states)), mask.argmax(axis=1)])
     weights = mask[..., np.newaxis].astype(np.float32)
@@ -196,28 +217,36 @@ def _check_onnx(path: Path, task: Task) -> None:
     for tensor in model.graph.initializer:
         if tensor.data_location == onnx.TensorProto.EXTERNAL:
             raise InputError(
-                f"{path}: {tensor.name} lies in another file; save the model with its weights inside"
+                f"{path}: {tensor.name} lies in another file; save the model with its weights"
+                " inside"
             )
-    inputs = {item.name for item in model.graph.input} - {item.name for item in model.graph.initializer}
+    inputs = {item.name for item in model.graph.input} - {
+        item.name for item in model.graph.initializer
+    }
     given = set(task.encode([task.parse(value) for value in task.made_inputs(2, 0)]))
     if not inputs <= given:
         raise InputError(
-            f"{path}: its input {min(inputs - given)!r} is none of those that task.json makes: {sorted(given)}"
+            f"{path}: its input {min(inputs - given)!r} is none of those that task.json makes:"
+            f" {sorted(given)}"
         )
 
 
 def _check_outputs(folder: Path, task: Task, engine: str) -> None:
     feeds = task.encode([task.parse(value) for value in task.made_inputs(2, 0)])
-    outputs = load_engine(engine).load(folder, Setting(options={"graph_optimization": "off"})).run(feeds)
+    outputs = (
+        load_engine(engine).load(folder, Setting(options={"graph_optimization": "off"})).run(feeds)
+    )
     try:
         shapes = [answer.shape for answer in task.answers(outputs, feeds)]
     except KeyError as error:
         raise InputError(
-            f"{folder / 'task.json'}: output: the model has no {error}; it has: {', '.join(outputs)}"
+            f"{folder / 'task.json'}: output: the model has no {error}; it has:"
+            f" {', '.join(outputs)}"
         ) from None
     width = len(task.labels) or getattr(task, "dimensions", 0)
     if len(shapes) != 2 or any(shape[-1:] != (width,) for shape in shapes):
         what = f"{width} labels" if task.labels else f"{width} dimensions"
         raise InputError(
-            f"{folder / 'task.json'}: names {what}, and the model answers {list(shapes[0])} for one input"
+            f"{folder / 'task.json'}: names {what}, and the model answers {list(shapes[0])} for one"
+            " input"
         )

@@ -1,7 +1,8 @@
 """Source: a trained model in a folder, checked before anything is built from it.
 
-A Hugging Face folder (config.json and safetensors), or a folder with model.onnx or model.gguf, and task.json. Pickles and Python files
-are refused by their content and name, never loaded: a pickle runs code when it is opened.
+A Hugging Face folder (config.json and safetensors), or a folder with model.onnx or model.gguf, and
+task.json. Pickles and Python files are refused by their content and name, never loaded: a pickle
+runs code when it is opened.
 """
 
 import json
@@ -27,7 +28,13 @@ ARCHITECTURES = {
     "feature-extraction": "Model",
 }
 Kind = Literal["huggingface", "onnx", "gguf"]
-QUANTIZED_OPERATORS = (b"QuantizeLinear", b"QLinear", b"MatMulNBits", b"MatMulInteger", b"ConvInteger")
+QUANTIZED_OPERATORS = (
+    b"QuantizeLinear",
+    b"QLinear",
+    b"MatMulNBits",
+    b"MatMulInteger",
+    b"ConvInteger",
+)
 CODE = (".py", ".pyc", ".so", ".dll", ".dylib")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
 
@@ -62,8 +69,8 @@ def read_source(folder: Path, task: str) -> Source:
         kind = architecture = "gguf"
     else:
         raise InputError(
-            f"{folder}: no model in it: neither config.json with safetensors (Hugging Face) nor model.onnx or model.gguf "
-            "with task.json"
+            f"{folder}: no model in it: neither config.json with safetensors (Hugging Face) nor"
+            " model.onnx or model.gguf with task.json"
         )
     is_quantized = kind == "gguf" or (
         kind == "onnx" and _holds_any(folder / "model.onnx", QUANTIZED_OPERATORS)
@@ -71,9 +78,14 @@ def read_source(folder: Path, task: str) -> Source:
     files = describe_folder(folder)
     digest = digest_bytes(msgspec.json.encode([(file.path, file.sha256) for file in files]))
     return Source(
-        kind=kind, path=str(folder), task=task, architecture=architecture, is_quantized=is_quantized, sha256=digest,
+        kind=kind,
+        path=str(folder),
+        task=task,
+        architecture=architecture,
+        is_quantized=is_quantized,
+        sha256=digest,
         files=files,
-    )  # fmt: skip
+    )
 
 
 def _holds_any(path: Path, words: Sequence[bytes]) -> bool:
@@ -88,12 +100,14 @@ def _refuse_code(folder: Path) -> None:
             continue
         if path.suffix.lower() in CODE:
             raise InputError(
-                f"{path}: code does not belong in a model's folder; remove it (remote code is never run)"
+                f"{path}: code does not belong in a model's folder; remove it (remote code is never"
+                " run)"
             )
         if path.suffix.lower() in PICKLES or _is_pickle(path):
             raise InputError(
-                f"{path}: a pickle, which runs code when it is opened; save the model as safetensors "
-                "(model.save_pretrained(folder, safe_serialization=True)) and remove this file"
+                f"{path}: a pickle, which runs code when it is opened; save the model as"
+                " safetensors (model.save_pretrained(folder, safe_serialization=True)) and remove"
+                " this file"
             )
 
 
@@ -128,7 +142,8 @@ def _check_config(folder: Path, task: str) -> str:
     path, config = folder / "config.json", read_config(folder)
     if "auto_map" in config:
         raise InputError(
-            f"{path}: auto_map asks for remote code, which is never run; use an architecture of transformers"
+            f"{path}: auto_map asks for remote code, which is never run; use an architecture of"
+            " transformers"
         )
     architectures = config.get("architectures")
     if (
@@ -136,10 +151,14 @@ def _check_config(folder: Path, task: str) -> str:
         or len(architectures) != 1
         or not isinstance(architectures[0], str)
     ):
-        raise InputError(f"{path}: architectures must name one class, such as BertForSequenceClassification")
+        raise InputError(
+            f"{path}: architectures must name one class, such as BertForSequenceClassification"
+        )
     ending = ARCHITECTURES.get(task)
     if ending is None or not architectures[0].endswith(ending):
-        fitting = [name for name, value in ARCHITECTURES.items() if architectures[0].endswith(value)]
+        fitting = [
+            name for name, value in ARCHITECTURES.items() if architectures[0].endswith(value)
+        ]
         right = (
             f"its task is {fitting[0]!r}"
             if fitting
@@ -156,10 +175,14 @@ def _check_config(folder: Path, task: str) -> str:
 def find_hf_task(folder: Path) -> str:
     """The task that a Hugging Face folder's architecture is for; raises InputError."""
     names = read_config(folder).get("architectures") or ["a model without architectures"]
-    task = next((name for name, ending in ARCHITECTURES.items() if str(names[0]).endswith(ending)), None)
+    task = next(
+        (name for name, ending in ARCHITECTURES.items() if str(names[0]).endswith(ending)), None
+    )
     if task is None:
         known = ", ".join(f"...{ending}" for ending in ARCHITECTURES.values())
-        raise InputError(f"{folder / 'config.json'}: {names[0]} is not supported; supported: {known}")
+        raise InputError(
+            f"{folder / 'config.json'}: {names[0]} is not supported; supported: {known}"
+        )
     return task
 
 
@@ -169,7 +192,9 @@ def is_multi_label(folder: Path) -> bool:
 
 
 def config_labels(folder: Path) -> list[str]:
-    """The labels of a Hugging Face folder in the order of the model's outputs; raises InputError."""
+    """The labels of a Hugging Face folder in the order of the model's outputs; raises
+    InputError.
+    """
     path, config = folder / "config.json", read_config(folder)
     table = config.get("id2label")
     if not isinstance(table, dict):
@@ -189,12 +214,15 @@ def config_labels(folder: Path) -> list[str]:
 def _check_weights(folder: Path) -> None:
     if not weight_shapes(folder):
         raise InputError(
-            f"{folder}: no model.safetensors in it; save_pretrained(folder, safe_serialization=True) writes one"
+            f"{folder}: no model.safetensors in it; save_pretrained(folder,"
+            " safe_serialization=True) writes one"
         )
 
 
 def weight_shapes(folder: Path) -> dict[str, list[int]]:
-    """The shape of every tensor in the folder's safetensors files, by name; raises InputError if one is cut short."""
+    """The shape of every tensor in the folder's safetensors files, by name; raises InputError if
+    one is cut short.
+    """
     shapes: dict[str, list[int]] = {}
     for path in sorted(folder.glob("*.safetensors")):
         header, start = _header(path)
@@ -211,7 +239,8 @@ def weight_shapes(folder: Path) -> dict[str, list[int]]:
                 ) from None
             if end > size:
                 raise InputError(
-                    f"{path}: truncated: {name!r} ends at byte {end}, and the file has {size}; copy the file again"
+                    f"{path}: truncated: {name!r} ends at byte {end}, and the file has {size}; copy"
+                    " the file again"
                 )
     return shapes
 

@@ -1,4 +1,6 @@
-"""One timing session for all variants of a build: with it a candidate becomes a variant with evidence."""
+"""One timing session for all variants of a build: with it a candidate becomes a variant with
+evidence.
+"""
 
 import tempfile
 from collections.abc import Sequence
@@ -11,14 +13,23 @@ from edgekit.edge.tasks import load_task
 from edgekit.files import make_folder, write_durably
 from edgekit.nouns import Evidence, Performance, Variant
 from edgekit.profiles.build_folder import artifact_folder
-from edgekit.profiles.session import Contender, Plan, Session, performances, run_session, write_inputs
+from edgekit.profiles.session import (
+    Contender,
+    Plan,
+    Session,
+    performances,
+    run_session,
+    write_inputs,
+)
 from edgekit.quantize.build_context import Bench, Candidate, Workshop
 from edgekit.quantize.cache import kept, key_of
 from edgekit.targets.detect import closest_target
 
 
 def time_all(bench: Bench, candidates: Sequence[Candidate]) -> list[Variant]:
-    """The candidates' variants with their evidence: one timing session for all of them, made or found."""
+    """The candidates' variants with their evidence: one timing session for all of them, made or
+    found.
+    """
     shop, limits = bench.shop, bench.shop.spec.limits
     contenders = [
         Contender(
@@ -31,10 +42,19 @@ def time_all(bench: Bench, candidates: Sequence[Candidate]) -> list[Variant]:
         if item.variant.artifact and item.judged
     ]
     key = key_of(
-        "timing", shop.effort, limits.p99_ms is not None, bench.evaluation.sha256, bench.columns, shop.machine.description,
-        [(item.variant.artifact.key, item.judged.setting) for item in candidates if item.variant.artifact and item.judged],
+        "timing",
+        shop.effort,
+        limits.p99_ms is not None,
+        bench.evaluation.sha256,
+        bench.columns,
+        shop.machine.description,
+        [
+            (item.variant.artifact.key, item.judged.setting)
+            for item in candidates
+            if item.variant.artifact and item.judged
+        ],
         {item.engine: engine_version(item.engine) for item in contenders},
-    )  # fmt: skip
+    )
     record = make_folder(shop.cache / "timing") / f"{key}.json"
     with tempfile.TemporaryDirectory(
         prefix="edgekit-inputs-"
@@ -42,7 +62,10 @@ def time_all(bench: Bench, candidates: Sequence[Candidate]) -> list[Variant]:
         inputs = Path(scratch) / "inputs.json"
         write_inputs(load_task(bench.task_folder), bench.evaluation.inputs, inputs)
         plan = Plan(
-            effort=shop.effort, cores=shop.machine.cores, inputs=str(inputs), p99_limit_ms=limits.p99_ms
+            effort=shop.effort,
+            cores=shop.machine.cores,
+            inputs=str(inputs),
+            p99_limit_ms=limits.p99_ms,
         )
         session = run_session(
             contenders,

@@ -1,7 +1,8 @@
 """What a model's file really holds: the types of its weights, read back from it.
 
-A recipe asks for a type, and the tool may fall back: llama.cpp stores rows whose width is no multiple of 256 in
-another type than Q4_K, and NNCF leaves layers that it can't quantize as they are.
+A recipe asks for a type, and the tool may fall back: llama.cpp stores rows whose width is no
+multiple of 256 in another type than Q4_K, and NNCF leaves layers that it can't quantize as they
+are.
 """
 
 import math
@@ -15,7 +16,9 @@ OPENVINO_NAMES = {"f": "fp", "i": "int", "u": "uint", "bf": "bf"}
 
 
 def contents(folder: Path) -> dict[str, int]:
-    """The bytes of weights by their type, largest first, as the format names types; empty if there is no model file."""
+    """The bytes of weights by their type, largest first, as the format names types; empty if there
+    is no model file.
+    """
     readers = {"model.gguf": tensor_types, "model.onnx": _onnx, "model.xml": _openvino}
     for name, read in readers.items():
         if (folder / name).is_file():
@@ -24,7 +27,11 @@ def contents(folder: Path) -> dict[str, int]:
 
 
 def _sorted(sizes: Counter[str]) -> dict[str, int]:
-    return {name: size for name, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])) if size}
+    return {
+        name: size
+        for name, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0]))
+        if size
+    }
 
 
 def tensor_types(path: Path) -> dict[str, int]:
@@ -38,14 +45,18 @@ def tensor_types(path: Path) -> dict[str, int]:
 
 
 def _onnx(path: Path) -> dict[str, int]:
-    """Of an ONNX file. MatMulNBits packs its weights into uint8: they count as the bits that they have."""
+    """Of an ONNX file. MatMulNBits packs its weights into uint8: they count as the bits that they
+    have.
+    """
     import onnx
 
     model = onnx.load(path, load_external_data=False)
     sizes: Counter[str] = Counter()
     for graph in _graphs(model.graph):
         packed = {
-            node.input[1]: f"int{next((item.i for item in node.attribute if item.name == 'bits'), 4)}"
+            node.input[
+                1
+            ]: f"int{next((item.i for item in node.attribute if item.name == 'bits'), 4)}"
             for node in graph.node
             if node.op_type == "MatMulNBits"
         }
@@ -97,5 +108,7 @@ def _openvino(path: Path) -> dict[str, int]:
             seen.add(data.get("offset", ""))
             kind = data.get("element_type", "")
             letters = kind.rstrip("0123456789")
-            sizes[OPENVINO_NAMES.get(letters, letters) + kind[len(letters) :]] += int(data.get("size", 0))
+            sizes[OPENVINO_NAMES.get(letters, letters) + kind[len(letters) :]] += int(
+                data.get("size", 0)
+            )
     return _sorted(sizes)

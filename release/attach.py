@@ -1,4 +1,6 @@
-"""Attaching: measurements on a device join a signed bundle later, each signed by the evidence role."""
+"""Attaching: measurements on a device join a signed bundle later, each signed by the evidence
+role.
+"""
 
 import tempfile
 from collections.abc import Sequence
@@ -17,10 +19,14 @@ from edgekit.release.pack import Contents
 from edgekit.release.signing import seal
 
 
-def attach(bundle: Path, profiles: Sequence[Profile], trust: Trust, signer: CryptoSigner, out: Path) -> int:
-    """Write the bundle once more, to `out`, with the profiles of its variants; returns how many there were.
+def attach(
+    bundle: Path, profiles: Sequence[Profile], trust: Trust, signer: CryptoSigner, out: Path
+) -> int:
+    """Write the bundle once more, to `out`, with the profiles of its variants; returns how many
+    there were.
 
-    The release and its signature stay as they are: what is deployed does not change. Raises Refused, InputError.
+    The release and its signature stay as they are: what is deployed does not change. Raises
+    Refused, InputError.
     """
     layout = open_layout(bundle)
     verified = verify(layout, trust)

@@ -1,7 +1,8 @@
-"""The papers of a variant: model card, software bill of materials (CycloneDX 1.6), build provenance (in-toto, SLSA).
+"""The papers of a variant: model card, software bill of materials (CycloneDX 1.6), build provenance
+(in-toto, SLSA).
 
-They travel as layers beside the model and lie in its slot. There is no time and no random number in them: the same
-build gives the same bytes.
+They travel as layers beside the model and lie in its slot. There is no time and no random number in
+them: the same build gives the same bytes.
 """
 
 import json
@@ -34,22 +35,31 @@ def card(build: Build, artifact: Artifact, evidence: Evidence) -> str:
     quality, speed = evidence.quality, evidence.performance
     drop = upper_bound(quality.comparison, build.tested_confidence)
     classes = "".join(
-        f"| {name} | {counts.found + counts.missed} | {_share(counts.recall)} | {_share(counts.precision)} |\n"
+        f"| {name} | {counts.found + counts.missed} | {_share(counts.recall)} |"
+        f" {_share(counts.precision)} |\n"
         for name, counts in quality.classes.items()
     )
+    form = f"{artifact.format}, {artifact.precision}, {artifact.method}"
+    samples = quality.comparison.samples
+    accuracy = (
+        f"{quality.metric} {quality.metric_value:.4f}, reference {quality.reference_value:.4f}"
+    )
+    rate, memory = speed.samples_per_s.value, speed.peak_rss_bytes / 1e6
+    limits = ", ".join(f"{key} = {value}" for key, value in sorted(build.limits.items()))
+    calibration = quality.calibration_sha256 or "none"
     text = f"""\
 # {build.model} {build.version}
 
-A {build.task} model for {build.target} ({build.architecture}): {artifact.format}, {artifact.precision}, {artifact.method}.
+A {build.task} model for {build.target} ({build.architecture}): {form}.
 It is run by {artifact.engine} {evidence.versions.get(artifact.engine, "")}.
 
 * Source: {build.source_sha256 or "unknown"}; compared with: {build.reference}.
-* {quality.metric} {quality.metric_value:.4f}, reference {quality.reference_value:.4f}, {quality.comparison.samples} samples.
+* {accuracy}, {samples} samples.
   The drop is at most {drop:.4f} at a confidence of {build.tested_confidence:.4f}.
-* p50 {speed.p50_ms.value:.2f} ms, {speed.samples_per_s.value:.0f} samples/s, {speed.peak_rss_bytes / 1e6:.0f} MB at most.
+* p50 {speed.p50_ms.value:.2f} ms, {rate:.0f} samples/s, {memory:.0f} MB at most.
   Measured on: {evidence.machine}.
-* Limits of the build: {", ".join(f"{key} = {value}" for key, value in sorted(build.limits.items())) or "none"}.
-* Evaluation data: {quality.evaluation_sha256}. Calibration data: {quality.calibration_sha256 or "none"}.
+* Limits of the build: {limits or "none"}.
+* Evaluation data: {quality.evaluation_sha256}. Calibration data: {calibration}.
   No row of either is in this bundle but those that the spec released as golden samples.
 * Use it for inputs like those that it was evaluated on; of others nothing is known.
 """
@@ -68,7 +78,8 @@ def bill_of_materials(build: Build, artifact: Artifact, evidence: Evidence) -> A
     """CycloneDX: the model, its files, and the packages that made it and that run it."""
     try:
         bom, component, model, output = (
-            import_module(f"cyclonedx.{name}") for name in ("model.bom", "model.component", "model", "output")
+            import_module(f"cyclonedx.{name}")
+            for name in ("model.bom", "model.component", "model", "output")
         )
         schema, purl = import_module("cyclonedx.schema"), import_module("packageurl")
     except ModuleNotFoundError:
@@ -78,23 +89,30 @@ def bill_of_materials(build: Build, artifact: Artifact, evidence: Evidence) -> A
     kind = component.ComponentType
 
     def file_of(file: File) -> Any:  # noqa: ANN401
-        digest = model.HashType(alg=model.HashAlgorithm.SHA_256, content=file.sha256.removeprefix("sha256:"))
+        digest = model.HashType(
+            alg=model.HashAlgorithm.SHA_256, content=file.sha256.removeprefix("sha256:")
+        )
         return component.Component(
             name=file.path, type=kind.FILE, bom_ref=f"file:{file.path}", hashes=[digest]
         )
 
     main = component.Component(
-        name=build.model, version=build.version, type=kind.MACHINE_LEARNING_MODEL, bom_ref="model",
+        name=build.model,
+        version=build.version,
+        type=kind.MACHINE_LEARNING_MODEL,
+        bom_ref="model",
         description=f"{build.task}, {artifact.name}",
         components=[file_of(file) for file in artifact.files],
         properties=[
             model.Property(name=f"edgekit:{name}", value=value)
             for name, value in (
-                ("variant", artifact.name), ("engine", artifact.engine), ("source", build.source_sha256),
+                ("variant", artifact.name),
+                ("engine", artifact.engine),
+                ("source", build.source_sha256),
                 ("device-class", build.target),
             )
         ],
-    )  # fmt: skip
+    )
     packages = {**build.versions, **{_package(name): of for name, of in evidence.versions.items()}}
     tools = [
         component.Component(
@@ -109,7 +127,8 @@ def bill_of_materials(build: Build, artifact: Artifact, evidence: Evidence) -> A
         components=tools,
     )
     found.register_dependency(
-        main, [item for item in tools if item.name in (_package(artifact.engine), "edgekit", "python")]
+        main,
+        [item for item in tools if item.name in (_package(artifact.engine), "edgekit", "python")],
     )
     writer = output.make_outputter(found, schema.OutputFormat.JSON, schema.SchemaVersion.V1_6)
     said = json.loads(writer.output_as_string())
@@ -125,7 +144,10 @@ def provenance(build: Build, artifact: Artifact) -> Any:  # noqa: ANN401 - JSON
     """An in-toto statement with SLSA provenance v1: how the files of the variant were made."""
     dependencies = [
         {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
-        for name, digest in (("source", build.source_sha256), ("calibration", artifact.calibration_sha256))
+        for name, digest in (
+            ("source", build.source_sha256),
+            ("calibration", artifact.calibration_sha256),
+        )
         if digest
     ]
     return {
@@ -136,19 +158,30 @@ def provenance(build: Build, artifact: Artifact) -> Any:  # noqa: ANN401 - JSON
             "buildDefinition": {
                 "buildType": "https://edgekit.dev/build/v1",
                 "externalParameters": {
-                    "model": build.model, "version": build.version, "task": build.task, "recipe": artifact.name,
-                    "target": build.target, "isa": list(build.isa), "objective": build.objective, "limits": build.limits,
+                    "model": build.model,
+                    "version": build.version,
+                    "task": build.task,
+                    "recipe": artifact.name,
+                    "target": build.target,
+                    "isa": list(build.isa),
+                    "objective": build.objective,
+                    "limits": build.limits,
                     "calibrationSamples": artifact.calibration_samples,
                 },
                 "resolvedDependencies": dependencies,
             },
-            "runDetails": {"builder": {"id": "https://edgekit.dev/build", "version": build.versions}},
+            "runDetails": {
+                "builder": {"id": "https://edgekit.dev/build", "version": build.versions}
+            },
         },
-    }  # fmt: skip
+    }
 
 
 def _subjects(files: Sequence[File]) -> list[dict[str, object]]:
-    return [{"name": file.path, "digest": {"sha256": file.sha256.removeprefix("sha256:")}} for file in files]
+    return [
+        {"name": file.path, "digest": {"sha256": file.sha256.removeprefix("sha256:")}}
+        for file in files
+    ]
 
 
 def _canonical(value: Any) -> bytes:  # noqa: ANN401

@@ -18,8 +18,9 @@ from edgekit.profiles.build_folder import artifact_folder, golden_file, read_bui
 from edgekit.release.documents import papers
 from edgekit.release.signing import seal
 
-# Of the answers' standard deviation: how far a variant may be from its own answers at build time on another CPU that its slot
-# allows (benchmarks/golden.py measures it). Products of 16-bit floats add up differently on each generation.
+# Of the answers' standard deviation: how far a variant may be from its own answers at build time on
+# another CPU that its slot allows (benchmarks/golden.py measures it). Products of 16-bit floats add
+# up differently on each generation.
 TOLERANCE_SHARE = 0.01
 TOLERANCE_SHARES = {"bf16": 0.02}
 TOLERANCE_FACTOR = 2.0  # of what it was off the reference, where its own answers are not known
@@ -57,43 +58,59 @@ class Contents:
 
 
 class Signing(NamedTuple):
-    """Who signs the release, who vouches for what was measured, and the release counter (None: from the version)."""
+    """Who signs the release, who vouches for what was measured, and the release counter (None: from
+    the version).
+    """
 
     release: Sequence[CryptoSigner]
     evidence: CryptoSigner
     counter: int | None = None
 
 
-def pack_build(folder: Path, names: list[str], signing: Signing, out: Path) -> tuple[str, list[str]]:
-    """Pack the named variants of a finished build, or the chosen one; return the release's digest and the names.
+def pack_build(
+    folder: Path, names: list[str], signing: Signing, out: Path
+) -> tuple[str, list[str]]:
+    """Pack the named variants of a finished build, or the chosen one; return the release's digest
+    and the names.
 
     folder: the build's output. Raises InputError.
     """
     build = read_build(folder)
     if not names and build.choice.chosen is None:
-        raise InputError(f"{folder}: nothing was chosen ({build.choice.reason}); name one with --variant")
+        raise InputError(
+            f"{folder}: nothing was chosen ({build.choice.reason}); name one with --variant"
+        )
     names = names or [str(build.choice.chosen)]
     variants = {variant.name: variant for variant in build.variants}
     for name in names:
         if name not in variants:
-            raise InputError(f"--variant {name}: {folder} has no such variant; it has: {', '.join(variants)}")
+            raise InputError(
+                f"--variant {name}: {folder} has no such variant; it has: {', '.join(variants)}"
+            )
         if variants[name].evidence is None:
             raise InputError(
-                f"--variant {name}: was not measured ({variants[name].reason}), so it can't be packed"
+                f"--variant {name}: was not measured ({variants[name].reason}), so it can't be"
+                " packed"
             )
     digest = pack(build, [variants[name] for name in names], folder, signing, out)
     return digest, names
 
 
-def pack(build: Build, variants: Sequence[Variant], folder: Path, signing: Signing, out: Path) -> str:
-    """Write the measured `variants`, in order of preference, to `out`; return the digest of the release."""
+def pack(
+    build: Build, variants: Sequence[Variant], folder: Path, signing: Signing, out: Path
+) -> str:
+    """Write the measured `variants`, in order of preference, to `out`; return the digest of the
+    release.
+    """
     counter = counter_of(build.version) if signing.counter is None else signing.counter
     contents = Contents()
     manifests: list[Descriptor] = []
     referrers: list[Descriptor] = []
     for variant in variants:
         if variant.artifact is None or variant.evidence is None:
-            raise InputError(f"{variant.name}: was not measured ({variant.reason}), so it can't be packed")
+            raise InputError(
+                f"{variant.name}: was not measured ({variant.reason}), so it can't be packed"
+            )
         manifest = _add_variant(contents, build, variant.artifact, variant.evidence, folder)
         manifests.append(manifest)
         statement = oci.Statement(subject=manifest.digest, evidence=variant.evidence)
@@ -102,10 +119,16 @@ def pack(build: Build, variants: Sequence[Variant], folder: Path, signing: Signi
                 manifest, oci.EVIDENCE, seal(statement.to_json(), oci.EVIDENCE, [signing.evidence])
             )
         )
-    release = contents.add(oci.release_index(build.model, build.version, manifests).to_json(), oci.INDEX)
+    release = contents.add(
+        oci.release_index(build.model, build.version, manifests).to_json(), oci.INDEX
+    )
     index = oci.release_descriptor(release.digest, release.size, build.version)
-    said = oci.Release(model=build.model, version=build.version, counter=counter, index=index.digest)
-    signature = contents.attach(index, oci.RELEASE, seal(said.to_json(), oci.RELEASE, signing.release))
+    said = oci.Release(
+        model=build.model, version=build.version, counter=counter, index=index.digest
+    )
+    signature = contents.attach(
+        index, oci.RELEASE, seal(said.to_json(), oci.RELEASE, signing.release)
+    )
     contents.small["index.json"] = oci.top_index(index, [signature, *referrers])
     contents.small["oci-layout"] = OCI_LAYOUT
     write_layout(out, contents.small, contents.large)
@@ -113,11 +136,16 @@ def pack(build: Build, variants: Sequence[Variant], folder: Path, signing: Signi
 
 
 def counter_of(version: str) -> int:
-    """The release counter of a version of one to three numbers below 1000: 1.4.2 is 1004002; raises InputError."""
+    """The release counter of a version of one to three numbers below 1000: 1.4.2 is 1004002; raises
+    InputError.
+    """
     parts = version.split(".")
-    if len(parts) > 3 or not all(part.isascii() and part.isdigit() and int(part) < 1000 for part in parts):
+    if len(parts) > 3 or not all(
+        part.isascii() and part.isdigit() and int(part) < 1000 for part in parts
+    ):
         raise InputError(
-            f"version {version!r} has no order that a device could follow (1.4.2 has); give the release a --counter"
+            f"version {version!r} has no order that a device could follow (1.4.2 has); give the"
+            " release a --counter"
         )
     major, minor, patch = (int(part) for part in (*parts, *["0"] * (3 - len(parts))))
     return major * 1_000_000 + minor * 1_000 + patch
@@ -151,7 +179,11 @@ def _add_variant(
         slow_ms=build.limits.get("p99_ms")
         or max(SLOWEST_MS, SLOW_FACTOR * evidence.performance.p50_ms.value),
         memory_bytes=evidence.performance.peak_rss_bytes,
-        files=(*artifact.files, golden, *(describe_bytes(data, name) for name, data in documents.items())),
+        files=(
+            *artifact.files,
+            golden,
+            *(describe_bytes(data, name) for name, data in documents.items()),
+        ),
     )
     config = contents.add(_model_config(build, artifact), oci.MODEL_CONFIG)
     manifest = oci.variant_manifest(config, slot, contents.add(slot.to_json(), "")).to_json()
@@ -160,11 +192,15 @@ def _add_variant(
 
 
 def needed_isa(build: Build, artifact: Artifact) -> tuple[str, ...]:
-    """bf16 has to be there; int8 products must not overflow where the recipe did not reduce the weights' range."""
+    """bf16 has to be there; int8 products must not overflow where the recipe did not reduce the
+    weights' range.
+    """
     if artifact.precision == "bf16":
         return ("bf16",)
     vnni = tuple(name for name in build.isa if name in ("avx512_vnni", "avx_vnni"))
-    return vnni[:1] if artifact.format in ("onnx", "openvino") and artifact.precision == "int8" else ()
+    return (
+        vnni[:1] if artifact.format in ("onnx", "openvino") and artifact.precision == "int8" else ()
+    )
 
 
 def _model_config(build: Build, artifact: Artifact) -> bytes:
@@ -186,13 +222,19 @@ def _model_config(build: Build, artifact: Artifact) -> bytes:
 
 
 def golden_of(folder: Path, artifact: Artifact, evidence: Evidence) -> tuple[Path, float]:
-    """The golden samples that travel with a variant, and the largest difference that a healthy device may show.
+    """The golden samples that travel with a variant, and the largest difference that a healthy
+    device may show.
 
-    They hold the variant's own answers, so that the whole error of quantizing is no slack for what is broken; where a
-    build did not keep these, the reference's, and twice what the variant is off them.
+    They hold the variant's own answers, so that the whole error of quantizing is no slack for what
+    is broken; where a build did not keep these, the reference's, and twice what the variant is off
+    them.
     """
     own, reference = golden_file(folder, artifact, evidence.setting), folder / oci.GOLDEN
     path = own if own.is_file() else reference
-    answers = np.concatenate([np.ravel(answer) for answer in read_json(path.read_bytes(), Golden).answers])
+    answers = np.concatenate(
+        [np.ravel(answer) for answer in read_json(path.read_bytes(), Golden).answers]
+    )
     spread = TOLERANCE_SHARES.get(artifact.precision, TOLERANCE_SHARE) * float(np.std(answers))
-    return path, spread + (0.0 if path is own else TOLERANCE_FACTOR * evidence.quality.golden_difference)
+    return path, spread + (
+        0.0 if path is own else TOLERANCE_FACTOR * evidence.quality.golden_difference
+    )

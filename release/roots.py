@@ -20,7 +20,9 @@ def first_chain(
     expires: datetime = NEVER,
 ) -> Chain:
     """Version 1 of everything, signed by those `signers` that are at hand."""
-    chain = Chain(roots=(_root(1, roots, threshold),), targets=_targets(1, release, evidence, expires))
+    chain = Chain(
+        roots=(_root(1, roots, threshold),), targets=_targets(1, release, evidence, expires)
+    )
     return sign(chain, signers)
 
 
@@ -46,7 +48,9 @@ def next_chain(
 
 
 def sign(chain: Chain, signers: Sequence[CryptoSigner]) -> Chain:
-    """Add signatures to the newest root and to targets, of those that may sign them; raises InputError for a stranger."""
+    """Add signatures to the newest root and to targets, of those that may sign them; raises
+    InputError for a stranger.
+    """
     newest = chain.roots[-1]
     before = chain.roots[-2].signed.keys if len(chain.roots) > 1 else {}
     for signer in signers:
@@ -65,15 +69,23 @@ def _root(version: int, keys: Sequence[Key], threshold: int) -> Metadata[Root]:
         raise InputError(f"--threshold {threshold}: there are {len(ids)} root keys")
     roles = {name: Role(ids, threshold) for name in ("root", "targets")}
     roles |= {name: Role([], 1) for name in ("timestamp", "snapshot")}
-    return Metadata(Root(version=version, expires=NEVER, keys={key.keyid: key for key in keys}, roles=roles))
+    return Metadata(
+        Root(version=version, expires=NEVER, keys={key.keyid: key for key in keys}, roles=roles)
+    )
 
 
-def _targets(version: int, release: Signers, evidence: Signers, expires: datetime) -> Metadata[Targets]:
+def _targets(
+    version: int, release: Signers, evidence: Signers, expires: datetime
+) -> Metadata[Targets]:
     for name, signers in zip(ROLES, (release, evidence), strict=True):
         if not 0 < signers.threshold <= len(signers.keys):
-            raise InputError(f"--{name}-threshold {signers.threshold}: there are {len(signers.keys)} keys")
+            raise InputError(
+                f"--{name}-threshold {signers.threshold}: there are {len(signers.keys)} keys"
+            )
     roles: dict[str, DelegatedRole] = {
-        name: DelegatedRole(name, [key.keyid for key in item.keys], item.threshold, True, paths=[f"{name}/*"])
+        name: DelegatedRole(
+            name, [key.keyid for key in item.keys], item.threshold, True, paths=[f"{name}/*"]
+        )
         for name, item in zip(ROLES, (release, evidence), strict=True)
     }
     keys = {key.keyid: key for item in (release, evidence) for key in item.keys}

@@ -16,16 +16,22 @@ from edgekit.files import sync_folder, write_durably
 
 
 def make_key_pair(private: Path, passphrase: bytes | None) -> tuple[Path, str]:
-    """Write `private` (PEM, mode 0600, encrypted if there is a passphrase) and NAME.pub; return the latter and the key id."""
+    """Write `private` (PEM, mode 0600, encrypted if there is a passphrase) and NAME.pub; return the
+    latter and the key id.
+    """
     public = private.with_suffix(".pub")
     for path in (private, public):
         if path.exists():
             raise InputError(f"{path}: exists already; a key is never overwritten")
     key = Ed25519PrivateKey.generate()
     protection = (
-        serialization.BestAvailableEncryption(passphrase) if passphrase else serialization.NoEncryption()
+        serialization.BestAvailableEncryption(passphrase)
+        if passphrase
+        else serialization.NoEncryption()
     )
-    secret = key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection)
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, protection
+    )
     handle = os.open(private, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(handle, "wb") as file:
         file.write(secret)
@@ -38,7 +44,9 @@ def make_key_pair(private: Path, passphrase: bytes | None) -> tuple[Path, str]:
 
 def public_pem(key: Ed25519PublicKey) -> bytes:
     """The public key as a PEM file."""
-    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key.public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
 
 
 def needs_passphrase(path: Path) -> bool:
@@ -60,7 +68,9 @@ def load_signer(path: Path, passphrase: bytes | None) -> CryptoSigner:
 
 
 def seal(payload: bytes, payload_type: str, signers: Sequence[CryptoSigner]) -> bytes:
-    """A DSSE envelope around `payload`, as canonical JSON. Ed25519 is deterministic: equal payloads, equal bytes."""
+    """A DSSE envelope around `payload`, as canonical JSON. Ed25519 is deterministic: equal
+    payloads, equal bytes.
+    """
     envelope = Envelope(payload, payload_type, {})
     for signer in sorted(signers, key=lambda item: item.public_key.keyid):
         envelope.sign(signer)

@@ -17,8 +17,9 @@ from edgekit.nouns import Noun
 class Peak(Noun, frozen=True, kw_only=True):
     """How fast a device class can be at most, from its data sheet: what estimates are made from.
 
-    fp32_per_cycle, int8_per_cycle: operations of one core in one clock cycle, two for each multiply-add. cores, ghz and
-    bandwidth_gb_s: of a class that is a single board; None where the class is many machines.
+    fp32_per_cycle, int8_per_cycle: operations of one core in one clock cycle, two for each
+    multiply-add. cores, ghz and bandwidth_gb_s: of a class that is a single board; None where the
+    class is many machines.
     """
 
     fp32_per_cycle: float
@@ -32,11 +33,11 @@ class Peak(Noun, frozen=True, kw_only=True):
 class Target(Noun, frozen=True, kw_only=True):
     """A device class.
 
-    isa: CPU features that every device of the class has, as Linux names them (see `edgekit targets detect`).
-    recipes: what to try, by task, in this order.
-    compile_on_device: the engine whose models the device compiles for itself when they are deployed ("" for none).
-    not_run: what of this target has not been run on hardware by us, in one sentence ("" for nothing).
-    peak: for estimates; None where nothing is known.
+    isa: CPU features that every device of the class has, as Linux names them (see `edgekit targets
+    detect`). recipes: what to try, by task, in this order. compile_on_device: the engine whose
+    models the device compiles for itself when they are deployed ("" for none). not_run: what of
+    this target has not been run on hardware by us, in one sentence ("" for nothing). peak: for
+    estimates; None where nothing is known.
     """
 
     name: str
@@ -56,7 +57,9 @@ class Target(Noun, frozen=True, kw_only=True):
 def all_targets() -> dict[str, Target]:
     """Every device class by name."""
     targets = {}
-    for file in sorted(resources.files(__name__).joinpath("devices").iterdir(), key=lambda item: item.name):
+    for file in sorted(
+        resources.files(__name__).joinpath("devices").iterdir(), key=lambda item: item.name
+    ):
         name = file.name.removesuffix(".toml")
         table = tomllib.loads(file.read_text("utf-8"))
         targets[name] = msgspec.convert({"name": name, **table}, Target)
@@ -64,8 +67,12 @@ def all_targets() -> dict[str, Target]:
 
 
 def find_target(name: str, where: str) -> Target:
-    """A device class by name; raises InputError that lists the known ones. `where` is the file and key."""
+    """A device class by name; raises InputError that lists the known ones. `where` is the file and
+    key.
+    """
     targets = all_targets()
     if name not in targets:
-        raise InputError(f"{where} = {name!r}: unknown device class; known: this, {', '.join(targets)}")
+        raise InputError(
+            f"{where} = {name!r}: unknown device class; known: this, {', '.join(targets)}"
+        )
     return targets[name]

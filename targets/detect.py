@@ -1,4 +1,6 @@
-"""What this machine is: architecture, CPU features, cores, memory, accelerators; and the device class it belongs to."""
+"""What this machine is: architecture, CPU features, cores, memory, accelerators; and the device
+class it belongs to.
+"""
 
 import platform
 import re
@@ -12,12 +14,32 @@ from edgekit.targets import Target, all_targets
 
 ARCHITECTURES = {"x86_64": "amd64", "AMD64": "amd64", "aarch64": "arm64", "arm64": "arm64"}
 
-# The CPU features that decide which precision is fast and which is right, of the hundred that Linux lists.
+# The CPU features that decide which precision is fast and which is right, of the hundred that Linux
+# lists.
 RELEVANT = (
-    "sse4_2", "avx", "avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512bw", "avx512vl", "avx512_vnni",
-    "avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16",
-    "asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2",
-)  # fmt: skip
+    "sse4_2",
+    "avx",
+    "avx2",
+    "fma",
+    "f16c",
+    "avx_vnni",
+    "avx512f",
+    "avx512bw",
+    "avx512vl",
+    "avx512_vnni",
+    "avx512_bf16",
+    "avx512_fp16",
+    "amx_tile",
+    "amx_int8",
+    "amx_bf16",
+    "asimd",
+    "asimddp",
+    "asimdhp",
+    "i8mm",
+    "bf16",
+    "sve",
+    "sve2",
+)
 BF16 = ("avx512_bf16", "amx_bf16")
 
 
@@ -36,7 +58,10 @@ class Machine(Noun, frozen=True, kw_only=True):
     @property
     def description(self) -> str:
         """One line, for evidence."""
-        return f"{self.board or self.cpu}, {self.cores} cores, {self.architecture}, {' '.join(self.isa)}"
+        return (
+            f"{self.board or self.cpu}, {self.cores} cores, {self.architecture},"
+            f" {' '.join(self.isa)}"
+        )
 
 
 def detect_machine() -> Machine:
@@ -102,7 +127,8 @@ def matches(target: Target, machine: Machine) -> bool:
     """Whether this machine can run what is built for a device class."""
     if target.accelerator.startswith("jetson"):
         words = re.findall("[a-z0-9]+", machine.board.lower())
-        # JetPack 5 says "NVIDIA Orin Nano Developer Kit", JetPack 6 "NVIDIA Jetson Orin Nano ...". A DRIVE is neither.
+        # JetPack 5 says "NVIDIA Orin Nano Developer Kit", JetPack 6 "NVIDIA Jetson Orin Nano ...".
+        # A DRIVE is neither.
         is_jetson = "jetson" in words or words[:2] == ["nvidia", "orin"]
         return is_jetson and set(target.accelerator.split("-")[1:]) <= set(words)
     has_accelerator = not target.accelerator or target.accelerator in machine.accelerators
@@ -114,8 +140,12 @@ def matches(target: Target, machine: Machine) -> bool:
 
 
 def closest_target(machine: Machine) -> Target:
-    """The most specific device class that this machine belongs to; raises InputError if there is none."""
+    """The most specific device class that this machine belongs to; raises InputError if there is
+    none.
+    """
     fitting = [target for target in all_targets().values() if matches(target, machine)]
     if not fitting:
-        raise InputError(f"no device class fits this machine ({machine.description}); see: edgekit targets")
+        raise InputError(
+            f"no device class fits this machine ({machine.description}); see: edgekit targets"
+        )
     return max(fitting, key=lambda target: (bool(target.accelerator), len(target.isa)))

@@ -1,4 +1,6 @@
-"""What the tests share: a small real model, one real build of it, a bundle, an appliance. Each is made once."""
+"""What the tests share: a small real model, one real build of it, a bundle, an appliance. Each is
+made once.
+"""
 
 import fcntl
 import json
@@ -45,8 +47,12 @@ class Ran:
         return json.loads(self.out)
 
 
-def edgekit(*arguments: object, cwd: Path | None = None, code: int | None = 0, stdin: str = "") -> Ran:
-    """Run the command line as a user does, and check its exit code (None: any) and that no traceback is shown."""
+def edgekit(
+    *arguments: object, cwd: Path | None = None, code: int | None = 0, stdin: str = ""
+) -> Ran:
+    """Run the command line as a user does, and check its exit code (None: any) and that no
+    traceback is shown.
+    """
     done = subprocess.run(
         [sys.executable, "-m", "edgekit", *map(str, arguments)],
         cwd=cwd,
@@ -64,9 +70,12 @@ def edgekit(*arguments: object, cwd: Path | None = None, code: int | None = 0, s
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet() -> None:
-    """Nothing under test may depend on the colours and the width of the terminal that runs the tests."""
+    """Nothing under test may depend on the colours and the width of the terminal that runs the
+    tests.
+    """
     os.environ |= {"NO_COLOR": "1", "COLUMNS": "200"}
-    # A shell lets what it starts in the background ignore Ctrl-C; the commands under test must not inherit that.
+    # A shell lets what it starts in the background ignore Ctrl-C; the commands under test must not
+    # inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -75,7 +84,9 @@ Make = Callable[[Path], None]
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make], Path]:
-    """Make a folder once for all processes that share the tests (pytest-xdist): the first makes it, the others wait."""
+    """Make a folder once for all processes that share the tests (pytest-xdist): the first makes it,
+    the others wait.
+    """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
 
@@ -95,7 +106,9 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make], Path
 
 @pytest.fixture(scope="session")
 def tiny(once: Callable[[str, Make], Path]) -> Path:
-    """A folder with model/, calibration.csv, evaluation.csv and edgekit.toml. Read only: copy it to change it."""
+    """A folder with model/, calibration.csv, evaluation.csv and edgekit.toml. Read only: copy it to
+    change it.
+    """
 
     def make(folder: Path) -> None:
         script = str(ROOT / "tests" / "tiny_bert.py")
@@ -136,7 +149,9 @@ def built(tiny: Path, once: Callable[[str, Make], Path]) -> Built:
     """The tiny model through every recipe."""
 
     def make(folder: Path) -> None:
-        ran = edgekit("build", tiny / "edgekit.toml", "--quick", "--json", "--out", folder / "build")
+        ran = edgekit(
+            "build", tiny / "edgekit.toml", "--quick", "--json", "--out", folder / "build"
+        )
         (folder / "printed.json").write_text(ran.out)
 
     folder = once("built", make)
@@ -162,7 +177,17 @@ def bundle(built: Built, keys: Path, tmp_path_factory: pytest.TempPathFactory) -
 
 def pack(built: Built, keys: Path, out: Path, variant: str) -> None:
     """Pack one variant of a build."""
-    edgekit("bundle", "pack", built.folder, "--key", keys / "release.key", "--variant", variant, "--out", out)
+    edgekit(
+        "bundle",
+        "pack",
+        built.folder,
+        "--key",
+        keys / "release.key",
+        "--variant",
+        variant,
+        "--out",
+        out,
+    )
 
 
 @pytest.fixture

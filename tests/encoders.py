@@ -1,4 +1,6 @@
-"""Small encoders of every family, with random weights and tokenizers made here: enough to compare two engines."""
+"""Small encoders of every family, with random weights and tokenizers made here: enough to compare
+two engines.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -11,22 +13,38 @@ from tokenizers import Tokenizer, models, pre_tokenizers, processors
 SPECIAL = {"cls": "<s>", "pad": "<pad>", "sep": "</s>", "unk": "<unk>", "mask": "<mask>"}
 WORDS = [f"w{index}" for index in range(100)]
 # Wide initial weights, so that every layer has a say in the answer.
-SHAPE = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 128}
+SHAPE = {
+    "hidden_size": 64,
+    "num_hidden_layers": 3,
+    "num_attention_heads": 4,
+    "intermediate_size": 128,
+}
 BY_FAMILY: dict[str, dict[str, Any]] = {
     "Bert": {"max_position_embeddings": 256},
-    "DistilBert": {"dim": 64, "n_layers": 3, "n_heads": 4, "hidden_dim": 128, "max_position_embeddings": 256},
+    "DistilBert": {
+        "dim": 64,
+        "n_layers": 3,
+        "n_heads": 4,
+        "hidden_dim": 128,
+        "max_position_embeddings": 256,
+    },
     "Roberta": {"max_position_embeddings": 258, "type_vocab_size": 1},
     "XLMRoberta": {"max_position_embeddings": 258, "type_vocab_size": 1},
     "ModernBert": {
-        "num_hidden_layers": 4, "max_position_embeddings": 1024, "local_attention": 32, "cls_token_id": 0,
+        "num_hidden_layers": 4,
+        "max_position_embeddings": 1024,
+        "local_attention": 32,
+        "cls_token_id": 0,
         "sep_token_id": 2,
     },
-}  # fmt: skip
+}
 TOKENIZERS = {"Bert": "WordPiece", "DistilBert": "WordPiece", "XLMRoberta": "Unigram"}
 
 
 def make_tokenizer(kind: str) -> transformers.PreTrainedTokenizerFast:
-    """WordPiece, Unigram or BPE over made words; the padding token is number 1, as RoBERTa has it."""
+    """WordPiece, Unigram or BPE over made words; the padding token is number 1, as RoBERTa has
+    it.
+    """
     vocab = {token: index for index, token in enumerate([*SPECIAL.values(), *WORDS])}
     if kind == "Unigram":
         tokenizer = Tokenizer(
@@ -34,7 +52,8 @@ def make_tokenizer(kind: str) -> transformers.PreTrainedTokenizerFast:
         )
     elif kind == "BPE":
         letters = {
-            token: len(vocab) + index for index, token in enumerate(pre_tokenizers.ByteLevel.alphabet())
+            token: len(vocab) + index
+            for index, token in enumerate(pre_tokenizers.ByteLevel.alphabet())
         }
         tokenizer = Tokenizer(models.BPE(vocab | letters, []))
     else:
@@ -44,7 +63,9 @@ def make_tokenizer(kind: str) -> transformers.PreTrainedTokenizerFast:
         single="<s> $A </s>", special_tokens=[("<s>", 0), ("</s>", 2)]
     )
     names = {f"{name}_token": token for name, token in SPECIAL.items()}
-    return transformers.PreTrainedTokenizerFast(tokenizer_object=tokenizer, model_max_length=256, **names)
+    return transformers.PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, model_max_length=256, **names
+    )
 
 
 def make_encoder(folder: Path, architecture: str, labels: int = 12, **changes: object) -> Any:  # noqa: ANN401
@@ -53,16 +74,23 @@ def make_encoder(folder: Path, architecture: str, labels: int = 12, **changes: o
     tokenizer = make_tokenizer(TOKENIZERS.get(family, "BPE"))
     torch.manual_seed(0)
     values = {
-        **(SHAPE if family != "DistilBert" else {}), **BY_FAMILY[family], "vocab_size": len(tokenizer),
-        "initializer_range": 0.15, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, **changes,
-    }  # fmt: skip
+        **(SHAPE if family != "DistilBert" else {}),
+        **BY_FAMILY[family],
+        "vocab_size": len(tokenizer),
+        "initializer_range": 0.15,
+        "pad_token_id": 1,
+        "bos_token_id": 0,
+        "eos_token_id": 2,
+        **changes,
+    }
     if not architecture.endswith("Model"):
         values["id2label"] = {index: f"label {index}" for index in range(labels)}
         values["label2id"] = {f"label {index}": index for index in range(labels)}
     config = getattr(transformers, f"{family}Config")(**values)
     model = getattr(transformers, architecture)(config).eval()
     for parameter in model.parameters():
-        if parameter.ndim == 1:  # biases start at zero and norms at one, where a mistake would not show
+        # biases start at zero and norms at one, where a mistake would not show
+        if parameter.ndim == 1:
             parameter.data += 0.1 * torch.randn_like(parameter)
     model.save_pretrained(folder, safe_serialization=True)
     tokenizer.save_pretrained(folder)

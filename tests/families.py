@@ -1,4 +1,6 @@
-"""Small encoders with random weights, of each family that people fine-tune, each with a tokenizer of its own kind."""
+"""Small encoders with random weights, of each family that people fine-tune, each with a tokenizer
+of its own kind.
+"""
 
 import json
 from collections.abc import Callable
@@ -7,7 +9,15 @@ from typing import Any
 
 import torch
 import transformers
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import (
+    Tokenizer,
+    decoders,
+    models,
+    normalizers,
+    pre_tokenizers,
+    processors,
+    trainers,
+)
 
 CORPUS = [
     "the coolant pump on line two leaks near the hose since the last shift",
@@ -18,17 +28,27 @@ CORPUS = [
 TEXTS = [
     "leak",
     "bearing noise and hot spindle",
-    "please check the belt again, it slips; the pulley on line two squeals since the last shift (press three)",
+    (
+        "please check the belt again, it slips; the pulley on line two squeals since the last shift"
+        " (press three)"
+    ),
     "sensor offset",
     "the machine stopped: vibration, noise, heat",
 ]
 LABELS = ["O", "B-PART", "I-PART"]
-SIZES = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 96}
+SIZES = {
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "intermediate_size": 96,
+}
 MAX_LENGTH = 24
 
 
 def _wordpiece(
-    special: tuple[str, ...] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]"), first: str = "[CLS]", last: str = "[SEP]"
+    special: tuple[str, ...] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]"),
+    first: str = "[CLS]",
+    last: str = "[SEP]",
 ) -> Tokenizer:
     tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
@@ -44,7 +64,9 @@ def _byte_level() -> Tokenizer:
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    tokenizer.train_from_iterator(CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=special))
+    tokenizer.train_from_iterator(
+        CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=special)
+    )
     return _with_template(tokenizer, "<s>", "</s>")
 
 
@@ -67,14 +89,21 @@ def _with_template(tokenizer: Tokenizer, first: str, last: str) -> Tokenizer:
     return tokenizer
 
 
-# Name: its transformers classes' stem, its tokenizer, that one's class and special tokens, and what its config wants.
+# Name: its transformers classes' stem, its tokenizer, that one's class and special tokens, and what
+# its config wants.
 FAMILIES: dict[str, tuple[str, Callable[[], Tokenizer], str, dict[str, Any]]] = {
     "bert": ("Bert", _wordpiece, "BertTokenizerFast", {"max_position_embeddings": MAX_LENGTH}),
     "distilbert": (
         "DistilBert",
         _wordpiece,
         "DistilBertTokenizerFast",
-        {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 96, "max_position_embeddings": MAX_LENGTH},
+        {
+            "dim": 64,
+            "n_layers": 2,
+            "n_heads": 4,
+            "hidden_dim": 96,
+            "max_position_embeddings": MAX_LENGTH,
+        },
     ),
     "roberta": (
         "Roberta",
@@ -92,15 +121,25 @@ FAMILIES: dict[str, tuple[str, Callable[[], Tokenizer], str, dict[str, Any]]] = 
         "MPNet",
         lambda: _wordpiece(("<s>", "<pad>", "</s>", "[UNK]"), "<s>", "</s>"),
         "PreTrainedTokenizerFast",
-        {"max_position_embeddings": MAX_LENGTH + 2, "pad_token_id": 1, "relative_attention_num_buckets": 32},
+        {
+            "max_position_embeddings": MAX_LENGTH + 2,
+            "pad_token_id": 1,
+            "relative_attention_num_buckets": 32,
+        },
     ),
     "deberta-v3": (
         "DebertaV2",
         lambda: _unigram("[CLS]", "[PAD]", "[SEP]", "[UNK]"),
         "PreTrainedTokenizerFast",
         {
-            "relative_attention": True, "position_buckets": 8, "norm_rel_ebd": "layer_norm", "share_att_key": True,
-            "pos_att_type": ["p2c", "c2p"], "position_biased_input": False, "type_vocab_size": 0, "pad_token_id": 1,
+            "relative_attention": True,
+            "position_buckets": 8,
+            "norm_rel_ebd": "layer_norm",
+            "share_att_key": True,
+            "pos_att_type": ["p2c", "c2p"],
+            "position_biased_input": False,
+            "type_vocab_size": 0,
+            "pad_token_id": 1,
             "max_position_embeddings": MAX_LENGTH,
         },
     ),
@@ -108,9 +147,14 @@ FAMILIES: dict[str, tuple[str, Callable[[], Tokenizer], str, dict[str, Any]]] = 
         "ModernBert",
         _byte_level,
         "PreTrainedTokenizerFast",
-        {"max_position_embeddings": MAX_LENGTH, "pad_token_id": 1, "local_attention": 8, "global_attn_every_n_layers": 2},
+        {
+            "max_position_embeddings": MAX_LENGTH,
+            "pad_token_id": 1,
+            "local_attention": 8,
+            "global_attn_every_n_layers": 2,
+        },
     ),
-}  # fmt: skip
+}
 ENDINGS = {
     "text-classification": "ForSequenceClassification",
     "token-classification": "ForTokenClassification",
@@ -127,7 +171,10 @@ def make_family(name: str, task: str, folder: Path, **more: Any) -> Path:  # noq
         tokenizer_object=tokenizer, model_max_length=MAX_LENGTH, **special
     )
     sizes = {} if name == "distilbert" else SIZES
-    labels = {"id2label": dict(enumerate(LABELS)), "label2id": {label: i for i, label in enumerate(LABELS)}}
+    labels = {
+        "id2label": dict(enumerate(LABELS)),
+        "label2id": {label: i for i, label in enumerate(LABELS)},
+    }
     config = getattr(transformers, f"{stem}Config")(
         vocab_size=tokenizer.get_vocab_size(), **sizes, **extra, **labels, **_ids(wrapped), **more
     )
@@ -143,15 +190,25 @@ def make_family(name: str, task: str, folder: Path, **more: Any) -> Path:  # noq
 
 
 def _special(tokenizer: Tokenizer) -> dict[str, str]:
-    names = {"pad_token": ("[PAD]", "<pad>"), "unk_token": ("[UNK]", "<unk>"), "cls_token": ("[CLS]", "<s>"),
-             "sep_token": ("[SEP]", "</s>")}  # fmt: skip
+    names = {
+        "pad_token": ("[PAD]", "<pad>"),
+        "unk_token": ("[UNK]", "<unk>"),
+        "cls_token": ("[CLS]", "<s>"),
+        "sep_token": ("[SEP]", "</s>"),
+    }
     known = tokenizer.get_vocab()
-    return {name: next(token for token in tokens if token in known) for name, tokens in names.items()}
+    return {
+        name: next(token for token in tokens if token in known) for name, tokens in names.items()
+    }
 
 
 def _ids(tokenizer: Any) -> dict[str, int]:  # noqa: ANN401
-    return {"bos_token_id": tokenizer.cls_token_id, "eos_token_id": tokenizer.sep_token_id,
-            "cls_token_id": tokenizer.cls_token_id, "sep_token_id": tokenizer.sep_token_id}  # fmt: skip
+    return {
+        "bos_token_id": tokenizer.cls_token_id,
+        "eos_token_id": tokenizer.sep_token_id,
+        "cls_token_id": tokenizer.cls_token_id,
+        "sep_token_id": tokenizer.sep_token_id,
+    }
 
 
 def write_pooling(folder: Path, mode: str) -> None:

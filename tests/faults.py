@@ -1,15 +1,19 @@
-"""Faults at exact system calls: kill, power cut, full disk, broken disk. The worker behind test_faults.py.
+"""Faults at exact system calls: kill, power cut, full disk, broken disk. The worker behind
+test_faults.py.
 
     python -m tests.faults SCENE OPERATION FAULT [--every 7] [--whole] [--careless]
 
-A scene is a folder that test_faults.py makes: bundles, keys, and appliances in the states that operations start from.
-The worker imports edgekit once and forks a child for each run, so that a run costs what the command costs and not the
-start of an interpreter. The child runs the real command line, golden samples in a process of their own included, on a
-real file system; nothing is replaced. (--whole: `python -m edgekit` from its first instruction.) strace is attached to it and does the harm at the Nth call of a kind: SIGKILL or an error. One run
-without harm tells which calls there are; only those that change something below the appliance folder count.
+A scene is a folder that test_faults.py makes: bundles, keys, and appliances in the states that
+operations start from. The worker imports edgekit once and forks a child for each run, so that a run
+costs what the command costs and not the start of an interpreter. The child runs the real command
+line, golden samples in a process of their own included, on a real file system; nothing is replaced.
+(--whole: `python -m edgekit` from its first instruction.) strace is attached to it and does the
+harm at the Nth call of a kind: SIGKILL or an error. One run without harm tells which calls there
+are; only those that change something below the appliance folder count.
 
-A power cut is that kill, and then at once ext4's shutdown ioctl on a loop file: what is not on the disk is lost (with
-flag 1 the journal still gets there and the data don't, with 2 neither does). It is mounted again and looked at.
+A power cut is that kill, and then at once ext4's shutdown ioctl on a loop file: what is not on the
+disk is lost (with flag 1 the journal still gets there and the data don't, with 2 neither does). It
+is mounted again and looked at.
 
 One JSON object a line for each run: "bad" says what is wrong, or is null.
 """
@@ -47,16 +51,37 @@ SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
 WRITES = ("write", "writev", "pwrite64", "copy_file_range", "sendfile")
 OPENS = ("open", "openat", "creat")
 CHANGES = (
-    *OPENS, *WRITES, "fsync", "fdatasync", "rename", "renameat", "renameat2", "link", "linkat", "symlink",
-    "symlinkat", "mkdir", "mkdirat", "unlink", "unlinkat", "rmdir", "chmod", "fchmod", "fchmodat", "truncate",
-    "ftruncate", "fallocate",
-)  # fmt: skip
+    *OPENS,
+    *WRITES,
+    "fsync",
+    "fdatasync",
+    "rename",
+    "renameat",
+    "renameat2",
+    "link",
+    "linkat",
+    "symlink",
+    "symlinkat",
+    "mkdir",
+    "mkdirat",
+    "unlink",
+    "unlinkat",
+    "rmdir",
+    "chmod",
+    "fchmod",
+    "fchmodat",
+    "truncate",
+    "ftruncate",
+    "fallocate",
+)
 READS = (*OPENS, "read", "pread64", "getdents64", "flock")
 CLEANING = ("unlink", "unlinkat", "rmdir")  # where a failure may be passed over
 
 
 class Fault(NamedTuple):
-    """inject: what strace does. flag: of the power cut after it, if there is one; options: of the mount before it."""
+    """inject: what strace does. flag: of the power cut after it, if there is one; options: of the
+    mount before it.
+    """
 
     inject: str
     flag: int = 0
@@ -83,9 +108,11 @@ FAULTS = {
 
 
 class Operation(NamedTuple):
-    """before: the state of the appliance. words: of the command line, or a function of ours where there is no verb.
+    """before: the state of the appliance. words: of the command line, or a function of ours where
+    there is no verb.
 
-    is_toggle: to run it again undoes it. collects: afterwards nothing lies about that no pointer names.
+    is_toggle: to run it again undoes it. collects: afterwards nothing lies about that no pointer
+    names.
     """
 
     before: str
@@ -107,7 +134,9 @@ def _give_up(store: Store) -> None:
 
 
 OPERATIONS = {
-    "install": Operation("empty", "deploy {scene}/1.tar {box} --trust {scene}/release.pub", collects=True),
+    "install": Operation(
+        "empty", "deploy {scene}/1.tar {box} --trust {scene}/release.pub", collects=True
+    ),
     "deploy": Operation("two", "deploy {scene}/3.tar {box}", collects=True),
     "commit": Operation("two", function=_prove),
     "fall-back": Operation("two", function=_give_up),
@@ -120,7 +149,9 @@ OPERATIONS = {
 
 
 class Point(NamedTuple):
-    """The Nth call of a kind; call "" is the end, after the last one. line: as strace shows it; before: the last one."""
+    """The Nth call of a kind; call "" is the end, after the last one. line: as strace shows it;
+    before: the last one.
+    """
 
     call: str
     number: int
@@ -185,13 +216,29 @@ def strace(log: Path, calls: Sequence[str], inject: str) -> list[str]:
     """The command up to what is to be traced."""
     names = ",".join(f"?{call}" for call in calls)  # "?": not every architecture has them all
     harm = ["-e", f"inject={inject}"] if inject else []
-    return ["strace", "-y", "-s", "0", "-e", "signal=none", "-e", f"trace={names}", *harm, "-o", str(log)]
+    return [
+        "strace",
+        "-y",
+        "-s",
+        "0",
+        "-e",
+        "signal=none",
+        "-e",
+        f"trace={names}",
+        *harm,
+        "-o",
+        str(log),
+    ]
 
 
 class Bench:
-    """One worker's own folder: `disk` holds the appliance, as a plain folder or with a file system mounted on it."""
+    """One worker's own folder: `disk` holds the appliance, as a plain folder or with a file system
+    mounted on it.
+    """
 
-    def __init__(self, scene: Path, name: str, *, is_whole: bool = False, is_careless: bool = False) -> None:
+    def __init__(
+        self, scene: Path, name: str, *, is_whole: bool = False, is_careless: bool = False
+    ) -> None:
         self.scene, self.folder = scene, scene / name
         self.is_whole, self.is_careless = is_whole, is_careless
         self.disk, self.image = self.folder / "disk", self.folder / "image"
@@ -209,7 +256,9 @@ class Bench:
             finally:
                 shutil.rmtree(self.disk)
             return
-        subprocess.run(["cp", "--sparse=always", self.scene / f"{state}.img", self.image], check=True)
+        subprocess.run(
+            ["cp", "--sparse=always", self.scene / f"{state}.img", self.image], check=True
+        )
         self.disk.mkdir(exist_ok=True)
         self.mount(fault.options)
         try:
@@ -224,7 +273,10 @@ class Bench:
     def unmount(self) -> None:
         """A golden check whose parent was killed may still be dying."""
         for _ in range(500):
-            if subprocess.run(["umount", self.disk], check=False, capture_output=True).returncode == 0:
+            if (
+                subprocess.run(["umount", self.disk], check=False, capture_output=True).returncode
+                == 0
+            ):
                 return
             time.sleep(0.01)
         raise SystemExit(f"{self.disk}: can't be unmounted")
@@ -243,7 +295,9 @@ class Bench:
         tracer = strace(log, calls, inject)
         said.unlink(missing_ok=True)
         status = (
-            self._whole(operation, tracer, said) if self.is_whole else self._forked(operation, tracer, said)
+            self._whole(operation, tracer, said)
+            if self.is_whole
+            else self._forked(operation, tracer, said)
         )
         text = said.read_text() if said.exists() else ""
         return Ended(status, text, log.read_text().splitlines())
@@ -251,7 +305,9 @@ class Bench:
     def _whole(self, operation: Operation, tracer: list[str], said: Path) -> int:
         words = [sys.executable, "-m", "edgekit", *command(operation, self.scene, self.box)]
         with said.open("w") as output:
-            return subprocess.run([*tracer, *words], stdout=output, stderr=output, check=False).returncode
+            return subprocess.run(
+                [*tracer, *words], stdout=output, stderr=output, check=False
+            ).returncode
 
     def _forked(self, operation: Operation, tracer: list[str], said: Path) -> int:
         gate, opener = os.pipe()
@@ -262,7 +318,9 @@ class Bench:
                 os.fsync = lambda fd: None
             _child(lambda: _run_child(operation, self.scene, self.box), said, gate)
         os.close(gate)
-        with subprocess.Popen([*tracer, "-p", str(child)], stderr=subprocess.PIPE, text=True) as attached:
+        with subprocess.Popen(
+            [*tracer, "-p", str(child)], stderr=subprocess.PIPE, text=True
+        ) as attached:
             assert attached.stderr
             first = attached.stderr.readline()
             os.close(opener)
@@ -278,13 +336,19 @@ class Bench:
         for line in trace:
             call = line.split("(")[0]
             seen[call] += 1
-            if call in calls and touches(line, self.disk) and (calls is READS or changes(call, line)):
+            if (
+                call in calls
+                and touches(line, self.disk)
+                and (calls is READS or changes(call, line))
+            ):
                 before = found[-1].line if found else ""
                 found.append(Point(call, seen[call], line, before))
         return found
 
     def state(self) -> State:
-        """Whatever is read here must be readable after any fault, and every slot that a pointer names sound."""
+        """Whatever is read here must be readable after any fault, and every slot that a pointer
+        names sound.
+        """
         if not (self.box / "schema").exists():
             return State({}, {}, (None, []))
         store = Store(self.box)
@@ -312,9 +376,15 @@ class Bench:
 
 
 def touches(line: str, disk: Path) -> bool:
-    """Whether the call is about something below `disk`; what it writes may hold the path as well, and does not count."""
+    """Whether the call is about something below `disk`; what it writes may hold the path as well,
+    and does not count.
+    """
     call, _, rest = line.partition("(")
-    about = rest.split(",")[0] if call in WRITES and call not in {"copy_file_range", "sendfile"} else rest
+    about = (
+        rest.split(",")[0]
+        if call in WRITES and call not in {"copy_file_range", "sendfile"}
+        else rest
+    )
     return f"{disk}/" in about
 
 
@@ -324,11 +394,17 @@ def changes(call: str, line: str) -> bool:
 
 def bytes_written(trace: Sequence[str], disk: Path) -> int:
     """By the traced process, to files below `disk`."""
-    ends = (line.rsplit("= ", 1)[1] for line in trace if line.split("(")[0] in WRITES and touches(line, disk))
+    ends = (
+        line.rsplit("= ", 1)[1]
+        for line in trace
+        if line.split("(")[0] in WRITES and touches(line, disk)
+    )
     return sum(int(end.split()[0]) for end in ends)
 
 
-def judged(bench: Bench, fault: Fault, point: Point, ended: Ended, old: State, new: State) -> str | None:
+def judged(
+    bench: Bench, fault: Fault, point: Point, ended: Ended, old: State, new: State
+) -> str | None:
     """What is wrong after a fault, or None."""
     if wrong := _wrong_end(fault, point, ended):
         return wrong
@@ -346,8 +422,12 @@ def _wrong_state(found: State, old: State, new: State) -> str | None:
     if fallen := [key for key, value in _flat(old).items() if _flat(found).get(key, 0) < value]:
         return f"counters fell: {fallen}"
     for pointer in found.pointers.values():
-        if pointer.current and pointer.current.counter > max(found.counters[pointer.model].values()):
-            return f"serves release {pointer.current.counter}, which is not counted: {found.counters}"
+        if pointer.current and pointer.current.counter > max(
+            found.counters[pointer.model].values()
+        ):
+            return (
+                f"serves release {pointer.current.counter}, which is not counted: {found.counters}"
+            )
     return None
 
 
@@ -363,21 +443,35 @@ def _wrong_end(fault: Fault, point: Point, ended: Ended) -> str | None:
         return f"no clean error: {ended.said[-600:]}"
     if ended.status != 0 and not ended.said.strip():
         return f"exit code {ended.status} without a word"
-    if ended.status == 0 and point.call and fault.calls is CHANGES and not _may_be_passed_over(fault, point):
+    if (
+        ended.status == 0
+        and point.call
+        and fault.calls is CHANGES
+        and not _may_be_passed_over(fault, point)
+    ):
         return "the error was passed over"
     return None
 
 
 def _may_be_passed_over(fault: Fault, point: Point) -> bool:
-    """Tidying up; the name of who holds the lock, a courtesy; the reserve; a pointer for which the reserve made room."""
+    """Tidying up; the name of who holds the lock, a courtesy; the reserve; a pointer for which the
+    reserve made room.
+    """
     is_name = point.call in {"write", "ftruncate"} and "/lock>" in point.line
-    is_reserve = re.search(r"box/\.?reserve", point.line + point.before * (point.call == "fsync")) is not None
+    is_reserve = (
+        re.search(r"box/\.?reserve", point.line + point.before * (point.call == "fsync"))
+        is not None
+    )
     has_room = fault is FAULTS["full"] and "box/models" in point.line
     return is_name or is_reserve or has_room or point.call in CLEANING
 
 
 def _flat(state: State) -> dict[tuple[str, str], int]:
-    return {(model, key): value for model, known in state.counters.items() for key, value in known.items()}
+    return {
+        (model, key): value
+        for model, known in state.counters.items()
+        for key, value in known.items()
+    }
 
 
 def finished(bench: Bench, operation: Operation, new: State) -> str | None:
@@ -413,7 +507,8 @@ def strike(
 def sweep(bench: Bench, name: str, kind: str, every: int) -> None:
     """Strike at every call, or at every so-manyth; print one line for each."""
     operation, fault = OPERATIONS[name], FAULTS[kind]
-    # Twice: what the first run makes the worker import, or look up, is not in the second one's trace.
+    # Twice: what the first run makes the worker import, or look up, is not in the second one's
+    # trace.
     for _ in range(2):
         with bench.appliance(operation.before, fault):
             old = bench.state()
@@ -426,7 +521,12 @@ def sweep(bench: Bench, name: str, kind: str, every: int) -> None:
         points.pop()
     for point in points[::every]:
         bad = strike(bench, operation, fault, point, old, new)
-        said = {"operation": name, "fault": kind, "at": f"{point.call} {point.number}", "line": point.line}
+        said = {
+            "operation": name,
+            "fault": kind,
+            "at": f"{point.call} {point.number}",
+            "line": point.line,
+        }
         print(json.dumps({**said, "bad": bad}), flush=True)
         shutil.rmtree(bench.folder / "tmp")
         (bench.folder / "tmp").mkdir()
@@ -439,8 +539,12 @@ def main() -> None:
     parser.add_argument("operation", choices=OPERATIONS)
     parser.add_argument("fault", choices=FAULTS)
     parser.add_argument("--every", type=int, default=1)
-    parser.add_argument("--whole", action="store_true", help="each run in an interpreter of its own")
-    parser.add_argument("--careless", action="store_true", help="leave out every fsync: must be noticed")
+    parser.add_argument(
+        "--whole", action="store_true", help="each run in an interpreter of its own"
+    )
+    parser.add_argument(
+        "--careless", action="store_true", help="leave out every fsync: must be noticed"
+    )
     given = parser.parse_args()
     name = f"{given.operation}-{given.fault}-{os.getpid()}"
     bench = Bench(given.scene, name, is_whole=given.whole, is_careless=given.careless)

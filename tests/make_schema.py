@@ -1,4 +1,6 @@
-"""docs/bundle.schema.json: every record of a bundle, its fields, types, bounds and defaults. `python -m tests.make_schema` writes it."""
+"""docs/bundle.schema.json: every record of a bundle, its fields, types, bounds and defaults.
+`python -m tests.make_schema` writes it.
+"""
 
 import json
 from pathlib import Path

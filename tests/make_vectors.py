@@ -41,7 +41,9 @@ ORDER = 2**252 + 27742317777372353535851937790883648493  # of the Ed25519 group
 
 JSON = Any
 Files = dict[str, bytes]
-Change = Callable[[Any], Any]  # of a record, in place or by what it returns; bytes are taken as they are
+Change = Callable[
+    [Any], Any
+]  # of a record, in place or by what it returns; bytes are taken as they are
 Hooks = Mapping[str, Change]
 
 
@@ -163,11 +165,16 @@ def variant(making: Making, files: Files, named: tuple[str, str, str], hooks: Ho
     model, version, name = named
     layers = [layer(making, path, data) for path, data in files.items()]
     listed = [
-        {"path": path, "size": item["size"], "sha256": item["digest"], "blake3": item["annotations"][FAST]}
+        {
+            "path": path,
+            "size": item["size"],
+            "sha256": item["digest"],
+            "blake3": item["annotations"][FAST],
+        }
         for path, item in zip(files, layers, strict=True)
     ]
     slot = {
-        "model": model, "version": version, "variant": name, "format": "onnx", "precision": "fp32", "engine": "onnxruntime", 
+        "model": model, "version": version, "variant": name, "format": "onnx", "precision": "fp32", "engine": "onnxruntime",
         "engine_version": "1", "architecture": "amd64", "isa": [], "setting": {}, "golden_tolerance": 0.1, "files": listed,
     }  # fmt: skip
     said = turned(hooks, "slot", slot)
@@ -227,7 +234,9 @@ def attached(making: Making, variants: Sequence[JSON], item: Said) -> JSON:
     word, record = what[item.kind]
     statement = {"subject": about, word: {**deepcopy(record), "machine": item.machine}}
     sealed = envelope(item.kind, turned(item.hooks, "statement", statement), (item.by,))
-    return making.attach(variants[item.on], item.kind, turned(item.hooks, "envelope", sealed), item.hooks)
+    return making.attach(
+        variants[item.on], item.kind, turned(item.hooks, "envelope", sealed), item.hooks
+    )
 
 
 _FIGURE = {"value": 1.0, "low": 1.0, "high": 1.0}
@@ -357,7 +366,11 @@ def edits_between(old: Files, new: Files, label: Mapping[str, str]) -> list[JSON
         if old.get(name) == data:
             continue
         is_blob = name == blob(digest(data))
-        like = name if name in old else max(sorted(gone), key=lambda item: alike(old[item], data), default="")
+        like = (
+            name
+            if name in old
+            else max(sorted(gone), key=lambda item: alike(old[item], data), default="")
+        )
         splices = spliced(old[like], data) if like else []
         cost = sum(len(json.dumps(item)) for item in splices)
         if like and cost < len(data) and (is_blob or name in old):
@@ -374,7 +387,8 @@ def edits_between(old: Files, new: Files, label: Mapping[str, str]) -> list[JSON
 def alike(old: bytes, new: bytes) -> int:
     """How many bytes both begin with."""
     return next(
-        (n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b), min(len(old), len(new))
+        (n for n, (a, b) in enumerate(zip(old, new, strict=False)) if a != b),
+        min(len(old), len(new)),
     )
 
 
@@ -413,12 +427,16 @@ def spliced(old: bytes, new: bytes) -> list[JSON]:
         before, after = [old], [new]
     starts = [0, *accumulate(len(token) for token in before)]
     found = []
-    for kind, i, j, k, m in difflib.SequenceMatcher(None, before, after, autojunk=False).get_opcodes():
+    for kind, i, j, k, m in difflib.SequenceMatcher(
+        None, before, after, autojunk=False
+    ).get_opcodes():
         if kind != "equal":
             out, into = b"".join(before[i:j]), b"".join(after[k:m])
             head = alike(out, into)
             tail = alike(out[head:][::-1], into[head:][::-1])
-            found.append([starts[i] + head, len(out) - head - tail, *parts(into[head : len(into) - tail])])
+            found.append(
+                [starts[i] + head, len(out) - head - tail, *parts(into[head : len(into) - tail])]
+            )
     return found
 
 
@@ -434,9 +452,13 @@ def vector(
     return found if says else {**found, "expect": "accept"}
 
 
-def made(about: str, threat: str, says: str, files: Files, base: str = "plain", **more: JSON) -> Vector:
+def made(
+    about: str, threat: str, says: str, files: Files, base: str = "plain", **more: JSON
+) -> Vector:
     """A bundle made from scratch, written down as what differs from the base."""
-    edits = edits_between(bases()[base], files, {path: f"@{name}" for name, path in labels(base).items()})
+    edits = edits_between(
+        bases()[base], files, {path: f"@{name}" for name, path in labels(base).items()}
+    )
     return vector(about, threat, says, base, edits, **more)
 
 
@@ -607,7 +629,8 @@ def payloads() -> Group:
         "version-other": ("The payload names another version than slot.json and index.json.", "", at("version", to="2.0.0")),
     }  # fmt: skip
     says = dict.fromkeys(
-        ("counter-float", "counter-exponent", "counter-minus-zero", "index-newline"), "release statement: not"
+        ("counter-float", "counter-exponent", "counter-minus-zero", "index-newline"),
+        "release statement: not",
     )
     says |= dict.fromkeys(("version-other", "model-other"), "another model or version")
     return {
@@ -746,7 +769,9 @@ def indexes() -> Group:
         "annotation-number": ("A number as an annotation.", wrong, at(*item, "annotations", "io.edgekit.variant", to=1)),
         "urls": ("A variant that could be fetched from elsewhere.", wrong, at(*item, "urls", to=["https://example.org/"])),
     }  # fmt: skip
-    says = dict.fromkeys(("size-less", "size-more", "size-2-31", "size-wraps"), "not what its digest")
+    says = dict.fromkeys(
+        ("size-less", "size-more", "size-2-31", "size-wraps"), "not what its digest"
+    )
     says |= {"digest-elsewhere": "missing"}
     group = dict(cases)
     for name, (text, change) in sizes_and_digests(*item).items():
@@ -761,9 +786,14 @@ def indexes() -> Group:
             "extra-field",
         ):
             continue
-        group[f"variant-{name}"] = (f"The descriptor of a variant has {text}.", says.get(name, wrong), change)
+        group[f"variant-{name}"] = (
+            f"The descriptor of a variant has {text}.",
+            says.get(name, wrong),
+            change,
+        )
     return {
-        name: made(about, "A9", said, bundle(index=change)) for name, (about, said, change) in group.items()
+        name: made(about, "A9", said, bundle(index=change))
+        for name, (about, said, change) in group.items()
     }
 
 
@@ -774,10 +804,10 @@ def some_subject() -> JSON:
 BAD_NAMES = {
     "dotdot": "..", "dotdot-slash": "../model.onnx", "absolute": "/model.onnx", "folder": "a/model.onnx", "dot": ".",
     "hidden": ".model.onnx", "dash": "-rf.onnx", "empty": "", "space": "my model.onnx", "newline": "mo\ndel.onnx",
-    "nul": "model\0.onnx", 
+    "nul": "model\0.onnx",
     "full-width": "ｍodel.onnx", "right-to-left": "mod\u202exnno.onnx",
     "digit": "model\u0661.onnx", "101": "m" * 96 + ".onnx", "no-suffix": "model",
-    "suffix-capitals": "model.ONNX", 
+    "suffix-capitals": "model.ONNX",
 }  # fmt: skip
 CODE_NAMES = {
     "shared-library": "custom.so", "windows-library": "custom.dll", "python": "modeling.py", "bytecode": "modeling.pyc",
@@ -788,7 +818,11 @@ CODE_NAMES = {
 
 def manifests() -> Group:
     """A variant's manifest, signed by the trusted key, and not as the format has it."""
-    wrong, first, named = ": not what edgekit writes", ("layers", 0), ("layers", 0, "annotations", FILEPATH)
+    wrong, first, named = (
+        ": not what edgekit writes",
+        ("layers", 0),
+        ("layers", 0, "annotations", FILEPATH),
+    )
     differ = "name different files"
     last = ("layers", 2)
     cases: dict[str, tuple[str, str, Change]] = {
@@ -851,7 +885,9 @@ def manifests() -> Group:
         if name in ("size-less", "size-wraps", "digest-elsewhere"):
             layers = sizes_and_digests("layers", 0)[name][1]
             slots = (
-                at("files", 0, "sha256", to=digest(b"elsewhere")) if name == "digest-elsewhere" else change
+                at("files", 0, "sha256", to=digest(b"elsewhere"))
+                if name == "digest-elsewhere"
+                else change
             )
             said = "missing" if name == "digest-elsewhere" else "not the size that was signed"
             about = f"Layer and slot.json agree on {text}, and the blob is another."
@@ -867,7 +903,9 @@ def renamed(name: str) -> Files:
 def names() -> Group:
     """File names that the trusted key signed in slot.json and manifest alike."""
     group = {
-        f"name-{kind}": made(f"A file named {name[:20]!r}.", "B1", "a file name", bundle((renamed(name),)))
+        f"name-{kind}": made(
+            f"A file named {name[:20]!r}.", "B1", "a file name", bundle((renamed(name),))
+        )
         for kind, name in BAD_NAMES.items()
     }
     group |= {
@@ -882,9 +920,14 @@ def names() -> Group:
         "SLOT.JSON beside slot.json.", "A9", "a file name", bundle(({"SLOT.JSON": b"{}"},))
     )
     group["name-slot-file"] = made(
-        "slot.json lists a slot.json of its own.", "A9", "a file name", bundle(({"slot.json": b"{}"},))
+        "slot.json lists a slot.json of its own.",
+        "A9",
+        "a file name",
+        bundle(({"slot.json": b"{}"},)),
     )
-    group["name-100"] = made("A name of 100 characters.", "", "", bundle(({"m" * 95 + ".onnx": b"x"},)))
+    group["name-100"] = made(
+        "A name of 100 characters.", "", "", bundle(({"m" * 95 + ".onnx": b"x"},))
+    )
     group["name-empty-file"] = made("A file of no bytes.", "", "", bundle(({"empty.json": b""},)))
     group["name-same-bytes"] = made(
         "Two names of the same bytes: one blob.", "", "", bundle(({"a.bin": b"x", "b.bin": b"x"},))
@@ -929,7 +972,8 @@ def slots() -> Group:
         "variant-other": ("Its variant is another than the index says.", "release index says", at("variant", to="v9")),
     }  # fmt: skip
     return {
-        name: made(about, "A9", said, bundle(slot=change)) for name, (about, said, change) in cases.items()
+        name: made(about, "A9", said, bundle(slot=change))
+        for name, (about, said, change) in cases.items()
     }
 
 
@@ -947,7 +991,9 @@ def evidences() -> Group:
 
     def doubled(place: int) -> Files:
         return bundle(
-            variants, TWO_SAID, top=lambda value: value["manifests"].append(value["manifests"][place])
+            variants,
+            TWO_SAID,
+            top=lambda value: value["manifests"].append(value["manifests"][place]),
         )
 
     nowhere = Said(hooks={referrer: at("subject", to={"mediaType": MANIFEST, "digest": digest(b"x"), "size": 1}),
@@ -971,7 +1017,9 @@ def evidences() -> Group:
     }  # fmt: skip
     group = {}
     for name, (about, text, change) in changes.items():
-        group[f"evidence-{name}"] = made(f"Evidence. {about}", "A9", text, first(referrer=change), "full")
+        group[f"evidence-{name}"] = made(
+            f"Evidence. {about}", "A9", text, first(referrer=change), "full"
+        )
         if name == "artifact":
             change = at("artifactType", to=EVIDENCE)  # noqa: PLW2901
         group[f"signature-{name}"] = made(
@@ -1058,11 +1106,15 @@ def tops() -> Group:
         "type": ("plain", "Its mediaType is that of a manifest.", wrong, at("mediaType", to=MANIFEST)),
         "empty": ("plain", "It names nothing.", "0 release signatures", at("manifests", to=[])),
     }  # fmt: skip
-    says = dict.fromkeys(("size-less", "size-more", "size-2-31", "size-wraps"), "not what its digest")
+    says = dict.fromkeys(
+        ("size-less", "size-more", "size-2-31", "size-wraps"), "not what its digest"
+    )
     says |= {"digest-elsewhere": "missing"}
     group = {}
     for name, (base, about, said, change) in cases.items():
-        files = bundle((PLAIN, OTHER), TWO_SAID, top=change) if base == "full" else bundle(top=change)
+        files = (
+            bundle((PLAIN, OTHER), TWO_SAID, top=change) if base == "full" else bundle(top=change)
+        )
         group[name] = made(f"index.json. {about}", "A9", says.get(name, said), files, base)
     group["evidence-hidden"]["says"] = "is not signed"
     for name, (text, change) in sizes_and_digests("manifests", 1).items():
@@ -1079,11 +1131,16 @@ def mixes() -> Group:
     """Pieces of two releases, both by the trusted key."""
     old, new = bundle(), bundle((OTHER,), version="1.1.0", counter=1_001_000)
     tops_ = {
-        name: json.loads(files["index.json"])["manifests"] for name, files in (("old", old), ("new", new))
+        name: json.loads(files["index.json"])["manifests"]
+        for name, files in (("old", old), ("new", new))
     }
 
     def mixed(release: str, signature: str) -> Files:
-        top = {"schemaVersion": 2, "mediaType": INDEX, "manifests": [tops_[release][0], tops_[signature][1]]}
+        top = {
+            "schemaVersion": 2,
+            "mediaType": INDEX,
+            "manifests": [tops_[release][0], tops_[signature][1]],
+        }
         return {**old, **new, "index.json": dump(top)}
 
     def relabelled() -> Files:
@@ -1093,7 +1150,9 @@ def mixes() -> Group:
 
     weights = blob(digest(PLAIN["model.onnx"]))
     other = bundle((PLAIN,), (Said(),))
-    evidence_of_other = bundle((OTHER,), (Said(hooks={"statement": at("subject", to=described(other))}),))
+    evidence_of_other = bundle(
+        (OTHER,), (Said(hooks={"statement": at("subject", to=described(other))}),)
+    )
     cases = {
         "old-index-new-signature": ("The signature of 1.1.0 beside the index of 1.0.0.", "is missing", mixed("old", "new")),
         "new-index-old-signature": ("The signature of 1.0.0 beside the index of 1.1.0.", "is missing", mixed("new", "old")),
@@ -1107,15 +1166,17 @@ def mixes() -> Group:
     extra = {name: data for name, data in new.items() if name.startswith("blobs/")}
     group["two-releases-signatures"] = made("Two release signatures, of two releases.", "A8", "2 release signatures", {**extra, **two_signatures})  # fmt: skip
     whole = bases()["full"]
-    half = json.loads(whole[blob(json.loads(whole["index.json"])["manifests"][0]["digest"])])["manifests"][1][
-        "digest"
-    ]
+    half = json.loads(whole[blob(json.loads(whole["index.json"])["manifests"][0]["digest"])])[
+        "manifests"
+    ][1]["digest"]
     group["variant-gone"] = vector(
         "One of two variants is gone.", "A8", "is missing", "full", [{"remove": blob(half)}]
     )
     two_signers = {**bundle(signers=("release2",)), **bundle()}
     descriptor = json.loads(bundle(signers=("release2",))["index.json"])["manifests"][1]
-    two_signers["index.json"] = bundle(top=lambda value: value["manifests"].append(descriptor))["index.json"]
+    two_signers["index.json"] = bundle(top=lambda value: value["manifests"].append(descriptor))[
+        "index.json"
+    ]
     group["two-signatures-one-release"] = made("Two release signatures of one release, by two trusted keys.", "A8", "2 release signatures",
         two_signers, keys={"release": ["release", "release2"]})  # fmt: skip
     return group
@@ -1218,7 +1279,11 @@ def folders() -> Group:
     }  # fmt: skip
     for name, (about, text, edits) in cases.items():
         group[name] = vector(
-            about, "B1" if "link" in name or "fifo" in name else "A9", text or "missing", "plain", edits
+            about,
+            "B1" if "link" in name or "fifo" in name else "A9",
+            text or "missing",
+            "plain",
+            edits,
         )
     group["weights-capitals"]["says"] = "is not signed"
     called = {path: f"@{name}" for name, path in labels("plain").items()}
@@ -1247,7 +1312,13 @@ REGULAR = {
 
 def header(name: str, size: int, fields: Mapping[str, bytes]) -> bytes:
     """One block; its checksum is right unless `fields` has one."""
-    given = {"name": name.encode(), "size": b"%011o\0" % size, **REGULAR, "chksum": b" " * 8, **fields}
+    given = {
+        "name": name.encode(),
+        "size": b"%011o\0" % size,
+        **REGULAR,
+        "chksum": b" " * 8,
+        **fields,
+    }
     block = b"".join(given.get(field, b"").ljust(width, b"\0") for field, width in FIELDS)
     if "chksum" in fields:
         return block
@@ -1264,7 +1335,9 @@ def entry(path: str, data: bytes, /, **fields: bytes) -> bytes:
 
 def tar(files: Files, changed: str = "", **fields: bytes) -> bytes:
     """The one tar of these files; with other header fields of the entry `changed`."""
-    entries = (entry(name, files[name], **(fields if name == changed else {})) for name in sorted(files))
+    entries = (
+        entry(name, files[name], **(fields if name == changed else {})) for name in sorted(files)
+    )
     return b"".join(entries) + bytes(2 * BLOCK)
 
 
@@ -1363,7 +1436,10 @@ def containers() -> Group:
         "size-spaces": ("The right size, filled up with spaces.", bad, {"size": b"%11o\0" % size}),
         "size-text": ("A size that is no number.", damaged, {"size": b"large\0"}),
     }  # fmt: skip
-    tars = {name: (about, says, tar(files, last, **more)) for name, (about, says, more) in fields.items()}
+    tars = {
+        name: (about, says, tar(files, last, **more))
+        for name, (about, says, more) in fields.items()
+    }
     start = len(sound) - 2 * BLOCK
     end, oci = bytes(2 * BLOCK), entry(last, files[last])
     evil = entry(last, b"x" * size)
@@ -1461,7 +1537,9 @@ def sealed(record: JSON, signers: Sequence[str], change: Change | None = None) -
         change(record)
     data = dump(record)
     return {
-        "signatures": [{"keyid": key_id(name), "sig": private(name).sign(data).hex()} for name in signers],
+        "signatures": [
+            {"keyid": key_id(name), "sig": private(name).sign(data).hex()} for name in signers
+        ],
         "signed": record,
     }
 
@@ -1559,7 +1637,12 @@ def offered(about: str, threat: str, says: str, file: JSON, **more: JSON) -> Vec
     found = {base: list(tree_edits(sound, file)) for base, sound in trusts().items()}
     base = min(found, key=lambda name: len(json.dumps(found[name])))
     return vector(
-        about, threat, says, more.pop("bundle", None), trust={"base": base, "edits": found[base]}, **more
+        about,
+        threat,
+        says,
+        more.pop("bundle", None),
+        trust={"base": base, "edits": found[base]},
+        **more,
     )
 
 
@@ -1673,7 +1756,12 @@ def keys_of_trust() -> Group:
 
 def rotations() -> Group:
     """Roots that follow one another: each is signed by its own keys and by those before it."""
-    lacks, sequence, kind, order = "signed by", "are not 1, 2", "another kind", "by the keys before it"
+    lacks, sequence, kind, order = (
+        "signed by",
+        "are not 1, 2",
+        "another kind",
+        "by the keys before it",
+    )
     everyone = Rooted("456", 2, "1245")
 
     def of(*roots: Rooted, by: str = "23", **more: JSON) -> JSON:
@@ -1843,7 +1931,10 @@ def contents() -> dict[str, bytes]:
     }
     sound = {
         "bundles": {
-            name: {"files": {path: b64(files[path]) for path in sorted(files)}, "labels": labels(name)}
+            name: {
+                "files": {path: b64(files[path]) for path in sorted(files)},
+                "labels": labels(name),
+            }
             for name, files in bases().items()
         },
         "trust": trusts(),

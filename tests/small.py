@@ -1,4 +1,6 @@
-"""A small real model, made in no time: three numbers in, one of three labels out. It deploys and serves."""
+"""A small real model, made in no time: three numbers in, one of three labels out. It deploys and
+serves.
+"""
 
 import json
 from collections.abc import Callable
@@ -67,8 +69,9 @@ def write_build(
 ) -> tuple[Build, Variant]:
     """A finished build of one variant, as `edgekit build` leaves it.
 
-    seed: of the weights. change: to the graph, and spoil: to the variant's files, once the golden samples are made.
-    engine: the version that it was measured with. device_class: that it is for, else this machine's. cores: that found its setting. figures: of its evidence.
+    seed: of the weights. change: to the graph, and spoil: to the variant's files, once the golden
+    samples are made. engine: the version that it was measured with. device_class: that it is for,
+    else this machine's. cores: that found its setting. figures: of its evidence.
     """
     matrix, machine = weights(seed), detect_machine()
     files = folder / "cache" / "artifacts" / "key"
@@ -84,22 +87,37 @@ def write_build(
     if spoil:
         spoil(files)
     artifact = Artifact(
-        name="onnx-fp32", format="onnx", precision="fp32", method="none", engine="onnxruntime", key="key",
+        name="onnx-fp32",
+        format="onnx",
+        precision="fp32",
+        method="none",
+        engine="onnxruntime",
+        key="key",
         files=describe_folder(files),
-    )  # fmt: skip
+    )
     figures = {"peak_rss_bytes": 150_000_000, **figures}
     variant = evidence.variant("onnx-fp32", "fp32", versions={"onnxruntime": engine}, **figures)
     variant = msgspec.structs.replace(variant, artifact=artifact)
     build = evidence.build(
-        variant, model=name, version=version, task="tabular-classification",
-        target=device_class or closest_target(machine).name, architecture=machine.architecture, isa=machine.isa, cores=cores, limits=limits or {}, source_sha256=f"sha256:{'0' * 64}",
-    )  # fmt: skip
+        variant,
+        model=name,
+        version=version,
+        task="tabular-classification",
+        target=device_class or closest_target(machine).name,
+        architecture=machine.architecture,
+        isa=machine.isa,
+        cores=cores,
+        limits=limits or {},
+        source_sha256=f"sha256:{'0' * 64}",
+    )
     evidence.write_build(folder, build)
     return build, build.variants[0]
 
 
 def signing(keys: Path, *names: str, evidence_key: str = "", counter: int | None = None) -> Signing:
-    """The named keys of the folder sign the release; the first of them the evidence, unless another does."""
+    """The named keys of the folder sign the release; the first of them the evidence, unless another
+    does.
+    """
     signers = [load_signer(keys / f"{name}.key", None) for name in names or ("release",)]
     measurer = load_signer(keys / f"{evidence_key}.key", None) if evidence_key else signers[0]
     return Signing(signers, measurer, counter)

@@ -1,7 +1,8 @@
-"""python tests/tamper.py BUNDLE.tar APPLIANCE BITS.json: deploy the bundle with each of the bits flipped, in one process.
+"""python tests/tamper.py BUNDLE.tar APPLIANCE BITS.json: deploy the bundle with each of the bits
+flipped, in one process.
 
-Prints how many were refused. Ends in an error at the first that was not, that changed the appliance, or that had an engine
-imported.
+Prints how many were refused. Ends in an error at the first that was not, that changed the
+appliance, or that had an engine imported.
 """
 
 import json

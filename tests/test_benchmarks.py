@@ -1,4 +1,6 @@
-"""The parts of the benchmarks that need no measuring: the spec they write, the peers they run, the table they print."""
+"""The parts of the benchmarks that need no measuring: the spec they write, the peers they run, the
+table they print.
+"""
 
 import importlib.util
 import json
@@ -78,8 +80,9 @@ def test_the_options_become_a_spec(files: dict[str, Path]) -> None:
 def test_a_spec_is_written_as_it_was_read(files: dict[str, Path]) -> None:
     path = files["data"] / "edgekit.toml"
     path.write_text(
-        '[model]\nname = "a"\nsource = "my model"\ntask = "text-classification"\n'
-        '[data]\ncalibration = "calibration.csv"\nevaluation = "evaluation.csv"\n[limits]\np99_ms = 2.5\n'
+        '[model]\nname = "a"\nsource = "my model"\ntask ='
+        ' "text-classification"\n[data]\ncalibration = "calibration.csv"\nevaluation ='
+        ' "evaluation.csv"\n[limits]\np99_ms = 2.5\n'
     )
     read = recipes.read_spec(path, {}, {}, 0.01)
     again = files["data"] / "again.toml"
@@ -116,8 +119,16 @@ def test_the_table_shows_every_contender() -> None:
     )
     assert rows[0][:3] == ["variant", "accuracy", "drop"]
     assert rows[1] == [
-        "onnx-int8", "0.9000", "+0.0010", "0.0040", "0.9900", "23.0", "2.00 (1.00-3.00)", "500 (500-500)", "accepted; chosen for latency",
-    ]  # fmt: skip
+        "onnx-int8",
+        "0.9000",
+        "+0.0010",
+        "0.0040",
+        "0.9900",
+        "23.0",
+        "2.00 (1.00-3.00)",
+        "500 (500-500)",
+        "accepted; chosen for latency",
+    ]
     assert rows[2] == ["olive", "-", "-", "-", "-", "-", "-", "-", "exit code 1: no such module"]
     lines = recipes.as_text(rows, markdown=True).splitlines()
     assert len(lines) == 4
@@ -133,15 +144,17 @@ def test_the_verdict_takes_ratios_of_the_same_round() -> None:
     ]
     chosen = {"latency": "onnx-int8", "throughput": "onnx-int8"}
     lines = recipes.verdicts(contenders, chosen, 0.01)
-    assert lines[0] == (
-        "latency: onnx-int8 is 2.00 (1.00-2.00) times as fast as fast; "
+    assert (
+        lines[0] == "latency: onnx-int8 is 2.00 (1.00-2.00) times as fast as fast; "
         "its drop is at most 0.0040, the peer's 0.0200 (fastest peer)"
     )
     assert "times as fast as slow" in lines[1]
     assert "1.00 (0.50-2.00) times as fast as fast" in lines[2]
     none = recipes.verdicts(contenders, {"latency": None, "throughput": None}, 0.01)
     assert none[0].endswith("the fastest peer: no variant is chosen")
-    assert recipes.verdicts(contenders[:2], chosen, 0.01)[3].endswith("keeps the limit: there is none")
+    assert recipes.verdicts(contenders[:2], chosen, 0.01)[3].endswith(
+        "keeps the limit: there is none"
+    )
 
 
 def test_a_peer_runs_once_and_an_error_is_its_row(tmp_path: Path) -> None:
@@ -155,12 +168,18 @@ def test_a_peer_runs_once_and_an_error_is_its_row(tmp_path: Path) -> None:
     made = peers.make(good, values, task)
     assert (made["problem"], made["size_bytes"]) == ("", 5)
     assert {path.name for path in Path(made["folder"]).iterdir()} == {"task.json", "model.onnx"}
-    assert peers.make({**good, "command": "false"}, values, task)["problem"] == "", "taken from the first run"
+    assert peers.make({**good, "command": "false"}, values, task)["problem"] == "", (
+        "taken from the first run"
+    )
     failing = {**good, "command": "{edgekit} -c \"raise SystemExit('it went\\nwrong')\""}
-    assert peers.make(failing, {**values, "out": tmp_path / "bad"}, task)["problem"] == "exit code 1: wrong"
+    assert (
+        peers.make(failing, {**values, "out": tmp_path / "bad"}, task)["problem"]
+        == "exit code 1: wrong"
+    )
     logged = {**good, "command": "{edgekit} -c \"print('ValueError: no data\\nsaved nothing')\""}
-    assert peers.make(logged, {**values, "out": tmp_path / "log"}, task)["problem"] == (
-        "exit code 0: ValueError: no data"
+    assert (
+        peers.make(logged, {**values, "out": tmp_path / "log"}, task)["problem"]
+        == "exit code 0: ValueError: no data"
     )
     silent = {**good, "command": "{edgekit} -c pass"}
     assert "no output" in peers.make(silent, {**values, "out": tmp_path / "none"}, task)["problem"]

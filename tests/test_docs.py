@@ -24,18 +24,26 @@ from tests.evidence import build, variant, write_build
 PAGE = ROOT / "docs" / "your-own-model.md"
 READING = ROOT / "docs" / "reading-a-report.md"
 APPLIANCE = ROOT / "docs" / "appliance.md"
-PAGES = [ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")), *sorted(ROOT.glob("examples/*/README.md"))]
+PAGES = [
+    ROOT / "README.md",
+    *sorted(ROOT.glob("docs/**/*.md")),
+    *sorted(ROOT.glob("examples/*/README.md")),
+]
 COMMAND = re.compile(r"^\$ (edgekit .*)$", re.MULTILINE)
 LIMITS = re.compile(r"^\[limits\]\n(?:[a-z_0-9]+ = .*\n)+", re.MULTILINE)
 
 
 def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
-    """Every command in a console block, in order, in one folder that holds only a model and a data file."""
+    """Every command in a console block, in order, in one folder that holds only a model and a data
+    file.
+    """
     shutil.copytree(tiny / "model", tmp_path / "my-model")
     with (tmp_path / "tickets.csv").open("w", newline="") as file:
         for name in ("calibration.csv", "evaluation.csv"):
             rows = [(row["text"], row["label"]) for row in read_rows(tiny / name)]
-            csv.writer(file).writerows(rows if name == "evaluation.csv" else [("text", "label"), *rows])
+            csv.writer(file).writerows(
+                rows if name == "evaluation.csv" else [("text", "label"), *rows]
+            )
     page = PAGE.read_text()
     commands = COMMAND.findall(page)
     assert len(commands) >= 12
@@ -44,7 +52,12 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     for command in commands:
         done = subprocess.run(
-            shlex.split(command), cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+            shlex.split(command),
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+            check=False,
         )
         assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
         if command.startswith("edgekit init"):
@@ -52,7 +65,8 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
             text = LIMITS.sub(limits.group(), spec.read_text())
             spec.write_text(
                 text.replace(
-                    'device = "this"', 'device = "this"\nrecipes = ["onnx-fp32", "onnx-int8-dynamic"]'
+                    'device = "this"',
+                    'device = "this"\nrecipes = ["onnx-fp32", "onnx-int8-dynamic"]',
                 )
             )
     with (tmp_path / "answers.csv").open(newline="") as file:
@@ -104,7 +118,9 @@ def test_an_appliance(built: Built, tmp_path: Path) -> None:
     commands = COMMAND.findall(APPLIANCE.read_text())
     assert len(commands) >= 15
     for command in commands:
-        edgekit(*shlex.split(command.replace("appliance tickets", "appliance tiny"))[1:], cwd=tmp_path)
+        edgekit(
+            *shlex.split(command.replace("appliance tickets", "appliance tiny"))[1:], cwd=tmp_path
+        )
     assert not list((tmp_path / "appliance" / "models").iterdir())
 
 

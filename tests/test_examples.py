@@ -26,7 +26,15 @@ def test_an_example_goes_all_the_way(example: Path, keys: Path) -> None:
     assert {item["status"] for item in result["variants"]} <= {"accepted", "rejected"}
     assert result["variants"][0]["agreement"] == 1.0
     assert result["variants"][0]["metric_value"] > 0.93
-    edgekit("bundle", "pack", example / "build", "--key", keys / "release.key", "--out", example / "b.tar")
+    edgekit(
+        "bundle",
+        "pack",
+        example / "build",
+        "--key",
+        keys / "release.key",
+        "--out",
+        example / "b.tar",
+    )
     edgekit("deploy", example / "b.tar", example / "appliance", "--trust", keys / "release.pub")
     answers = example / "answers.csv"
     edgekit("batch", example / "evaluation.csv", answers, "--appliance", example / "appliance")
@@ -46,7 +54,9 @@ def test_an_example_goes_all_the_way(example: Path, keys: Path) -> None:
     assert shown["labels"][0]["label"] == row["predicted_label"]
 
 
-def test_bad_pictures_and_numbers_are_reported_by_row(example: Path, tmp_path: Path, keys: Path) -> None:
+def test_bad_pictures_and_numbers_are_reported_by_row(
+    example: Path, tmp_path: Path, keys: Path
+) -> None:
     if not (example / "appliance").exists():
         pytest.skip("runs after the test above")
     with (example / "evaluation.csv").open(newline="") as file:
@@ -70,10 +80,10 @@ def test_bad_pictures_and_numbers_are_reported_by_row(example: Path, tmp_path: P
 def test_tickets_are_the_same_every_time() -> None:
     """The generator is seeded, and every fault is among its tickets."""
     code = (
-        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from tickets import make_tickets, read_faults;"
-        "faults = read_faults(Path(sys.argv[1]) / 'faults.toml'); made = make_tickets(faults, 3000, 7);"
-        "assert {t.label for t in made} == {f.label for f in faults}; assert len({t.text for t in made}) == 3000;"
-        "print(made[:3], made[-1])"
+        "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from tickets import"
+        " make_tickets, read_faults;faults = read_faults(Path(sys.argv[1]) / 'faults.toml'); made ="
+        " make_tickets(faults, 3000, 7);assert {t.label for t in made} == {f.label for f in"
+        " faults}; assert len({t.text for t in made}) == 3000;print(made[:3], made[-1])"
     )
     folder = str(ROOT / "examples" / "fault_tickets")
     runs = {

@@ -1,4 +1,6 @@
-"""The tree is whole: every package is in the wheel, imports point one way, the command line starts light."""
+"""The tree is whole: every package is in the wheel, imports point one way, the command line starts
+light.
+"""
 
 import os
 import re
@@ -43,9 +45,9 @@ def test_every_package_is_declared() -> None:
 
 def test_help_imports_nothing_heavy() -> None:
     code = (
-        "import sys, click.testing, edgekit.cli as c;"
-        "r = click.testing.CliRunner().invoke(c.cli, ['--help']); assert r.exit_code == 0, r.output;"
-        f"print([name for name in {HEAVY!r} if name in sys.modules])"
+        "import sys, click.testing, edgekit.cli as c;r = click.testing.CliRunner().invoke(c.cli,"
+        f" ['--help']); assert r.exit_code == 0, r.output;print([name for name in {HEAVY!r} if name"
+        " in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
@@ -71,14 +73,18 @@ def test_a_planted_import_breaks_the_contract(tmp_path: Path) -> None:
     for path in (ROOT / "src" / "edgekit").iterdir():
         (package / path.name).symlink_to(path)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    sound = subprocess.run(lint, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    sound = subprocess.run(
+        lint, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert sound.returncode == 0, sound.stdout
     (package / "edge").unlink()
     (package / "edge").mkdir()
     for path in (ROOT / "edge").iterdir():
         (package / "edge" / path.name).symlink_to(path)
     (package / "edge" / "planted.py").write_text("import edgekit.quantize.source\n")
-    planted = subprocess.run(lint, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    planted = subprocess.run(
+        lint, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
     assert planted.returncode != 0
     assert "edgekit.edge.planted" in planted.stdout
 
@@ -102,7 +108,9 @@ def test_recipes_are_named_by_format_and_precision() -> None:
 
 def _tracked() -> dict[str, str]:
     """The text of every file in the repository, by its name."""
-    names = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = subprocess.run(
+        ["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True
+    )
     return {name: (ROOT / name).read_text(errors="ignore") for name in names.stdout.split()}
 
 
@@ -122,7 +130,9 @@ def test_nobody_is_told_to_install_a_strangers_package() -> None:
 def test_the_install_command_names_this_installation() -> None:
     found = re.fullmatch(r"pip install '(.+)\[onnx\]'", install_command("onnx"))
     assert found
-    assert DISTRIBUTION.replace("-", "_") in found[1] or (Path(found[1]) / "pyproject.toml").is_file()
+    assert (
+        DISTRIBUTION.replace("-", "_") in found[1] or (Path(found[1]) / "pyproject.toml").is_file()
+    )
 
 
 def test_the_version_stands_in_one_file() -> None:

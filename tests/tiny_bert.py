@@ -1,6 +1,8 @@
-"""Trains a very small BERT classifier from nothing: `python tests/tiny_bert.py OUT`, in about ten seconds.
+"""Trains a very small BERT classifier from nothing: `python tests/tiny_bert.py OUT`, in about ten
+seconds.
 
-Real weights that answer well, so that quantizing has something to lose and labels something to be wrong about.
+Real weights that answer well, so that quantizing has something to lose and labels something to be
+wrong about.
 """
 
 import csv
@@ -73,27 +75,44 @@ def make_tokenizer() -> PreTrainedTokenizerFast:
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.post_processor = processors.TemplateProcessing(
-        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])]
+        single="[CLS] $A [SEP]",
+        special_tokens=[("[CLS]", vocab["[CLS]"]), ("[SEP]", vocab["[SEP]"])],
     )
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]", cls_token="[CLS]", sep_token="[SEP]",
-        mask_token="[MASK]", model_max_length=32,
-    )  # fmt: skip
+        tokenizer_object=tokenizer,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        mask_token="[MASK]",
+        model_max_length=32,
+    )
 
 
-def train(rows: list[tuple[str, str]], tokenizer: PreTrainedTokenizerFast) -> BertForSequenceClassification:
+def train(
+    rows: list[tuple[str, str]], tokenizer: PreTrainedTokenizerFast
+) -> BertForSequenceClassification:
     """A few hundred steps of Adam."""
     torch.manual_seed(0)
     config = BertConfig(
-        vocab_size=len(tokenizer), hidden_size=64, num_hidden_layers=2, num_attention_heads=2, intermediate_size=128,
-        max_position_embeddings=32, hidden_dropout_prob=0.0, attention_probs_dropout_prob=0.0,
-        id2label=dict(enumerate(LABELS)), label2id={label: index for index, label in enumerate(LABELS)},
-    )  # fmt: skip
+        vocab_size=len(tokenizer),
+        hidden_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=128,
+        max_position_embeddings=32,
+        hidden_dropout_prob=0.0,
+        attention_probs_dropout_prob=0.0,
+        id2label=dict(enumerate(LABELS)),
+        label2id={label: index for index, label in enumerate(LABELS)},
+    )
     model = BertForSequenceClassification(config)
     optimizer = torch.optim.Adam(model.parameters(), lr=2e-3)
     for start in range(0, len(rows), 32):
         part = rows[start : start + 32]
-        batch = tokenizer([text for text, _ in part], padding=True, truncation=True, return_tensors="pt")
+        batch = tokenizer(
+            [text for text, _ in part], padding=True, truncation=True, return_tensors="pt"
+        )
         loss = model(**batch, labels=torch.tensor([LABELS.index(label) for _, label in part])).loss
         optimizer.zero_grad()
         loss.backward()

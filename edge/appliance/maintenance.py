@@ -10,7 +10,9 @@ from edgekit.nouns import Noun
 
 
 class Rotten(Noun, frozen=True, kw_only=True):
-    """A file of a slot that is not what was deployed. role: of the slot (current, previous, proven, staged), or pointer."""
+    """A file of a slot that is not what was deployed. role: of the slot (current, previous, proven,
+    staged), or pointer.
+    """
 
     path: str
     model: str
@@ -28,9 +30,11 @@ class Checkup(Noun, frozen=True, kw_only=True):
 
 
 def check_store(store: Store) -> Checkup:
-    """Hash every file of every slot; where the current one has rotted and one before is sound, that serves from now on.
+    """Hash every file of every slot; where the current one has rotted and one before is sound, that
+    serves from now on.
 
-    What the device compiled for itself is hashed, too; where that has rotted the engine does without it.
+    What the device compiled for itself is hashed, too; where that has rotted the engine does
+    without it.
     """
     store.check()
     with store.changing("edgekit fsck"):
@@ -86,7 +90,9 @@ def collect(store: Store) -> int:
 
 
 def uninstall(store: Store, model: str) -> int:
-    """Remove a model; returns the bytes that this freed. Raises InputError if there is no such model."""
+    """Remove a model; returns the bytes that this freed. Raises InputError if there is no such
+    model.
+    """
     store.check()
     with store.changing("edgekit uninstall"):
         freed = store.collect()  # an uninstall that was cut off left something

@@ -1,4 +1,6 @@
-"""The pointer of a model: which slot serves, which served before, which has proven itself. What a switch makes of it."""
+"""The pointer of a model: which slot serves, which served before, which has proven itself. What a
+switch makes of it.
+"""
 
 from collections.abc import Container
 
@@ -27,9 +29,9 @@ class Noted(Noun, frozen=True, kw_only=True):
 class Pointer(Noun, frozen=True, kw_only=True):
     """Which slot of a model serves, and which served before it.
 
-    previous: where `edgekit rollback` leads; is_previous_proven: whether its watch window had passed. proven: the last
-    one whose window has passed; a new one that fails gives way to it. staged: what the policy lets be profiled and not
-    serve. given_up: what was taken out of service.
+    previous: where `edgekit rollback` leads; is_previous_proven: whether its watch window had
+    passed. proven: the last one whose window has passed; a new one that fails gives way to it.
+    staged: what the policy lets be profiled and not serve. given_up: what was taken out of service.
     """
 
     model: str
@@ -48,12 +50,17 @@ class Pointer(Noun, frozen=True, kw_only=True):
     def switched(self, new: SlotRef, *, is_proven: bool = False) -> "Pointer":
         """With another slot that serves, and the one that did as its previous."""
         return msgspec.structs.replace(
-            self, current=new, previous=self.current, is_previous_proven=bool(self.current) and not self.is_watched,
+            self,
+            current=new,
+            previous=self.current,
+            is_previous_proven=bool(self.current) and not self.is_watched,
             proven=new if is_proven else self.proven,
-        )  # fmt: skip
+        )
 
     def rolled_back(self) -> "Pointer | None":
-        """With current and previous exchanged, None if there is no previous. One that has not proven itself still has to."""
+        """With current and previous exchanged, None if there is no previous. One that has not
+        proven itself still has to.
+        """
         if self.previous is None:
             return None
         return self.switched(self.previous, is_proven=self.is_previous_proven)
@@ -71,7 +78,8 @@ class Pointer(Noun, frozen=True, kw_only=True):
         return found
 
     def fallen_back(self, reason: str, unfit: Container[str] = ()) -> "Pointer | None":
-        """With the current slot given up for the one before; None if there is none. unfit: manifests not to go back to.
+        """With the current slot given up for the one before; None if there is none. unfit:
+        manifests not to go back to.
 
         The slot that failed is no `previous`: nothing may lead back to it but a new deploy.
         """
@@ -81,9 +89,13 @@ class Pointer(Noun, frozen=True, kw_only=True):
             return None
         is_proven = refuge == self.proven or self.is_previous_proven
         return msgspec.structs.replace(
-            self, current=refuge, previous=None, is_previous_proven=False, proven=refuge if is_proven else None,
+            self,
+            current=refuge,
+            previous=None,
+            is_previous_proven=False,
+            proven=refuge if is_proven else None,
             given_up=Noted(slot=self.current, reason=reason),
-        )  # fmt: skip
+        )
 
 
 class Watch(Noun, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ device_class = "x86-64-v3"        # bundles for another class are refused
 memory_mb = 2000                  # that all models together may need
 min_free_mb = 500                 # left free on the disk
 
-[keys]                            # by role, paths beside this file; instead of what --trust installed
+[keys]                            # by role, paths beside this file; instead of --trust's
 release = ["release.pub"]
 evidence = ["lab.pub"]
 
@@ -12,7 +12,7 @@ evidence = ["lab.pub"]
 max_drop = 0.01                   # of the metric, as the upper bound at `confidence`
 min_recall = {cold = 0.9}         # as the lower bound
 measured_here = true              # on this device class
-unmeasured = "stage"              # what lacks it: "refuse" it, or "stage" it to be profiled, never served
+unmeasured = "stage"              # what lacks it: "refuse" it, or "stage" it to be profiled
 
 [watch]                           # after a switch
 seconds = 60                      # of healthy serving until the new model is kept
@@ -77,11 +77,17 @@ class Policy(Noun, frozen=True, kw_only=True):
     watch: WatchPart = WatchPart()
 
 
-PARTS: dict[str, type[msgspec.Struct]] = {"keys": KeysPart, "evidence": EvidencePart, "watch": WatchPart}
+PARTS: dict[str, type[msgspec.Struct]] = {
+    "keys": KeysPart,
+    "evidence": EvidencePart,
+    "watch": WatchPart,
+}
 
 
 class Shortfall(NamedTuple):
-    """A line of the policy that a variant misses. is_unmeasured: for want of a measurement, not by one."""
+    """A line of the policy that a variant misses. is_unmeasured: for want of a measurement, not by
+    one.
+    """
 
     text: str
     is_unmeasured: bool
@@ -108,8 +114,11 @@ def policy_trust(root: Path, policy: Policy) -> Trust | None:
 
     release = [load_public_key(path.parent / name) for name in policy.keys.release]
     evidence = [load_public_key(path.parent / name) for name in policy.keys.evidence]
-    # With a role of its own for evidence, the release key signs none: who stole it can't vouch for its own releases.
-    return Trust(release=Signers(keys=tuple(release)), evidence=Signers(keys=tuple(evidence or release)))
+    # With a role of its own for evidence, the release key signs none: who stole it can't vouch for
+    # its own releases.
+    return Trust(
+        release=Signers(keys=tuple(release)), evidence=Signers(keys=tuple(evidence or release))
+    )
 
 
 def shortfalls(policy: Policy, variant: VerifiedVariant, machine: Machine) -> Iterator[Shortfall]:
@@ -125,11 +134,15 @@ def shortfalls(policy: Policy, variant: VerifiedVariant, machine: Machine) -> It
         yield from _quality(asked, evidence)
     if asked.measured_here:
         here = policy.device_class or closest_target(machine).name
-        places = {profile.target for profile in variant.profiles} | ({evidence.target} if evidence else set())
+        places = {profile.target for profile in variant.profiles} | (
+            {evidence.target} if evidence else set()
+        )
         if here not in places:
             said = ", ".join(sorted(filter(None, places))) or "nowhere"
             yield Shortfall(
-                f'evidence.measured_here = true: it was measured on {said}, and this device is "{here}"', True
+                f"evidence.measured_here = true: it was measured on {said}, and this device is"
+                f' "{here}"',
+                True,
             )
 
 
@@ -137,7 +150,9 @@ def _quality(asked: EvidencePart, evidence: Evidence) -> Iterator[Shortfall]:
     if asked.max_drop is not None:
         drop = upper_bound(evidence.quality.comparison, asked.confidence)
         if not drop <= asked.max_drop:
-            yield Shortfall(f"evidence.max_drop = {asked.max_drop:g}: the drop may be {drop:.4f}", False)
+            yield Shortfall(
+                f"evidence.max_drop = {asked.max_drop:g}: the drop may be {drop:.4f}", False
+            )
     for name, least in asked.min_recall.items():
         counts = evidence.quality.classes.get(name)
         if counts is None:
@@ -147,4 +162,6 @@ def _quality(asked: EvidencePart, evidence: Evidence) -> Iterator[Shortfall]:
             continue
         recall = share_lower_bound(counts.found, counts.found + counts.missed, asked.confidence)
         if not recall >= least:
-            yield Shortfall(f"evidence.min_recall.{name} = {least:g}: the recall may be {recall:.4f}", False)
+            yield Shortfall(
+                f"evidence.min_recall.{name} = {least:g}: the recall may be {recall:.4f}", False
+            )

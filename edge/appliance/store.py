@@ -1,19 +1,21 @@
 """The store of an appliance: one folder.
 
     schema                      "2"
-    lock                        held by whoever does longer work on the store: deploy, fsck, gc, uninstall
-    reserve                     64 KiB of nothing, given up when a pointer must be written and the disk is full
-    policy.toml                 what this device demands, if the site wrote one (see edgekit.edge.appliance.policy)
-    trust.json, trust/*.pub     a root of trust (see edgekit.edge.bundle.trust), or bare keys where there is none
-    counters.json               the highest release counter that was activated, by model and by signing key
+    lock                        held for longer work on the store: deploy, fsck, gc, uninstall
+    reserve                     64 KiB of nothing, given up when a pointer must be written and the
+                                disk is full
+    policy.toml                 what this device demands, if the site wrote one
+                                (see edgekit.edge.appliance.policy)
+    trust.json, trust/*.pub     a root of trust (see edgekit.edge.bundle.trust), or bare keys
+    counters.json               the highest release counter that was activated, by model and by key
     blobs/sha256/<hex>          every file once, read only
-    slots/<model>/<hex>/        hard links to blobs under the files' real names, slot.json among them
-    models/<model>.json         the pointer: which slot serves, which served before, which is only staged; the folder
-                                is a lock, held for the moment in which a pointer is replaced
-    watch/<model>.json          how often the worker of a new model was started in its watch window
+    slots/<model>/<hex>/        hard links to blobs under the files' real names, with slot.json
+    models/<model>.json         the pointer: which slot serves, which served before, which is only
+                                staged; the folder is a lock, held while a pointer is replaced
+    watch/<model>.json          how often a new model's worker was started in its watch window
 
-The pointer is the only thing that decides what serves. It is replaced atomically, after everything that it points to
-is durable, so that a power cut leaves the old model or the new one.
+The pointer is the only thing that decides what serves. It is replaced atomically, after everything
+that it points to is durable, so that a power cut leaves the old model or the new one.
 """
 
 import errno
@@ -51,14 +53,18 @@ class Serving(NamedTuple):
 
 
 class Store:
-    """Paths, pointers and counters. Longer work is done inside `changing`, and any pointer replaced inside `switching`."""
+    """Paths, pointers and counters. Longer work is done inside `changing`, and any pointer replaced
+    inside `switching`.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     @contextmanager
     def changing(self, what: str) -> Iterator[None]:
-        """Hold the store's lock for as long as it takes; makes the store if the folder is new or empty."""
+        """Hold the store's lock for as long as it takes; makes the store if the folder is new or
+        empty.
+        """
         if self._is_foreign():
             raise InputError(f"{self.root}: not an appliance folder, and not empty; name a new one")
         make_folder(self.root)
@@ -77,8 +83,9 @@ class Store:
     def switching(self) -> Iterator[None]:
         """Hold the pointers' lock for a moment; brings an older store up to date.
 
-        So a rollback, or the end of a watch window, waits for no deploy. These only drop slots from a pointer, or
-        exchange them: whoever does longer work meanwhile may look at a pointer that is a moment old.
+        So a rollback, or the end of a watch window, waits for no deploy. These only drop slots from
+        a pointer, or exchange them: whoever does longer work meanwhile may look at a pointer that
+        is a moment old.
         """
         self.check()
         with brief_lock(self.root / "models"):
@@ -89,7 +96,9 @@ class Store:
             yield
 
     def _is_foreign(self) -> bool:
-        """Whether the folder holds something, and not a store, nor the beginnings of one that was cut off."""
+        """Whether the folder holds something, and not a store, nor the beginnings of one that was
+        cut off.
+        """
         if not self.root.exists() or (self.root / "schema").exists():
             return False
         ours = {*FILES, *(name.split("/")[0] for name in FOLDERS), "lost+found"}
@@ -114,7 +123,8 @@ class Store:
         schema = self._schema()
         if schema not in READABLE:
             raise InputError(
-                f"{self.root}: its schema is {schema!r} and this edgekit knows {SCHEMA!r}; update edgekit"
+                f"{self.root}: its schema is {schema!r} and this edgekit knows {SCHEMA!r}; update"
+                " edgekit"
             )
 
     def _schema(self) -> str:
@@ -122,11 +132,14 @@ class Store:
             return (self.root / "schema").read_text("utf-8", "replace").strip()
         except FileNotFoundError:
             raise InputError(
-                f"{self.root}: not an appliance folder; make one with: edgekit deploy BUNDLE {self.root} --trust KEY.pub"
+                f"{self.root}: not an appliance folder; make one with: edgekit deploy BUNDLE"
+                f" {self.root} --trust KEY.pub"
             ) from None
 
     def _upgrade(self) -> None:
-        """Write every pointer in today's form, then the schema: cut off in between, it is done again."""
+        """Write every pointer in today's form, then the schema: cut off in between, it is done
+        again.
+        """
         if self._schema() == SCHEMA:
             return
         for model in self.models():
@@ -144,18 +157,23 @@ class Store:
         return read_trust(path) if path.exists() else None
 
     def trust(self) -> Trust:
-        """Who may sign what: the root of trust, or else the policy's keys, or else those in trust/."""
+        """Who may sign what: the root of trust, or else the policy's keys, or else those in
+        trust/.
+        """
         chain, named = self.chain(), policy_trust(self.root, self.policy())
         self.check_one_trust(has_root=chain is not None)
         if chain is not None:
             return verdict(chain, self.root / "trust.json", None)
-        return named or bare([load_public_key(path) for path in sorted((self.root / "trust").glob("*.pub"))])
+        return named or bare(
+            [load_public_key(path) for path in sorted((self.root / "trust").glob("*.pub"))]
+        )
 
     def check_one_trust(self, *, has_root: bool) -> None:
         """Raise InputError where two places say who may sign."""
         if has_root and self.policy().keys is not None:
             raise InputError(
-                f"{self.root}: policy.toml names keys, and there is a root of trust; keep one of the two"
+                f"{self.root}: policy.toml names keys, and there is a root of trust; keep one of"
+                " the two"
             )
 
     def keep_key(self, key: Path) -> None:
@@ -170,7 +188,8 @@ class Store:
             path.unlink()
 
     def floor(self, model: str, trust: Trust) -> int:
-        """The highest counter that was activated of a model, among the releases of keys that are still trusted.
+        """The highest counter that was activated of a model, among the releases of keys that are
+        still trusted.
 
         So a revoked key takes its counters along: who stole it can't bar the way with a huge one.
         """
@@ -178,7 +197,9 @@ class Store:
         return max((counter for key, counter in known.items() if key in trust.key_ids), default=0)
 
     def raise_floor(self, model: str, key_ids: Iterable[str], counter: int) -> None:
-        """Take note of an activated release; durable before the pointer switches, and never lowered."""
+        """Take note of an activated release; durable before the pointer switches, and never
+        lowered.
+        """
         counters = self._counters()
         known = counters.get(model, {})
         found = {**known, **{key: max(counter, known.get(key, 0)) for key in key_ids}}
@@ -194,7 +215,8 @@ class Store:
             return {}
         except Unreadable as error:
             raise InputError(
-                f"{path}: damaged: {error}; without it older releases can't be told from new ones: remove it if you accept that once"
+                f"{path}: damaged: {error}; without it older releases can't be told from new ones:"
+                " remove it if you accept that once"
             ) from None
 
     def models(self) -> list[str]:
@@ -237,7 +259,9 @@ class Store:
                 f"({pointer.staged.reason if pointer.staged else 'nothing is left of it'})"
             )
         return Serving(
-            pointer.model, pointer.current, self.slot_folder(pointer.model, pointer.current).resolve()
+            pointer.model,
+            pointer.current,
+            self.slot_folder(pointer.model, pointer.current).resolve(),
         )
 
     def only_model(self, name: str | None) -> Pointer:
@@ -253,7 +277,9 @@ class Store:
             raise InputError(f"{self.root}: {held}")
         pointer = self.pointer(name or models[0])
         if pointer is None:
-            raise InputError(f"{self.root}: holds no model {name!r}; it holds: {', '.join(models) or 'none'}")
+            raise InputError(
+                f"{self.root}: holds no model {name!r}; it holds: {', '.join(models) or 'none'}"
+            )
         return pointer
 
     def slot_folder(self, model: str, slot: SlotRef) -> Path:
@@ -269,7 +295,9 @@ class Store:
         return self.root / "blobs" / "sha256" / digest.removeprefix("sha256:")
 
     def point(self, pointer: Pointer) -> None:
-        """Switch. Everything that the pointer names must be durable by now. On a full disk the reserve makes room."""
+        """Switch. Everything that the pointer names must be durable by now. On a full disk the
+        reserve makes room.
+        """
         path, data = self.pointer_file(pointer.model), pointer.to_json()
         try:
             write_durably(path, msgspec.json.format(data, indent=2))
@@ -284,7 +312,8 @@ class Store:
         path = self.root / "reserve"
         if not path.exists():
             with suppress(OSError):
-                write_durably(path, os.urandom(RESERVE))  # zeros would be a hole after a sparse copy
+                # zeros would be a hole after a sparse copy
+                write_durably(path, os.urandom(RESERVE))
 
     def forget(self, model: str) -> None:
         """Remove a model's pointer; its counters stay."""
@@ -316,7 +345,8 @@ class Store:
                 yield pointer, slot, self.slot_folder(pointer.model, slot)
 
     def collect(self) -> int:
-        """Remove slots that no pointer names, then blobs that no slot links to; returns the bytes that this freed.
+        """Remove slots that no pointer names, then blobs that no slot links to; returns the bytes
+        that this freed.
 
         Where a pointer is damaged all slots of its model are kept.
         """

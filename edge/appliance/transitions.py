@@ -1,4 +1,6 @@
-"""Between slots that are there already: back by hand, given up, proven. Each is done at once, whatever else is at work."""
+"""Between slots that are there already: back by hand, given up, proven. Each is done at once,
+whatever else is at work.
+"""
 
 from collections.abc import Container
 from pathlib import Path
@@ -23,13 +25,18 @@ def rollback(root: Path, model: str | None) -> Pointer:
     with store.switching():
         back = store.only_model(seen.model).rolled_back()
         if back is None or back.current != seen.previous:
-            raise Busy(f"{root}: {seen.model} was switched meanwhile; see edgekit status, and run this again")
+            raise Busy(
+                f"{root}: {seen.model} was switched meanwhile; see edgekit status, and run this"
+                " again"
+            )
         store.forget_watch(seen.model)
         store.point(back)
     return back
 
 
-def give_up(store: Store, model: str, slot: SlotRef, reason: str, unfit: Container[str] = ()) -> bool:
+def give_up(
+    store: Store, model: str, slot: SlotRef, reason: str, unfit: Container[str] = ()
+) -> bool:
     """Take a slot that serves out of service for the one before it; False if nothing is before it.
 
     unfit: manifests not to go back to.
@@ -41,7 +48,9 @@ def give_up(store: Store, model: str, slot: SlotRef, reason: str, unfit: Contain
         back = pointer.fallen_back(reason, unfit)
         if back is None and pointer.given_up and pointer.given_up.slot == slot:
             return False  # noted already
-        store.point(back or msgspec.structs.replace(pointer, given_up=Noted(slot=slot, reason=reason)))
+        store.point(
+            back or msgspec.structs.replace(pointer, given_up=Noted(slot=slot, reason=reason))
+        )
     return back is not None
 
 
@@ -50,7 +59,9 @@ def prove(store: Store, model: str, slot: SlotRef) -> None:
     with store.switching():
         pointer = store.only_model(model)
         if pointer.current == slot and pointer.is_watched:
-            is_cleared = pointer.given_up is not None and pointer.given_up.slot.manifest == slot.manifest
+            is_cleared = (
+                pointer.given_up is not None and pointer.given_up.slot.manifest == slot.manifest
+            )
             given_up = None if is_cleared else pointer.given_up
             store.point(msgspec.structs.replace(pointer, proven=slot, given_up=given_up))
 

@@ -1,7 +1,8 @@
 """Offline batches that can be killed at any point and go on where they were.
 
-Output rows go to OUT.part; a journal beside it says how many rows and bytes are durable, and what the run is bound to.
-What goes into one engine call depends on row numbers alone, so a resumed run computes the same thing.
+Output rows go to OUT.part; a journal beside it says how many rows and bytes are durable, and what
+the run is bound to. What goes into one engine call depends on row numbers alone, so a resumed run
+computes the same thing.
 """
 
 import csv
@@ -67,20 +68,26 @@ def run_batch(
 ) -> Done:
     """Predict every row of `source` into `target`; `tell` gets the number of rows that are done.
 
-    slot: the digest that names the model. checkpoint_seconds: how much work a crash may cost. Raises InputError, Busy.
+    slot: the digest that names the model. checkpoint_seconds: how much work a crash may cost.
+    Raises InputError, Busy.
     """
     names = _check(model, source, target, columns)
     bound = Bound(
-        input_digest=fast_digest(source), slot=slot, columns=names, batch_size=model.setting.batch_size,
+        input_digest=fast_digest(source),
+        slot=slot,
+        columns=names,
+        batch_size=model.setting.batch_size,
         kind=target.suffix.lower(),
-    )  # fmt: skip
+    )
     journal_path, part = _beside(target, "journal"), _beside(target, "part")
     with lock(_beside(target, "lock"), "edgekit batch"):
         start = _resume(journal_path, part, bound, restart=restart)
         with part.open("r+b" if part.exists() else "w+b") as file:
             file.truncate(start.bytes)
             file.seek(start.bytes)
-            done = _write_rows(model, source, start, Output(file, journal_path, checkpoint_seconds), tell)
+            done = _write_rows(
+                model, source, start, Output(file, journal_path, checkpoint_seconds), tell
+            )
         part.replace(target)
         journal_path.unlink()
         sync_folder(target.resolve().parent)
@@ -107,11 +114,14 @@ def _check(model: Model, source: Path, target: Path, columns: Sequence[str] | No
     missing = [name for name in chosen if name not in names]
     if missing or not chosen or (model.task.reads_pairs and len(chosen) != 1):
         raise InputError(
-            f"{source}: which column is the input? Name it with --input; columns: {', '.join(names)}"
+            f"{source}: which column is the input? Name it with --input; columns:"
+            f" {', '.join(names)}"
         )
     taken = [name for name in (*model.task.results, ERROR) if name in names]
     if taken:
-        raise InputError(f"{source}: has a column {taken[0]!r} already, which the output adds; rename it")
+        raise InputError(
+            f"{source}: has a column {taken[0]!r} already, which the output adds; rename it"
+        )
     return chosen
 
 
@@ -125,7 +135,8 @@ def _resume(journal_path: Path, part: Path, bound: Bound, *, restart: bool) -> J
         raise InputError(f"{journal_path}: damaged ({error}); begin anew with --restart") from None
     if journal.bound != bound:
         raise InputError(
-            f"{journal_path}: was begun with another input, model or column; begin anew with --restart"
+            f"{journal_path}: was begun with another input, model or column; begin anew with"
+            " --restart"
         )
     return journal
 
@@ -191,11 +202,16 @@ def _predicted(
         coming = iter(answers)
         yield (
             chunk,
-            [_result(model, item, item if isinstance(item, InputError) else next(coming)) for item in inputs],
+            [
+                _result(model, item, item if isinstance(item, InputError) else next(coming))
+                for item in inputs
+            ],
         )
 
 
-def _input(model: Model, row: Row, columns: Sequence[str], names: Sequence[str], folder: Path) -> Any:  # noqa: ANN401
+def _input(
+    model: Model, row: Row, columns: Sequence[str], names: Sequence[str], folder: Path
+) -> Any:  # noqa: ANN401
     """The input that a row holds, or an InputError that says what is wrong with the row."""
     unknown = [name for name in row if name not in names[: -len(model.task.results) - 1]]
     missing = [name for name in columns if name not in row]

@@ -1,8 +1,8 @@
 """Adopting: a bundle that other tools have carried through a registry becomes canonical again.
 
-OCI tools copy manifests and layers as they are, but write an index.json of their own, and some an image index of their own.
-What they have changed follows from what they have not, so it is written anew; the signature then has the verdict.
-Nothing is trusted here.
+OCI tools copy manifests and layers as they are, but write an index.json of their own, and some an
+image index of their own. What they have changed follows from what they have not, so it is written
+anew; the signature then has the verdict. Nothing is trusted here.
 """
 
 from collections.abc import Iterator
@@ -21,26 +21,36 @@ from edgekit.nouns import Slot, Unreadable, read_json
 
 
 def adopt(folder: Path, out: Path) -> str:
-    """Write the bundle in an OCI image layout of any spelling to `out`; returns the digest of its release.
+    """Write the bundle in an OCI image layout of any spelling to `out`; returns the digest of its
+    release.
 
-    Raises InputError where there is no edgekit bundle in it, Refused where its parts do not make up what was signed.
+    Raises InputError where there is no edgekit bundle in it, Refused where its parts do not make up
+    what was signed.
     """
     blobs = folder / "blobs" / "sha256"
     if not blobs.is_dir():
         raise InputError(f"{folder}: not an OCI image layout: it has no blobs/sha256")
     manifests = dict(_manifests(blobs))
-    referrers = [(digest, item) for digest, item in manifests.items() if item.artifact_type in oci.REFERRERS]
+    referrers = [
+        (digest, item) for digest, item in manifests.items() if item.artifact_type in oci.REFERRERS
+    ]
     signatures = [item for _, item in referrers if item.artifact_type == oci.RELEASE]
     if len(signatures) != 1:
         raise InputError(
-            f"{folder}: has {len(signatures)} release signatures, and must have one: copy what index.json names as well"
+            f"{folder}: has {len(signatures)} release signatures, and must have one: copy what"
+            " index.json names as well"
         )
     release = _release(blobs, signatures[0])
     index = _index(blobs, release, manifests)
     named = [item.digest for item in index.manifests] + [digest for digest, _ in referrers]
     kept = {
         *named,
-        *(part.digest for digest in named if digest in manifests for part in _parts(manifests[digest])),
+        *(
+            part.digest
+            for digest in named
+            if digest in manifests
+            for part in _parts(manifests[digest])
+        ),
     }
     files = {blob_name(digest): folder / blob_name(digest) for digest in kept}
     for path in files.values():
@@ -49,7 +59,9 @@ def adopt(folder: Path, out: Path) -> str:
     top = oci.top_index(
         oci.release_descriptor(release.index, len(index.to_json()), release.version),
         [
-            oci.referrer_descriptor(digest, files[blob_name(digest)].stat().st_size, item.artifact_type)
+            oci.referrer_descriptor(
+                digest, files[blob_name(digest)].stat().st_size, item.artifact_type
+            )
             for digest, item in referrers
         ],
     )
@@ -81,7 +93,9 @@ def _release(blobs: Path, signature: Manifest) -> Release:
 
 
 def _index(blobs: Path, release: Release, manifests: dict[str, Manifest]) -> Index:
-    """The release index that was signed: as it was carried, or made anew from another tool's list of the variants."""
+    """The release index that was signed: as it was carried, or made anew from another tool's list
+    of the variants.
+    """
     path = blobs / release.index.removeprefix("sha256:")
     if path.is_file():
         return parse(path.read_bytes(), Index, str(path))
@@ -91,7 +105,9 @@ def _index(blobs: Path, release: Release, manifests: dict[str, Manifest]) -> Ind
             index = oci.release_index(release.model, release.version, variants)
             if digest_bytes(index.to_json()) == release.index:
                 return index
-    raise Refused(f"{blobs}: the index that was signed is missing, and does not follow from what is there")
+    raise Refused(
+        f"{blobs}: the index that was signed is missing, and does not follow from what is there"
+    )
 
 
 def _lists(blobs: Path) -> Iterator[list[str]]:

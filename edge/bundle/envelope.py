@@ -46,7 +46,9 @@ def read_key(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except FileNotFoundError:
-        raise InputError(f"{path}: no such key; make one with: edgekit keygen {path.stem}") from None
+        raise InputError(
+            f"{path}: no such key; make one with: edgekit keygen {path.stem}"
+        ) from None
 
 
 def canonical(envelope: Envelope) -> bytes:
@@ -58,17 +60,24 @@ def canonical(envelope: Envelope) -> bytes:
 
 
 def unseal_if_trusted(data: bytes, payload_type: str, signers: Signers, what: str) -> bytes | None:
-    """The payload of an envelope that enough of the role signed, None if they did not; raises Refused if it is none."""
+    """The payload of an envelope that enough of the role signed, None if they did not; raises
+    Refused if it is none.
+    """
     envelope = _open(data, payload_type, what)
     return envelope.payload if len(_signed_by(envelope, signers)) >= signers.threshold else None
 
 
-def unseal(data: bytes, payload_type: str, signers: Signers, what: str) -> tuple[bytes, tuple[str, ...]]:
-    """The payload of an envelope that enough of the role signed, and the ids of those keys; raises Refused."""
+def unseal(
+    data: bytes, payload_type: str, signers: Signers, what: str
+) -> tuple[bytes, tuple[str, ...]]:
+    """The payload of an envelope that enough of the role signed, and the ids of those keys; raises
+    Refused.
+    """
     envelope = _open(data, payload_type, what)
     if not signers.keys:
         raise Refused(
-            f"{what}: no key is trusted here yet; name one with --trust KEY.pub (or --key for verify)"
+            f"{what}: no key is trusted here yet; name one with --trust KEY.pub (or --key for"
+            " verify)"
         )
     accepted = _signed_by(envelope, signers)
     if len(accepted) < signers.threshold:
@@ -78,7 +87,9 @@ def unseal(data: bytes, payload_type: str, signers: Signers, what: str) -> tuple
 
 
 def _signed_by(envelope: Envelope, signers: Signers) -> tuple[str, ...]:
-    """The ids of all keys of the role that signed; asked one by one, since asked together the search ends at the threshold."""
+    """The ids of all keys of the role that signed; asked one by one, since asked together the
+    search ends at the threshold.
+    """
     found = set()
     for key in signers.keys:
         with suppress(VerificationError, ValueError):
@@ -88,7 +99,9 @@ def _signed_by(envelope: Envelope, signers: Signers) -> tuple[str, ...]:
 
 
 def peek(data: bytes, payload_type: str, what: str) -> bytes:
-    """The payload of an envelope, whoever signed it: for looking, never for deciding. Raises Refused if it is none."""
+    """The payload of an envelope, whoever signed it: for looking, never for deciding. Raises
+    Refused if it is none.
+    """
     return _open(data, payload_type, what).payload
 
 

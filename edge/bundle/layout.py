@@ -1,7 +1,7 @@
 """An OCI image layout as a folder, or as one canonical tar of it, read without extracting anything.
 
-Canonical: entries sorted by name, regular files only, no owner, no time. A header that differs by one bit from the
-one we would write is refused, so nothing outside the signed set can say anything.
+Canonical: entries sorted by name, regular files only, no owner, no time. A header that differs by
+one bit from the one we would write is refused, so nothing outside the signed set can say anything.
 """
 
 import io
@@ -30,7 +30,9 @@ class Layout(Protocol):
         """The size of every file, by name."""
 
     def open(self, name: str) -> BinaryIO:
-        """One file, to be read from its start; the caller closes it and reads no further than its size."""
+        """One file, to be read from its start; the caller closes it and reads no further than its
+        size.
+        """
 
 
 class FolderLayout:
@@ -86,7 +88,9 @@ class TarLayout:
 
 
 def _walk(file: BinaryIO, where: Path) -> Iterator[tuple[str, Place]]:
-    """Every entry of a canonical tar; raises Refused at the first bit that is not as we write it."""
+    """Every entry of a canonical tar; raises Refused at the first bit that is not as we write
+    it.
+    """
     total, last, count = where.stat().st_size, "", 0
     while True:
         header = file.read(tarfile.BLOCKSIZE)
@@ -131,7 +135,9 @@ def _header(name: str, size: int) -> bytes:
 
 
 def open_layout(where: Path) -> Layout:
-    """A bundle by its path; raises InputError if there is none, Refused if it is not a sound one."""
+    """A bundle by its path; raises InputError if there is none, Refused if it is not a sound
+    one.
+    """
     if where.is_dir():
         if not (where / "oci-layout").is_file():
             raise InputError(
@@ -140,7 +146,9 @@ def open_layout(where: Path) -> Layout:
         return FolderLayout(where)
     if where.is_file():
         return TarLayout(where)
-    raise InputError(f"{where}: no such bundle; it is a folder or a .tar made by: edgekit bundle pack")
+    raise InputError(
+        f"{where}: no such bundle; it is a folder or a .tar made by: edgekit bundle pack"
+    )
 
 
 def read_small(layout: Layout, name: str) -> bytes:
@@ -198,7 +206,9 @@ def write_layout(where: Path, small: Mapping[str, bytes], large: Mapping[str, Pa
     sync_folder(where.resolve().parent)
 
 
-def _copy(name: str, small: Mapping[str, bytes], large: Mapping[str, Path], target: BinaryIO) -> None:
+def _copy(
+    name: str, small: Mapping[str, bytes], large: Mapping[str, Path], target: BinaryIO
+) -> None:
     source: BinaryIO = io.BytesIO(small[name]) if name in small else large[name].open("rb")
     with source:
         while chunk := source.read(PIECE):

@@ -1,4 +1,6 @@
-"""The OCI records that a bundle is made of, and their media types (OCI image spec 1.1, CNCF model-spec)."""
+"""The OCI records that a bundle is made of, and their media types (OCI image spec 1.1, CNCF
+model-spec).
+"""
 
 from collections.abc import Iterable
 from typing import Annotated, Final, Literal, TypeVar
@@ -37,9 +39,16 @@ Size = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
 
 
 class Record(
-    msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True, rename="camel", omit_defaults=True
+    msgspec.Struct,
+    frozen=True,
+    kw_only=True,
+    forbid_unknown_fields=True,
+    rename="camel",
+    omit_defaults=True,
 ):
-    """A JSON object of the layout. An unknown field is refused: it would be outside what we understood."""
+    """A JSON object of the layout. An unknown field is refused: it would be outside what we
+    understood.
+    """
 
     def to_json(self) -> bytes:
         """Canonical JSON."""
@@ -117,7 +126,9 @@ def describe(data: bytes, media_type: str) -> Descriptor:
 
 
 def parse(data: bytes, kind: type[T], what: str) -> T:
-    """A record from bytes; raises Refused. Duplicate keys, like every other spelling than ours, are refused too."""
+    """A record from bytes; raises Refused. Duplicate keys, like every other spelling than ours, are
+    refused too.
+    """
     if len(data) > MAX_SMALL:
         raise Refused(f"{what}: larger than {MAX_SMALL} bytes")
     try:
@@ -146,7 +157,9 @@ def _kind(name: str) -> str:
 
 
 def variant_manifest(config: Descriptor, slot: Slot, slot_json: Descriptor) -> Manifest:
-    """A variant: its files in the order of slot.json, and that last. config, slot_json: their digests and sizes count."""
+    """A variant: its files in the order of slot.json, and that last. config, slot_json: their
+    digests and sizes count.
+    """
     return Manifest(
         schema_version=2,
         media_type=MANIFEST,
@@ -155,19 +168,25 @@ def variant_manifest(config: Descriptor, slot: Slot, slot_json: Descriptor) -> M
         layers=[
             *(file_layer(file) for file in slot.files),
             Descriptor(
-                media_type=LAYER.format(kind="weight.config"), digest=slot_json.digest, size=slot_json.size,
+                media_type=LAYER.format(kind="weight.config"),
+                digest=slot_json.digest,
+                size=slot_json.size,
                 annotations={FILEPATH: SLOT},
             ),
         ],
-    )  # fmt: skip
+    )
 
 
 def variant_descriptor(digest: str, size: int, slot: Slot) -> Descriptor:
     """Of a variant's manifest, as the release index has it."""
     return Descriptor(
-        media_type=MANIFEST, digest=digest, size=size, artifact_type=MODEL,
-        platform=Platform(os="linux", architecture=slot.architecture), annotations={VARIANT: slot.variant},
-    )  # fmt: skip
+        media_type=MANIFEST,
+        digest=digest,
+        size=size,
+        artifact_type=MODEL,
+        platform=Platform(os="linux", architecture=slot.architecture),
+        annotations={VARIANT: slot.variant},
+    )
 
 
 def bare(item: Descriptor) -> Descriptor:
@@ -178,15 +197,27 @@ def bare(item: Descriptor) -> Descriptor:
 def release_index(model: str, version: str, variants: list[Descriptor]) -> Index:
     """What a release signature covers."""
     return Index(
-        schema_version=2, media_type=INDEX, artifact_type=MODEL, manifests=variants,
-        annotations={"org.opencontainers.image.title": model, "org.opencontainers.image.version": version},
-    )  # fmt: skip
+        schema_version=2,
+        media_type=INDEX,
+        artifact_type=MODEL,
+        manifests=variants,
+        annotations={
+            "org.opencontainers.image.title": model,
+            "org.opencontainers.image.version": version,
+        },
+    )
 
 
 def release_descriptor(digest: str, size: int, version: str) -> Descriptor:
-    """Of the release index, as index.json has it: named by the version, for tools that copy by name."""
+    """Of the release index, as index.json has it: named by the version, for tools that copy by
+    name.
+    """
     return Descriptor(
-        media_type=INDEX, digest=digest, size=size, artifact_type=MODEL, annotations={REF_NAME: version}
+        media_type=INDEX,
+        digest=digest,
+        size=size,
+        artifact_type=MODEL,
+        annotations={REF_NAME: version},
     )
 
 
@@ -199,8 +230,12 @@ def referrer_descriptor(digest: str, size: int, artifact_type: str | None) -> De
 
 
 def top_index(release: Descriptor, referrers: Iterable[Descriptor]) -> bytes:
-    """index.json: the release first, then its signature, the evidence, the profiles, each kind by digest."""
-    order = sorted(referrers, key=lambda item: (REFERRERS.index(str(item.artifact_type)), item.digest))
+    """index.json: the release first, then its signature, the evidence, the profiles, each kind by
+    digest.
+    """
+    order = sorted(
+        referrers, key=lambda item: (REFERRERS.index(str(item.artifact_type)), item.digest)
+    )
     return Index(schema_version=2, media_type=INDEX, manifests=[release, *order]).to_json()
 
 

@@ -1,12 +1,14 @@
-"""Who may sign what, as The Update Framework writes it down: root keys with a threshold, below them two roles.
+"""Who may sign what, as The Update Framework writes it down: root keys with a threshold, below them
+two roles.
 
-One file holds TUF metadata (https://theupdateframework.github.io/specification/v1.0.33): the chain of roots from the
-first on, and one targets record that delegates to `release` (signs releases) and to `evidence` (signs measurements).
-Keys are changed and revoked by a new version of a record, signed by the root keys: a counter decides, no clock does.
-What TUF has for online repositories, timestamp and snapshot, has no keys here; what is past its expiry only warns.
+One file holds TUF metadata (https://theupdateframework.github.io/specification/v1.0.33): the chain
+of roots from the first on, and one targets record that delegates to `release` (signs releases) and
+to `evidence` (signs measurements). Keys are changed and revoked by a new version of a record,
+signed by the root keys: a counter decides, no clock does. What TUF has for online repositories,
+timestamp and snapshot, has no keys here; what is past its expiry only warns.
 
-python-tuf verifies (its metadata API). Its client is not used: it wants a server and a clock, and loses its store when
-the power is cut while it writes.
+python-tuf verifies (its metadata API). Its client is not used: it wants a server and a clock, and
+loses its store when the power is cut while it writes.
 """
 
 import json
@@ -50,7 +52,8 @@ NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 class Trust:
     """Who may sign releases, and who evidence.
 
-    version: of root and targets; None: bare keys, that nobody can revoke. expires: when the file was to be renewed.
+    version: of root and targets; None: bare keys, that nobody can revoke. expires: when the file
+    was to be renewed.
     """
 
     release: Signers
@@ -63,8 +66,8 @@ class Trust:
         if now <= self.expires:
             return ""
         return (
-            f"the trust file was to be renewed by {self.expires:%Y-%m-%d}, says this device's clock ({now:%Y-%m-%d}); "
-            "nothing stops for that; renew it with: edgekit trust update"
+            f"the trust file was to be renewed by {self.expires:%Y-%m-%d}, says this device's clock"
+            f" ({now:%Y-%m-%d}); nothing stops for that; renew it with: edgekit trust update"
         )
 
     @property
@@ -115,7 +118,9 @@ class Chain:
     def to_json(self) -> bytes:
         """The file."""
         roots = [root.to_dict() for root in self.roots]
-        return msgspec.json.format(TrustFile(roots=roots, targets=self.targets.to_dict()).to_json(), indent=1)
+        return msgspec.json.format(
+            TrustFile(roots=roots, targets=self.targets.to_dict()).to_json(), indent=1
+        )
 
 
 def read_trust(path: Path) -> Chain:
@@ -143,7 +148,9 @@ def read_trust(path: Path) -> Chain:
 
 
 def _check_shape(chain: Chain, path: Path) -> None:
-    """What must hold whoever signed it: types, versions in sequence, each key once and under its own id."""
+    """What must hold whoever signed it: types, versions in sequence, each key once and under its
+    own id.
+    """
     if not 0 < len(chain.roots) <= MAX_ROOTS:
         raise Refused(f"{path}: has {len(chain.roots)} roots, and may have 1 to {MAX_ROOTS}")
     if not all(isinstance(root.signed, Root) for root in chain.roots) or not isinstance(
@@ -154,7 +161,9 @@ def _check_shape(chain: Chain, path: Path) -> None:
         raise Refused(f"{path}: the versions of its roots are not 1, 2, ...")
     records: list[Metadata[Any]] = [*chain.roots, chain.targets]
     for record in records:
-        if record.unrecognized_fields or any(item.unrecognized_fields for item in record.signatures.values()):
+        if record.unrecognized_fields or any(
+            item.unrecognized_fields for item in record.signatures.values()
+        ):
             raise Refused(f"{path}: says something outside of what is signed")
     delegations = chain.targets.signed.delegations
     if delegations is None or set(delegations.roles or ()) != set(ROLES):
@@ -171,11 +180,15 @@ def _check_contents(chain: Chain, role_keys: dict[str, Key], path: Path) -> None
     for keys in (*(root.signed.keys for root in chain.roots), role_keys):
         for identity, key in keys.items():
             if not _is_own(identity, key):
-                raise Refused(f"{path}: {identity[:16]} is not the id of an Ed25519 key as edgekit writes it")
+                raise Refused(
+                    f"{path}: {identity[:16]} is not the id of an Ed25519 key as edgekit writes it"
+                )
 
 
 def _is_own(identity: str, key: Key) -> bool:
-    """Whether a key stands under its own id, in its one spelling: under another it would count twice."""
+    """Whether a key stands under its own id, in its one spelling: under another it would count
+    twice.
+    """
     try:
         bare_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(str(key.keyval["public"])))
     except (KeyError, ValueError):
@@ -192,7 +205,9 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _check_values(value: object, path: Path, name: str = "") -> None:
-    """Numbers are whole and of a size that any reader has; true and false stand only where TUF has them."""
+    """Numbers are whole and of a size that any reader has; true and false stand only where TUF has
+    them.
+    """
     is_flag = isinstance(value, bool)
     if isinstance(value, float) or (is_flag and name not in FLAGS):
         raise Refused(f"{path}: {name} = {value}: not a whole number")
@@ -209,7 +224,9 @@ def _signed(record: Metadata[Any]) -> tuple[bytes, Any]:
 
 
 def _verdicts(chain: Chain) -> Iterator[tuple[str, VerificationResult]]:
-    """Every signature that must be there: each root by its own keys and by those before it, targets by the newest root."""
+    """Every signature that must be there: each root by its own keys and by those before it, targets
+    by the newest root.
+    """
     for number, root in enumerate(chain.roots):
         said = _signed(root)
         yield (
@@ -218,7 +235,10 @@ def _verdicts(chain: Chain) -> Iterator[tuple[str, VerificationResult]]:
         )
         if number:
             before = chain.roots[number - 1].signed
-            yield f"root {number + 1}, by the keys before it", before.get_verification_result("root", *said)
+            yield (
+                f"root {number + 1}, by the keys before it",
+                before.get_verification_result("root", *said),
+            )
     targets = chain.targets
     yield (
         f"targets {targets.signed.version}",
@@ -238,8 +258,8 @@ def missing(chain: Chain) -> list[str]:
 def verdict(chain: Chain, where: Path, installed: Chain | None) -> Trust:
     """Who may sign what from now on; raises Refused.
 
-    installed: what the device trusts already. The new chain must go on from it, and no version may be lower: a revoked
-    key does not come back by an old file.
+    installed: what the device trusts already. The new chain must go on from it, and no version may
+    be lower: a revoked key does not come back by an old file.
     """
     lacking = missing(chain)
     if lacking:
@@ -250,12 +270,14 @@ def verdict(chain: Chain, where: Path, installed: Chain | None) -> Trust:
             raise Refused(f"{where}: does not go on from the root that this device trusts")
         if chain.targets.signed.version < installed.targets.signed.version:
             raise Refused(
-                f"{where}: older than what this device trusts (targets {chain.targets.signed.version}, "
-                f"here {installed.targets.signed.version})"
+                f"{where}: older than what this device trusts (targets"
+                f" {chain.targets.signed.version}, here {installed.targets.signed.version})"
             )
         is_same = chain.targets.signed_bytes == installed.targets.signed_bytes
         if chain.targets.signed.version == installed.targets.signed.version and not is_same:
-            raise Refused(f"{where}: another targets record under a version that this device knows already")
+            raise Refused(
+                f"{where}: another targets record under a version that this device knows already"
+            )
     return Trust(
         release=_signers(chain.targets.signed, "release"),
         evidence=_signers(chain.targets.signed, "evidence"),
@@ -268,7 +290,9 @@ def _signers(targets: Targets, name: RoleName) -> Signers:
     assert targets.delegations is not None and targets.delegations.roles is not None  # noqa: S101,PT018 - checked by now
     role = targets.delegations.roles[name]
     keys = targets.delegations.keys
-    return Signers(keys=tuple(keys[item] for item in role.keyids if item in keys), threshold=role.threshold)
+    return Signers(
+        keys=tuple(keys[item] for item in role.keyids if item in keys), threshold=role.threshold
+    )
 
 
 def root_keys(chain: Chain) -> list[Key]:

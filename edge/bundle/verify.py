@@ -1,7 +1,8 @@
 """The verdict on a bundle. Nothing is extracted and no model parser runs before it.
 
-The signature covers the digest of the release index, hence every manifest and every blob. What lies outside of that
-(oci-layout, index.json, tar headers) must be exactly what we would have written, so it can say nothing of its own.
+The signature covers the digest of the release index, hence every manifest and every blob. What lies
+outside of that (oci-layout, index.json, tar headers) must be exactly what we would have written, so
+it can say nothing of its own.
 """
 
 import hashlib
@@ -60,7 +61,9 @@ class Verified:
 
 
 def verify(layout: Layout, trust: Trust) -> Verified:
-    """Check signature and structure; raises Refused. Blobs' contents are checked by `check_blobs` or `read_blob`."""
+    """Check signature and structure; raises Refused. Blobs' contents are checked by `check_blobs`
+    or `read_blob`.
+    """
     where = layout.where
     if read_small(layout, "oci-layout") != OCI_LAYOUT:
         raise Refused(f"{where}: oci-layout is not what edgekit writes")
@@ -85,12 +88,16 @@ def verify(layout: Layout, trust: Trust) -> Verified:
         blobs |= {found.descriptor.digest, found.manifest.config.digest}
         blobs |= {layer.digest for layer in found.manifest.layers}
     _check_rest(layout, top, release, index_descriptor, blobs)
-    return Verified(release=release, key_ids=key_ids, variants=tuple(variants), untrusted=said.untrusted)
+    return Verified(
+        release=release, key_ids=key_ids, variants=tuple(variants), untrusted=said.untrusted
+    )
 
 
 @dataclass(kw_only=True)
 class _Said:
-    """What was attached to variants, by their digests. untrusted: how many envelopes nobody trusted signed."""
+    """What was attached to variants, by their digests. untrusted: how many envelopes nobody trusted
+    signed.
+    """
 
     evidence: dict[str, Evidence] = field(default_factory=dict)
     profiles: dict[str, list[Profile]] = field(default_factory=dict)
@@ -99,7 +106,9 @@ class _Said:
 
 
 def _read_evidence(layout: Layout, top: Index, index: Index, signers: Signers) -> _Said:
-    """Every referrer of a variant; raises Refused where one is not sound, or trusted and about something else."""
+    """Every referrer of a variant; raises Refused where one is not sound, or trusted and about
+    something else.
+    """
     said, variants = _Said(), [oci.bare(item) for item in index.manifests]
     for item in top.manifests:
         if item.artifact_type not in (oci.EVIDENCE, oci.PROFILE):
@@ -131,25 +140,33 @@ def _check_release(
     """The index follows from its variants, all of them of this release, and each there once."""
     names = [item.slot.variant for item in variants]
     if not names or len(set(names)) != len(names):
-        raise Refused(f"{layout.where}: {'a variant is there twice' if names else 'no variant in it'}")
+        raise Refused(
+            f"{layout.where}: {'a variant is there twice' if names else 'no variant in it'}"
+        )
     for item in variants:
         if (item.slot.model, item.slot.version) != (release.model, release.version):
             raise Refused(
-                f"{layout.where}: {item.slot.variant} is of another model or version than the release"
+                f"{layout.where}: {item.slot.variant} is of another model or version than the"
+                " release"
             )
     descriptors = [
-        oci.variant_descriptor(item.descriptor.digest, item.descriptor.size, item.slot) for item in variants
+        oci.variant_descriptor(item.descriptor.digest, item.descriptor.size, item.slot)
+        for item in variants
     ]
     if index != oci.release_index(release.model, release.version, descriptors):
         raise Refused(f"{layout.where}: the release index says something that edgekit does not")
 
 
-def _check_rest(layout: Layout, top: Index, release: Release, index: Descriptor, blobs: set[str]) -> None:
+def _check_rest(
+    layout: Layout, top: Index, release: Release, index: Descriptor, blobs: set[str]
+) -> None:
     """index.json holds what it must and no more, and so does the folder of blobs."""
     rest = [item for item in top.manifests if item.digest != index.digest]
     if len({item.digest for item in rest}) + 1 != len(top.manifests):
         raise Refused(f"{layout.where}: index.json names something twice")
-    if not all(item.artifact_type in oci.REFERRERS for item in rest) or top.to_json() != oci.top_index(
+    if not all(
+        item.artifact_type in oci.REFERRERS for item in rest
+    ) or top.to_json() != oci.top_index(
         oci.release_descriptor(index.digest, index.size, release.version),
         (oci.referrer_descriptor(item.digest, item.size, item.artifact_type) for item in rest),
     ):
@@ -165,7 +182,9 @@ def _attached(layout: Layout, item: Descriptor) -> tuple[bytes, Descriptor, set[
     manifest = parse(_blob(layout, item), Manifest, f"{layout.where}: {item.artifact_type}")
     if manifest.subject is None or len(manifest.layers) != 1 or item.artifact_type is None:
         raise Refused(f"{layout.where}: a referrer needs one subject and one layer")
-    layer = Descriptor(media_type=oci.DSSE, digest=manifest.layers[0].digest, size=manifest.layers[0].size)
+    layer = Descriptor(
+        media_type=oci.DSSE, digest=manifest.layers[0].digest, size=manifest.layers[0].size
+    )
     if manifest != referrer(manifest.subject, item.artifact_type, layer):
         raise Refused(f"{layout.where}: a referrer says something that edgekit does not")
     _blob(layout, manifest.config)
@@ -187,7 +206,9 @@ def _variant(layout: Layout, item: Descriptor, said: _Said) -> VerifiedVariant:
     slot_json = manifest.layers[names.index(oci.SLOT)]
     slot = _decode(_blob(layout, slot_json), Slot, f"{what}: slot.json")
     _blob(layout, manifest.config)
-    held = [(name, layer.digest, layer.size) for name, layer in zip(names, manifest.layers, strict=True)]
+    held = [
+        (name, layer.digest, layer.size) for name, layer in zip(names, manifest.layers, strict=True)
+    ]
     files = [(file.path, file.sha256, file.size) for file in slot.files]
     if not _is_segment(slot.variant):  # it names folders, too
         raise Refused(f"{what}: {slot.variant!r} is no name of a variant")
@@ -202,7 +223,9 @@ def _variant(layout: Layout, item: Descriptor, said: _Said) -> VerifiedVariant:
 
 
 def _plain(name: str) -> bool:
-    """One path segment of harmless characters, of a kind that an engine reads as data: no code, no pickle."""
+    """One path segment of harmless characters, of a kind that an engine reads as data: no code, no
+    pickle.
+    """
     return _is_segment(name) and name.endswith(SUFFIXES)
 
 
@@ -215,7 +238,9 @@ def _is_segment(name: str) -> bool:
 
 
 def _decode(data: bytes, kind: type[T], what: str) -> T:
-    """A noun from its canonical JSON; compared untyped, since an older packer's may lack what has a default by now."""
+    """A noun from its canonical JSON; compared untyped, since an older packer's may lack what has a
+    default by now.
+    """
     try:
         record = read_json(data, kind)
     except Unreadable as error:
@@ -234,7 +259,9 @@ def _blob(layout: Layout, item: Descriptor) -> bytes:
 
 
 def read_blob(layout: Layout, item: Descriptor, write: Callable[[bytes], object]) -> None:
-    """Hand a blob on piece by piece; raises Refused at the end if it was not what its digest says."""
+    """Hand a blob on piece by piece; raises Refused at the end if it was not what its digest
+    says.
+    """
     digest, size = hashlib.sha256(), 0
     if layout.sizes().get(blob_name(item.digest)) != item.size:
         raise Refused(f"{layout.where}: blob {item.digest[:19]} has not the size that was signed")

@@ -1,4 +1,6 @@
-"""Deploying: verdict, policy, fit, copy, slot, last compile step, golden samples, switch; each undone if the next one fails."""
+"""Deploying: verdict, policy, fit, copy, slot, last compile step, golden samples, switch; each
+undone if the next one fails.
+"""
 
 import os
 import re
@@ -44,12 +46,13 @@ class Picked(NamedTuple):
 
 
 def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
-    """Put a bundle's best fitting variant into the store and switch to it, or stage it where the policy says so.
+    """Put a bundle's best fitting variant into the store and switch to it, or stage it where the
+    policy says so.
 
     An older release is taken for one thing only: to mend the files of a slot that the store has.
-    Raises Refused (not what a trusted key signed, older than what was deployed, or against the policy), Misfit (not for
-    this device, or wrong answers here), InputError, Busy. The model that served before goes on serving in every one of
-    these cases.
+    Raises Refused (not what a trusted key signed, older than what was deployed, or against the
+    policy), Misfit (not for this device, or wrong answers here), InputError, Busy. The model that
+    served before goes on serving in every one of these cases.
     """
     layout = open_layout(bundle)
     store = Store(root)
@@ -92,7 +95,8 @@ def _trusted(store: Store, offered: Path | None) -> tuple[Trust, Callable[[], No
         chain = read_trust(offered)
         if installed is None and store.trust().release.keys:
             raise InputError(
-                f"{store.root}: trusts keys already; to put a root of trust in their place: edgekit trust install"
+                f"{store.root}: trusts keys already; to put a root of trust in their place: edgekit"
+                " trust install"
             )
         found = verdict(chain, offered, installed)
         if installed is None:
@@ -114,7 +118,8 @@ def _trusted(store: Store, offered: Path | None) -> tuple[Trust, Callable[[], No
 
 
 def _older(store: Store, verified: Verified, trust: Trust) -> Verified | None:
-    """None for a release that is not older than what was deployed; of an older one what serves, or can be mended by it.
+    """None for a release that is not older than what was deployed; of an older one what serves, or
+    can be mended by it.
 
     Raises Refused if that is nothing.
     """
@@ -127,18 +132,20 @@ def _older(store: Store, verified: Verified, trust: Trust) -> Verified | None:
     wanted = {
         slot.manifest
         for role, slot in held.items()
-        if role == "current" or (role != "staged" and rot_of(store.slot_folder(release.model, slot), slot))
+        if role == "current"
+        or (role != "staged" and rot_of(store.slot_folder(release.model, slot), slot))
     }
     if here := [item for item in verified.variants if item.descriptor.digest in wanted]:
         return replace(verified, variants=tuple(here))
     raise Refused(
-        f"{release.model} {release.version} has the release counter {release.counter}, and {floor} was deployed here "
-        "before; what served before comes back with: edgekit rollback"
+        f"{release.model} {release.version} has the release counter {release.counter}, and {floor}"
+        " was deployed here before; what served before comes back with: edgekit rollback"
     )
 
 
 def pick_variant(verified: Verified, policy: Policy, where: Path | None) -> Picked:
-    """The first variant that this device can run and that its policy lets serve, or else lets be staged.
+    """The first variant that this device can run and that its policy lets serve, or else lets be
+    staged.
 
     Raises Misfit, or Refused where it is the policy that is in the way, with each variant's reason.
     """
@@ -189,7 +196,10 @@ def _other_engine(slot: Slot) -> str | None:
     if installed is None:
         return f"needs the engine {slot.engine}, which is not installed (edgekit doctor says how)"
     if _release_of(installed) < _release_of(slot.engine_version):
-        return f"was measured with {slot.engine} {slot.engine_version}, and an older one, {installed}, is installed"
+        return (
+            f"was measured with {slot.engine} {slot.engine_version}, and an older one, {installed},"
+            " is installed"
+        )
     return None
 
 
@@ -205,7 +215,9 @@ def memory_need(slot: Slot) -> int:
 
 
 def _check_memory(store: Store, variant: VerifiedVariant, policy: Policy) -> None:
-    """All models together, and the new one beside the old while they are switched; raises Misfit."""
+    """All models together, and the new one beside the old while they are switched; raises
+    Misfit.
+    """
     if policy.memory_mb is None:
         return
     needs: dict[str, int] = {}
@@ -219,12 +231,14 @@ def _check_memory(store: Store, variant: VerifiedVariant, policy: Policy) -> Non
     if new + held > policy.memory_mb * 1e6:
         beside = f" beside {', '.join(needs)} with {held / 1e6:.0f} MB" if needs else ""
         raise Misfit(
-            f"{variant.slot.model} {variant.slot.version} needs {new / 1e6:.0f} MB of memory{beside}, and the policy has "
-            f"memory_mb = {policy.memory_mb:g}"
+            f"{variant.slot.model} {variant.slot.version} needs {new / 1e6:.0f} MB of"
+            f" memory{beside}, and the policy has memory_mb = {policy.memory_mb:g}"
         )
 
 
-def _fill_slot(layout: Layout, store: Store, variant: VerifiedVariant, policy: Policy, tell: Tell) -> Path:
+def _fill_slot(
+    layout: Layout, store: Store, variant: VerifiedVariant, policy: Policy, tell: Tell
+) -> Path:
     """Copy what the store lacks, and lay it out under its real names; returns the slot's folder."""
     tell("looking for what is there already", 0)
     missing = _missing(store, variant)
@@ -243,7 +257,9 @@ def _fill_slot(layout: Layout, store: Store, variant: VerifiedVariant, policy: P
 
 def _missing(store: Store, variant: VerifiedVariant) -> list[Descriptor]:
     """The layers to copy."""
-    return [item for item in variant.layers.values() if not _is_sound(store.blob(item.digest), item)]
+    return [
+        item for item in variant.layers.values() if not _is_sound(store.blob(item.digest), item)
+    ]
 
 
 def _check_room(store: Store, missing: list[Descriptor], policy: Policy) -> None:
@@ -253,7 +269,9 @@ def _check_room(store: Store, missing: list[Descriptor], policy: Policy) -> None
 
 
 def _check_room_after(store: Store, folder: Path, policy: Policy) -> None:
-    """Nobody can know before how large that becomes which a device compiles for itself; raises InputError."""
+    """Nobody can know before how large that becomes which a device compiles for itself; raises
+    InputError.
+    """
     if short := shortage(store.root, [], policy):
         compiled.forget(folder)
         raise InputError(f"{store.root}: no room for what was compiled: {short}")
@@ -265,7 +283,8 @@ def shortage(root: Path, missing: list[Descriptor], policy: Policy) -> str | Non
     free = shutil.disk_usage(root).free
     if total + spare > free:
         return (
-            f"the bundle needs {total} bytes, {spare} are to stay free (min_free_mb), and the disk has {free}"
+            f"the bundle needs {total} bytes, {spare} are to stay free (min_free_mb), and the disk"
+            f" has {free}"
         )
     state = os.statvfs(root)
     wanted = len(missing) + SPARE_FILES
@@ -277,7 +296,9 @@ def shortage(root: Path, missing: list[Descriptor], policy: Policy) -> str | Non
 def _is_sound(path: Path, item: Descriptor) -> bool:
     """Whether a blob is there and still what its name says: a rotten one is copied again."""
     return (
-        path.is_file() and path.stat().st_size == item.size and describe_file(path, "").sha256 == item.digest
+        path.is_file()
+        and path.stat().st_size == item.size
+        and describe_file(path, "").sha256 == item.digest
     )
 
 
@@ -303,7 +324,8 @@ def _make_slot(store: Store, variant: VerifiedVariant) -> Path:
             for name, item in variant.layers.items():
                 (work / name).hardlink_to(store.blob(item.digest))
         return folder
-    for name, item in variant.layers.items():  # deployed before, and perhaps serving: mend what has rotted
+    # deployed before, and perhaps serving: mend what has rotted
+    for name, item in variant.layers.items():
         blob, path = store.blob(item.digest), folder / name
         if not path.exists() or not path.samefile(blob):
             fresh = folder / f".{name}"
@@ -314,8 +336,12 @@ def _make_slot(store: Store, variant: VerifiedVariant) -> Path:
     return folder
 
 
-def check_golden(folder: Path, slot_sha256: str, seconds: float = WatchPart().golden_seconds) -> None:
-    """Let the slot answer its golden samples in a process of its own; raises Misfit if it is not healthy."""
+def check_golden(
+    folder: Path, slot_sha256: str, seconds: float = WatchPart().golden_seconds
+) -> None:
+    """Let the slot answer its golden samples in a process of its own; raises Misfit if it is not
+    healthy.
+    """
     with tempfile.TemporaryDirectory(prefix="edgekit-golden-") as scratch:
         log = Path(scratch) / "log"
         try:
@@ -342,14 +368,18 @@ def _ref(variant: VerifiedVariant, counter: int) -> SlotRef:
     )
 
 
-def _pointed(store: Store, verified: Verified, picked: Picked, policy: Policy, *, is_mended: bool) -> Pointer:
+def _pointed(
+    store: Store, verified: Verified, picked: Picked, policy: Policy, *, is_mended: bool
+) -> Pointer:
     """Switch to the new slot, or stage it; nothing of both where an older one was only mended."""
     model = verified.release.model
     old = store.sound_pointer(model) or Pointer(model=model, current=None)
     if is_mended:
         return old
     if picked.lacks:
-        new = msgspec.structs.replace(old, staged=Noted(slot=_ref(picked.variant, 0), reason=picked.lacks))
+        new = msgspec.structs.replace(
+            old, staged=Noted(slot=_ref(picked.variant, 0), reason=picked.lacks)
+        )
         store.point(new)
         return new
     store.raise_floor(model, verified.key_ids, verified.release.counter)
@@ -361,7 +391,8 @@ def _switched(store: Store, old: Pointer, slot: SlotRef, policy: Policy) -> Poin
     if old.current is not None and old.current.manifest == slot.manifest:
         if old.given_up is None or old.given_up.slot.manifest != slot.manifest:
             return old
-        new = msgspec.structs.replace(old, given_up=None)  # deployed again, it has all its starts again
+        # deployed again, it has all its starts again
+        new = msgspec.structs.replace(old, given_up=None)
     else:
         new = msgspec.structs.replace(
             old.switched(slot, is_proven=policy.watch.seconds == 0),

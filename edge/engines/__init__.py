@@ -1,7 +1,7 @@
 """Engines: each is one module behind this small protocol, imported only when it is used.
 
-To add one: a module like `llamacpp.py`, and its line in ENGINES. One that can compile a model for the very device that
-it stands on offers what Compiler says as well, as `onnxruntime.py` does.
+To add one: a module like `llamacpp.py`, and its line in ENGINES. One that can compile a model for
+the very device that it stands on offers what Compiler says as well, as `onnxruntime.py` does.
 """
 
 import importlib
@@ -25,7 +25,9 @@ class Session(Protocol):
     """A loaded model. `run` may be called from `setting.streams` threads at once."""
 
     def run(self, feeds: Tensors) -> Tensors:
-        """One engine call: the tensors by name in, the outputs by name out. Feeds that the model lacks are ignored."""
+        """One engine call: the tensors by name in, the outputs by name out. Feeds that the model
+        lacks are ignored.
+        """
 
 
 class Engine(Protocol):
@@ -39,7 +41,9 @@ Compiled = Mapping[str, bytes]  # what an engine made of a model for one device,
 
 
 class Compiler(Engine, Protocol):
-    """An engine whose last compile step can be done once, on the device. The result is native code, or as good as that."""
+    """An engine whose last compile step can be done once, on the device. The result is native code,
+    or as good as that.
+    """
 
     def device(self, setting: Setting) -> str:
         """The device and its driver, in words: with any other the result is void."""
@@ -63,7 +67,10 @@ class Entry(NamedTuple):
 
 ENGINES = {
     "onnxruntime": Entry(
-        "edgekit.edge.engines.onnxruntime", "onnxruntime", ("onnxruntime", "onnxruntime-gpu"), "onnx"
+        "edgekit.edge.engines.onnxruntime",
+        "onnxruntime",
+        ("onnxruntime", "onnxruntime-gpu"),
+        "onnx",
     ),
     "openvino": Entry("edgekit.edge.engines.openvino", "openvino", ("openvino",), "openvino"),
     "llama.cpp": Entry(
@@ -71,7 +78,8 @@ ENGINES = {
         "llama_cpp",
         ("llama-cpp-python",),
         "gguf",
-        # Its AMX kernels crash on some machines; with weights that are not repacked the same model runs.
+        # Its AMX kernels crash on some machines; with weights that are not repacked the same model
+        # runs.
         retry_options={"extra_bufts": False},
     ),
 }
@@ -80,7 +88,9 @@ ACCELERATORS = {"NPU": "intel-npu", "TensorRT": "jetson-gpu"}  # what the option
 
 
 def engine_version(name: str) -> str | None:
-    """The installed version of an engine, or None, also for one that we don't know; it is not imported."""
+    """The installed version of an engine, or None, also for one that we don't know; it is not
+    imported.
+    """
     entry = ENGINES.get(name)
     if entry is None or importlib.util.find_spec(entry.package) is None:
         return None
@@ -105,7 +115,9 @@ def versions_with(name: str) -> dict[str, str]:
 
 
 def engine_dependencies(name: str) -> int:
-    """How many other distributions an engine needs: of two equal variants, the one with fewer is simpler."""
+    """How many other distributions an engine needs: of two equal variants, the one with fewer is
+    simpler.
+    """
     found = _distribution(ENGINES[name])
     return sum("extra ==" not in line for line in (found.requires or [])) if found else 0
 
@@ -131,7 +143,9 @@ def load_compiler(name: str) -> Compiler:
 
 
 def accelerator(setting: Setting) -> str:
-    """What a setting runs on beside the CPU, as `edgekit targets detect` names it; "" for nothing."""
+    """What a setting runs on beside the CPU, as `edgekit targets detect` names it; "" for
+    nothing.
+    """
     device = str(setting.options.get("device", "CPU"))
     return "" if device == "CPU" else ACCELERATORS.get(device, device)
 

@@ -1,8 +1,9 @@
-"""llama.cpp, through llama-cpp-python's low-level API: encoders with a classification head, and sentence embeddings.
+"""llama.cpp, through llama-cpp-python's low-level API: encoders with a classification head, and
+sentence embeddings.
 
-The tokens come from the task's own tokenizer, so that every engine sees the same ids. A text is one sequence of a
-batch. The file says how a text becomes one vector: pooling RANK runs the classification head; MEAN, CLS and LAST give
-the embedding, not normalized.
+The tokens come from the task's own tokenizer, so that every engine sees the same ids. A text is one
+sequence of a batch. The file says how a text becomes one vector: pooling RANK runs the
+classification head; MEAN, CLS and LAST give the embedding, not normalized.
 """
 
 import ctypes
@@ -51,7 +52,9 @@ class LlamaSession:
         )
 
     def _find_pooling(self, path: Path) -> int:
-        """As the file says; a classifier of a converter that leaves it out still names its labels."""
+        """As the file says; a classifier of a converter that leaves it out still names its
+        labels.
+        """
         if llama_cpp.llama_model_cls_label(self._model, 0):
             return int(llama_cpp.LLAMA_POOLING_TYPE_RANK)
         pooling = self._metadata(f"{self._metadata('general.architecture')}.pooling_type")
@@ -65,7 +68,9 @@ class LlamaSession:
         return buffer.value.decode(errors="replace") if found >= 0 else ""
 
     def _context(self, tokens: int) -> llama_cpp.llama_context_p:
-        """This thread's context, with room for `tokens`: made anew, twice as large, when a longer text comes."""
+        """This thread's context, with room for `tokens`: made anew, twice as large, when a longer
+        text comes.
+        """
         room = getattr(self._own, "tokens", MAX_TOKENS)
         while room < tokens:
             room *= 2
@@ -101,7 +106,9 @@ class LlamaSession:
         return {self._name: rows}
 
     def _pack(self, lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-        """Texts in their order, as many as fit into MAX_TOKENS at once: start, stop, tokens. A longer one goes alone."""
+        """Texts in their order, as many as fit into MAX_TOKENS at once: start, stop, tokens. A
+        longer one goes alone.
+        """
         start = tokens = 0
         for stop, length in enumerate(lengths):
             if length > self._longest:
@@ -129,7 +136,10 @@ class LlamaSession:
                     place += 1
             if code := llama_cpp.llama_encode(context, batch):
                 raise RuntimeError(f"llama_encode returned {code}")
-            rows = [llama_cpp.llama_get_embeddings_seq(context, sequence) for sequence in range(len(texts))]
+            rows = [
+                llama_cpp.llama_get_embeddings_seq(context, sequence)
+                for sequence in range(len(texts))
+            ]
             return np.stack([np.ctypeslib.as_array(row, shape=(self._outputs,)) for row in rows])
         finally:
             llama_cpp.llama_batch_free(batch)
@@ -144,14 +154,16 @@ def _log(level: int, text: bytes, _: object) -> None:
 def start_backend() -> None:
     """Call before anything else of llama.cpp.
 
-    llama-cpp-python's own logging prints every key of the file, takes each level for another one (errors are lost),
-    and stumbles over texts that llama.cpp has cut within a letter.
+    llama-cpp-python's own logging prints every key of the file, takes each level for another one
+    (errors are lost), and stumbles over texts that llama.cpp has cut within a letter.
     """
     llama_cpp.llama_log_set(_log, None)
     llama_cpp.llama_backend_init()
 
 
 def load(folder: Path, setting: Setting) -> Session:
-    """model.gguf; the option `extra_bufts` lets llama.cpp repack weights for this CPU (AMX and the like)."""
+    """model.gguf; the option `extra_bufts` lets llama.cpp repack weights for this CPU (AMX and the
+    like).
+    """
     start_backend()
     return LlamaSession(folder / "model.gguf", setting)

@@ -26,7 +26,9 @@ LEVELS = {
 
 
 class OrtSession:
-    """`InferenceSession.run` is thread-safe: with one thread each, streams are callers side by side."""
+    """`InferenceSession.run` is thread-safe: with one thread each, streams are callers side by
+    side.
+    """
 
     def __init__(self, session: ort.InferenceSession) -> None:
         self._session = session
@@ -41,14 +43,17 @@ class OrtSession:
 def load(folder: Path, setting: Setting) -> Session:
     """model.onnx; the option `graph_optimization` is "all" (the default) or "off".
 
-    The option `device` is "CPU" (the default) or "TensorRT", which takes `fp16` and `int8`: what it may compute in.
+    The option `device` is "CPU" (the default) or "TensorRT", which takes `fp16` and `int8`: what it
+    may compute in.
     """
     providers = _providers(setting, _shapes(folder, setting))
     return OrtSession(_session(folder / MODEL, _options(setting), providers))
 
 
 def device(setting: Setting) -> str:
-    """The execution provider; of a GPU the versions of TensorRT and the driver and, of a Jetson, its Linux for Tegra."""
+    """The execution provider; of a GPU the versions of TensorRT and the driver and, of a Jetson,
+    its Linux for Tegra.
+    """
     if _device(setting) == "CPU":
         return CPU
     drivers = (path.read_text().splitlines()[0] for path in DRIVERS if path.is_file())
@@ -56,7 +61,8 @@ def device(setting: Setting) -> str:
 
 
 def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled:
-    """The graph as it was optimized for this CPU, or with TensorRT's engine inside (an EPContext node).
+    """The graph as it was optimized for this CPU, or with TensorRT's engine inside (an EPContext
+    node).
 
     Nothing where the provider writes none, as it may for a graph that it takes only parts of.
     """
@@ -78,10 +84,13 @@ def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled
 
 
 def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> Session:
-    """With what `compile_here` made; where that is nothing, or ONNX Runtime refuses it, the model is compiled now."""
+    """With what `compile_here` made; where that is nothing, or ONNX Runtime refuses it, the model
+    is compiled now.
+    """
     options = _options(setting)
     if _device(setting) == "CPU":
-        options.graph_optimization_level = LEVELS["off"]  # all that there is to optimize was optimized
+        # all that there is to optimize was optimized
+        options.graph_optimization_level = LEVELS["off"]
     try:
         if MODEL in compiled:
             return OrtSession(_session(compiled[MODEL], options, _providers(setting, {})))
@@ -90,17 +99,23 @@ def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> Session
     return load(folder, setting)
 
 
-def _session(model: Path | bytes, options: ort.SessionOptions, providers: list[Any]) -> ort.InferenceSession:
+def _session(
+    model: Path | bytes, options: ort.SessionOptions, providers: list[Any]
+) -> ort.InferenceSession:
     """Raises RuntimeError where the provider that is asked for does not take the model.
 
     ONNX Runtime itself would go on with the CPU, in silence, and nobody would know why it is slow.
     """
     first = providers[0][0] if isinstance(providers[0], tuple) else providers[0]
     if first not in ort.get_available_providers():
-        raise RuntimeError(f"this onnxruntime has no {first}; install NVIDIA's build for this device")
+        raise RuntimeError(
+            f"this onnxruntime has no {first}; install NVIDIA's build for this device"
+        )
     session = ort.InferenceSession(model, options, providers=providers, enable_fallback=0)
     if first not in session.get_providers():
-        raise RuntimeError(f"{first} does not start here; its libraries are missing, or of another version")
+        raise RuntimeError(
+            f"{first} does not start here; its libraries are missing, or of another version"
+        )
     return session
 
 
@@ -115,7 +130,9 @@ def _options(setting: Setting) -> ort.SessionOptions:
     options.graph_optimization_level = LEVELS[str(setting.options.get("graph_optimization", "all"))]
     options.log_severity_level = 3
     # Idle threads that spin take the other streams' cores.
-    options.add_session_config_entry("session.intra_op.allow_spinning", "1" if setting.streams == 1 else "0")
+    options.add_session_config_entry(
+        "session.intra_op.allow_spinning", "1" if setting.streams == 1 else "0"
+    )
     return options
 
 
@@ -130,9 +147,11 @@ def _providers(setting: Setting, more: dict[str, str]) -> list[Any]:
 
 
 def _shapes(folder: Path, setting: Setting) -> dict[str, str]:
-    """For TensorRT: the range of shapes that one engine is to serve; raises RuntimeError where nothing limits it.
+    """For TensorRT: the range of shapes that one engine is to serve; raises RuntimeError where
+    nothing limits it.
 
-    Without that range an engine is built for the first input, and anew, for minutes, for each that lies beyond it.
+    Without that range an engine is built for the first input, and anew, for minutes, for each that
+    lies beyond it.
     """
     if _device(setting) == "CPU":
         return {}
@@ -140,20 +159,28 @@ def _shapes(folder: Path, setting: Setting) -> dict[str, str]:
     longest = json.loads(task.read_bytes()).get("max_length") if task.is_file() else None
     ranges: dict[str, list[str]] = {"min": [], "opt": [], "max": []}
     for name, axes in _inputs(folder).items():
-        sizes = {"min": (1, 1), "opt": (setting.batch_size, longest), "max": (setting.batch_size, longest)}
+        sizes = {
+            "min": (1, 1),
+            "opt": (setting.batch_size, longest),
+            "max": (setting.batch_size, longest),
+        }
         for end, (rows, length) in sizes.items():
             shape = [
                 size if isinstance(size, int) else rows if axis == 0 else length
                 for axis, size in enumerate(axes)
             ]
             if None in shape:
-                raise RuntimeError(f"TensorRT needs the longest input, and {task} has no max_length")
+                raise RuntimeError(
+                    f"TensorRT needs the longest input, and {task} has no max_length"
+                )
             ranges[end].append(f"{name}:{'x'.join(map(str, shape))}")
     return {f"trt_profile_{end}_shapes": ",".join(shapes) for end, shapes in ranges.items()}
 
 
 def _inputs(folder: Path) -> dict[str, list[Any]]:
-    """Names and shapes, by the cheapest session that there is; it is gone before TensorRT needs the memory."""
+    """Names and shapes, by the cheapest session that there is; it is gone before TensorRT needs the
+    memory.
+    """
     options = ort.SessionOptions()
     options.graph_optimization_level, options.intra_op_num_threads = LEVELS["off"], 1
     session = ort.InferenceSession(folder / MODEL, options, providers=[CPU])
@@ -161,7 +188,9 @@ def _inputs(folder: Path) -> dict[str, list[Any]]:
 
 
 def _tensorrt_version() -> str:
-    """Of libnvinfer, which the system updates apart from ONNX Runtime; "unknown" where it can't be asked."""
+    """Of libnvinfer, which the system updates apart from ONNX Runtime; "unknown" where it can't be
+    asked.
+    """
     try:
         return str(ctypes.CDLL("libnvinfer.so").getInferLibVersion())
     except (OSError, AttributeError):

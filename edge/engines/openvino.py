@@ -18,8 +18,12 @@ PRECISIONS = {"fp32": ov.Type.f32, "bf16": ov.Type.bf16, "fp16": ov.Type.f16}
 MASK = "attention_mask"
 WHOLE = "model"  # the name of what is compiled where there are no buckets
 IDENTITY = (
-    "FULL_DEVICE_NAME", "DEVICE_ARCHITECTURE", "NPU_DRIVER_VERSION", "NPU_COMPILER_VERSION", "OPTIMIZATION_CAPABILITIES",
-)  # fmt: skip
+    "FULL_DEVICE_NAME",
+    "DEVICE_ARCHITECTURE",
+    "NPU_DRIVER_VERSION",
+    "NPU_COMPILER_VERSION",
+    "OPTIMIZATION_CAPABILITIES",
+)
 
 Compile = Callable[[ov.Model, str], ov.CompiledModel]  # a model, and the name of its compiled form
 
@@ -29,7 +33,9 @@ class OpenVinoSession:
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self._compiled = compiled
-        self._inputs = [(port.get_any_name(), port.element_type.to_dtype()) for port in compiled.inputs]
+        self._inputs = [
+            (port.get_any_name(), port.element_type.to_dtype()) for port in compiled.inputs
+        ]
         self._outputs = [port.get_any_name() for port in compiled.outputs]
         self._own = threading.local()
 
@@ -43,24 +49,29 @@ class OpenVinoSession:
         if not hasattr(self._own, "request"):
             self._own.request = self._compiled.create_infer_request()
         request: ov.InferRequest = self._own.request
-        # Tensors set by their place, and not copied: `infer` with a dict takes a twentieth of a small model's time.
+        # Tensors set by their place, and not copied: `infer` with a dict takes a twentieth of a
+        # small model's time.
         held = [np.ascontiguousarray(feeds[name], dtype) for name, dtype in self._inputs]
         for index, value in enumerate(held):
             request.set_input_tensor(index, ov.Tensor(value, shared_memory=True))
         request.infer()
         return {
-            name: request.get_output_tensor(index).data.copy() for index, name in enumerate(self._outputs)
+            name: request.get_output_tensor(index).data.copy()
+            for index, name in enumerate(self._outputs)
         }
 
 
 class BucketSession:
     """The same model at a few fixed lengths, each compiled when the first text needs it.
 
-    A batch is split by the true length of its rows; each part is padded or cut to its bucket, and the answers come
-    back in the batch's order. rows: the batch that the shapes are fixed to, or None for any.
+    A batch is split by the true length of its rows; each part is padded or cut to its bucket, and
+    the answers come back in the batch's order. rows: the batch that the shapes are fixed to, or
+    None for any.
     """
 
-    def __init__(self, model: ov.Model, buckets: list[int], rows: int | None, compile_: Compile) -> None:
+    def __init__(
+        self, model: ov.Model, buckets: list[int], rows: int | None, compile_: Compile
+    ) -> None:
         self._model = model
         self._inputs = {port.get_any_name() for port in model.inputs}
         self._buckets = np.array(sorted(buckets))
@@ -95,7 +106,10 @@ class BucketSession:
         """The answers for some rows; those with a tokens axis at the width of the batch."""
         mask = feeds[MASK]
         width, left = mask.shape[1], _pads_left(mask)
-        fixed = {name: _fit(value[rows], bucket, left, _filler(value, mask)) for name, value in feeds.items()}
+        fixed = {
+            name: _fit(value[rows], bucket, left, _filler(value, mask))
+            for name, value in feeds.items()
+        }
         if self._rows:
             fixed = {name: _repeat(value, self._rows) for name, value in fixed.items()}
         outputs = self._session(bucket).run(fixed)
@@ -150,16 +164,19 @@ def _joined(parts: list[tuple[np.ndarray, Tensors]], rows: int, width: int) -> T
 
 
 def load(folder: Path, setting: Setting) -> Session:
-    """model.xml and model.bin; `precision` is what the CPU plugin computes in where the file leaves it open.
+    """model.xml and model.bin; `precision` is what the CPU plugin computes in where the file leaves
+    it open.
 
-    The option `buckets` ("16,32,64": tokens), or the same in the file, makes it run at these lengths; "off" at any. The
-    option `device` is "CPU" (the default) or "NPU".
+    The option `buckets` ("16,32,64": tokens), or the same in the file, makes it run at these
+    lengths; "off" at any. The option `device` is "CPU" (the default) or "NPU".
     """
     return load_compiled(folder, setting, {})
 
 
 def device(setting: Setting) -> str:
-    """What the plugin says of itself: the CPU's name and precisions, the NPU's driver and compiler."""
+    """What the plugin says of itself: the CPU's name and precisions, the NPU's driver and
+    compiler.
+    """
     core, name = ov.Core(), _device(setting)
     known = core.get_property(name, "SUPPORTED_PROPERTIES")
     return "; ".join(f"{key} {core.get_property(name, key)}" for key in IDENTITY if key in known)
@@ -168,11 +185,19 @@ def device(setting: Setting) -> str:
 def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled:
     """The plugin's own blobs: one for each bucket, or one."""
     session = load_compiled(folder, setting, {})
-    return session.export(progress) if isinstance(session, BucketSession) else {WHOLE: session.export()}
+    return (
+        session.export(progress)
+        if isinstance(session, BucketSession)
+        else {WHOLE: session.export()}
+    )
 
 
-def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> OpenVinoSession | BucketSession:
-    """With what `compile_here` made; what is not among it, or what the plugin refuses, is compiled now."""
+def load_compiled(
+    folder: Path, setting: Setting, compiled: Compiled
+) -> OpenVinoSession | BucketSession:
+    """With what `compile_here` made; what is not among it, or what the plugin refuses, is compiled
+    now.
+    """
     core, name, config = ov.Core(), _device(setting), _config(setting)
     blobs = dict(compiled)
 
@@ -186,7 +211,8 @@ def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> OpenVin
 
     model = core.read_model(folder / "model.xml")
     if buckets := _buckets(model, str(setting.options.get("buckets", ""))):
-        # One text at a time runs best on a wholly static shape; a batch falls into parts of any size.
+        # One text at a time runs best on a wholly static shape; a batch falls into parts of any
+        # size.
         rows = _fixed_rows(model) or (1 if setting.batch_size == 1 else None)
         return BucketSession(model, buckets, rows, compile_)
     return OpenVinoSession(compile_(model, WHOLE))
@@ -197,7 +223,9 @@ def _device(setting: Setting) -> str:
 
 
 def _config(setting: Setting) -> dict[str, object]:
-    hint: dict[str, object] = {"PERFORMANCE_HINT": "LATENCY" if setting.streams == 1 else "THROUGHPUT"}
+    hint: dict[str, object] = {
+        "PERFORMANCE_HINT": "LATENCY" if setting.streams == 1 else "THROUGHPUT"
+    }
     if _device(setting) != "CPU":
         return hint  # an NPU has neither threads nor a choice of precision
     config: dict[str, object] = {
@@ -213,7 +241,11 @@ def _config(setting: Setting) -> dict[str, object]:
 def _buckets(model: ov.Model, asked: str) -> list[int]:
     """The lengths to run at; none for any length."""
     shape = model.inputs[0].get_partial_shape()
-    if len(shape) == 2 and shape.is_static and MASK in {port.get_any_name() for port in model.inputs}:
+    if (
+        len(shape) == 2
+        and shape.is_static
+        and MASK in {port.get_any_name() for port in model.inputs}
+    ):
         return [shape[1].get_length()]
     if not asked and model.has_rt_info(["edgekit", "buckets"]):
         asked = str(model.get_rt_info(["edgekit", "buckets"]).value)

@@ -1,8 +1,10 @@
-"""The last compile step: what an engine makes of a slot on this very device, once, when it is deployed.
+"""The last compile step: what an engine makes of a slot on this very device, once, when it is
+deployed.
 
-An NPU's blob or a TensorRT engine takes minutes to make and fits one device with one driver. It is made from the signed
-files, kept in the slot's folder as `compiled/`, and hashed at every load, since it is native code. It is void with
-another engine or driver, and then the engine compiles anew at every start, until the bundle is deployed again.
+An NPU's blob or a TensorRT engine takes minutes to make and fits one device with one driver. It is
+made from the signed files, kept in the slot's folder as `compiled/`, and hashed at every load,
+since it is native code. It is void with another engine or driver, and then the engine compiles anew
+at every start, until the bundle is deployed again.
 """
 
 import shutil
@@ -39,13 +41,21 @@ class Made(Noun, frozen=True, kw_only=True):
 
 
 def is_compiled_here(slot: Slot) -> bool:
-    """Whether a slot runs on an accelerator, and its device class has a last compile step with its engine."""
+    """Whether a slot runs on an accelerator, and its device class has a last compile step with its
+    engine.
+    """
     target = all_targets().get(slot.device_class)
-    return bool(accelerator(slot.setting)) and target is not None and target.compile_on_device == slot.engine
+    return (
+        bool(accelerator(slot.setting))
+        and target is not None
+        and target.compile_on_device == slot.engine
+    )
 
 
 def compile_slot(folder: Path, slot_sha256: str, progress: Progress) -> None:
-    """Do the last compile step in a process of its own, unless it was done; raises Misfit if it fails, Refused."""
+    """Do the last compile step in a process of its own, unless it was done; raises Misfit if it
+    fails, Refused.
+    """
     with tempfile.TemporaryDirectory(prefix="edgekit-compile-") as scratch:
         try:
             request = {"folder": str(folder.resolve()), "slot_sha256": slot_sha256}
@@ -88,17 +98,22 @@ def made_for(slot: Slot, files: tuple[File, ...]) -> Made:
         setting=slot.setting,
         engine=slot.engine,
         engine_version=require_engine(slot.engine),
-        place="; ".join([machine.board or machine.cpu, " ".join(machine.isa), engine.device(slot.setting)]),
+        place="; ".join(
+            [machine.board or machine.cpu, " ".join(machine.isa), engine.device(slot.setting)]
+        ),
         files=files,
     )
 
 
 def read_compiled(folder: Path, slot: Slot) -> Compiled | None:
-    """What was compiled of a slot, hashed again; None, and a word on stderr, where it is void, or gone, or not what was made."""
+    """What was compiled of a slot, hashed again; None, and a word on stderr, where it is void, or
+    gone, or not what was made.
+    """
     if not (folder / FOLDER).is_dir():
         if is_compiled_here(slot):
             print(
-                f"edgekit: {folder}: not compiled for this device; deploy the bundle again", file=sys.stderr
+                f"edgekit: {folder}: not compiled for this device; deploy the bundle again",
+                file=sys.stderr,
             )
         return None
     found = _sound(folder)
@@ -109,7 +124,8 @@ def read_compiled(folder: Path, slot: Slot) -> Compiled | None:
     else:
         return found.compiled
     print(
-        f"edgekit: {folder / FOLDER}: {reason}, so it is not used; deploy the bundle again", file=sys.stderr
+        f"edgekit: {folder / FOLDER}: {reason}, so it is not used; deploy the bundle again",
+        file=sys.stderr,
     )
     return None
 
@@ -130,7 +146,9 @@ class _Found(NamedTuple):
 
 
 def _sound(folder: Path) -> _Found | None:
-    """Record and contents, if they fit together. What was hashed is what will be loaded: files are read once."""
+    """Record and contents, if they fit together. What was hashed is what will be loaded: files are
+    read once.
+    """
     try:
         made = read_json((folder / FOLDER / RECORD).read_bytes(), Made)
         compiled = {file.path: (folder / FOLDER / file.path).read_bytes() for file in made.files}

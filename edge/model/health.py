@@ -1,4 +1,6 @@
-"""Health: a slot must answer here as its variant did where it was built, in time and in memory, before it may serve."""
+"""Health: a slot must answer here as its variant did where it was built, in time and in memory,
+before it may serve.
+"""
 
 import time
 from pathlib import Path
@@ -12,14 +14,15 @@ from edgekit.nouns import Golden, Slot, read_json
 from edgekit.process import peak_memory
 
 WORST = 1e308  # JSON has no NaN: a model that answers it is as wrong as can be
-MEMORY_FACTOR, MEMORY_SPARE = 2.0, 256 << 20  # beyond what was measured: other allocators, other threads
+# beyond what was measured: other allocators, other threads
+MEMORY_FACTOR, MEMORY_SPARE = 2.0, 256 << 20
 
 
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How a model answered its golden samples.
 
-    difference: the largest, from the answers that are expected. median_ms: of one sample at a time. memory_bytes: the peak
-    of the process.
+    difference: the largest, from the answers that are expected. median_ms: of one sample at a time.
+    memory_bytes: the peak of the process.
     """
 
     difference: float
@@ -28,7 +31,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def golden_difference(model: Model, golden: Golden) -> float:
-    """The largest difference between the model's answers and the expected ones; NaN if the model answers NaN."""
+    """The largest difference between the model's answers and the expected ones; NaN if the model
+    answers NaN.
+    """
     answers = model.answers([model.task.parse(value) for value in golden.inputs])
     expected = [np.array(answer, dtype=np.float32) for answer in golden.answers]
     if [answer.shape for answer in answers] != [answer.shape for answer in expected]:
@@ -37,7 +42,9 @@ def golden_difference(model: Model, golden: Golden) -> float:
         return float("inf")
     # Not max(), which a NaN that is not the first one gets past.
     return float(
-        np.max([np.max(np.abs(said - right)) for said, right in zip(answers, expected, strict=True)])
+        np.max(
+            [np.max(np.abs(said - right)) for said, right in zip(answers, expected, strict=True)]
+        )
     )
 
 
@@ -62,7 +69,9 @@ def health_of(model: Model, golden: Golden) -> Health:
 
 
 def memory_limit(slot: Slot) -> float:
-    """Bytes beyond which a process that runs the slot is ill; infinite where nothing was measured."""
+    """Bytes beyond which a process that runs the slot is ill; infinite where nothing was
+    measured.
+    """
     return MEMORY_FACTOR * slot.memory_bytes + MEMORY_SPARE if slot.memory_bytes else float("inf")
 
 
@@ -71,7 +80,10 @@ def wrong_answers(slot: Slot, health: Health) -> str | None:
     if health.difference <= slot.golden_tolerance:
         return None
     if health.difference >= WORST:
-        return "answers the golden samples wrongly here: with NaN, in another shape, or under other labels"
+        return (
+            "answers the golden samples wrongly here: with NaN, in another shape, or under other"
+            " labels"
+        )
     return (
         f"answers the golden samples wrongly here: its answers are off by {health.difference:.3g}, "
         f"and {slot.golden_tolerance:.3g} is healthy"
@@ -83,9 +95,15 @@ def ailment(slot: Slot, health: Health) -> str | None:
     if wrong := wrong_answers(slot, health):
         return wrong
     if slot.slow_ms is not None and health.median_ms > slot.slow_ms:
-        return f"is too slow here: {health.median_ms:.0f} ms for a golden sample, and {slot.slow_ms:.0f} ms is the most"
+        return (
+            f"is too slow here: {health.median_ms:.0f} ms for a golden sample, and"
+            f" {slot.slow_ms:.0f} ms is the most"
+        )
     if health.memory_bytes > memory_limit(slot):
-        return f"takes {health.memory_bytes / 1e6:.0f} MB of memory here, and {slot.memory_bytes / 1e6:.0f} MB were measured"
+        return (
+            f"takes {health.memory_bytes / 1e6:.0f} MB of memory here, and"
+            f" {slot.memory_bytes / 1e6:.0f} MB were measured"
+        )
     return None
 
 
@@ -93,4 +111,6 @@ def golden_job(request: dict[str, str], progress: Progress) -> object:
     """`folder` and `slot_sha256` of a slot; returns its Health."""
     folder = Path(request["folder"])
     progress("loading", 0)
-    return msgspec.to_builtins(health_of(open_slot(folder, request["slot_sha256"]), read_golden(folder)))
+    return msgspec.to_builtins(
+        health_of(open_slot(folder, request["slot_sha256"]), read_golden(folder))
+    )

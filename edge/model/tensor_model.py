@@ -1,4 +1,6 @@
-"""Model: an engine and a task on one folder. `predict` is the call that server, batch, golden check and profiler share."""
+"""Model: an engine and a task on one folder. `predict` is the call that server, batch, golden check
+and profiler share.
+"""
 
 import threading
 from collections import deque
@@ -23,7 +25,9 @@ T = TypeVar("T")
 
 
 class Model:
-    """Inputs in, answers or predictions out. An answer is one float32 array for each input (see Task)."""
+    """Inputs in, answers or predictions out. An answer is one float32 array for each input (see
+    Task).
+    """
 
     def __init__(self, task: Task, session: Session, setting: Setting) -> None:
         self.task = task
@@ -49,7 +53,9 @@ class Model:
     def attempts_of_batches(
         self, batches: Iterable[Sequence[Any]]
     ) -> Iterator[list[np.ndarray | InputError]]:
-        """The same for inputs that may be unsound (a picture that can't be decoded): its error in an input's place."""
+        """The same for inputs that may be unsound (a picture that can't be decoded): its error in
+        an input's place.
+        """
         return self._side_by_side(self._attempt, batches)
 
     def _side_by_side(
@@ -78,7 +84,11 @@ class Model:
             return list(self._call(inputs))
         except Exception:  # noqa: BLE001 - an engine may raise anything over one input: find which
             errors = [self._error_of(value) for value in inputs]
-        rows = iter(self._call([value for value, error in zip(inputs, errors, strict=True) if error is None]))
+        rows = iter(
+            self._call(
+                [value for value, error in zip(inputs, errors, strict=True) if error is None]
+            )
+        )
         return [next(rows) if error is None else error for error in errors]
 
     def _error_of(self, value: Any) -> InputError | None:  # noqa: ANN401
@@ -91,7 +101,9 @@ class Model:
         return None
 
 
-def open_model(folder: Path, engine: str, setting: Setting, compiled: Compiled | None = None) -> Model:
+def open_model(
+    folder: Path, engine: str, setting: Setting, compiled: Compiled | None = None
+) -> Model:
     """Load an artifact's folder, with what was compiled of it on this device, if that is given."""
     task = load_task(folder)
     if compiled is None:
@@ -100,9 +112,11 @@ def open_model(folder: Path, engine: str, setting: Setting, compiled: Compiled |
 
 
 def open_slot(folder: Path, slot_sha256: str | None = None) -> Model:
-    """Load the model of a slot with the setting that was measured, after every file was hashed again (BLAKE3).
+    """Load the model of a slot with the setting that was measured, after every file was hashed
+    again (BLAKE3).
 
-    slot_sha256: of slot.json, as the store's pointer has it. Raises Refused if a file is not what was deployed.
+    slot_sha256: of slot.json, as the store's pointer has it. Raises Refused if a file is not what
+    was deployed.
     """
     slot = check_slot(folder, slot_sha256)
     forget_peak_memory()  # hashing maps whole files, which says nothing about the model

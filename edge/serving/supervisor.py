@@ -1,4 +1,6 @@
-"""The front's side of a worker: start it, ask it, start it again when it dies, replace it when the slot changes."""
+"""The front's side of a worker: start it, ask it, start it again when it dies, replace it when the
+slot changes.
+"""
 
 import asyncio
 import contextlib
@@ -23,7 +25,9 @@ MAX_WAITING, MAX_WAITING_BYTES = 64, 64 << 20  # requests; beyond it the front s
 
 
 class Pauses:
-    """Before each start: none after a worker that has lived for a while, and else longer and longer."""
+    """Before each start: none after a worker that has lived for a while, and else longer and
+    longer.
+    """
 
     def __init__(self) -> None:
         self._seconds = 0.0
@@ -63,7 +67,9 @@ class Supervisor:
         return None if worker is None or worker.died.is_set() else worker
 
     async def start(self) -> None:
-        """Start the first worker, of the slot before if need be (else raises Unavailable), and keep watch from then on."""
+        """Start the first worker, of the slot before if need be (else raises Unavailable), and keep
+        watch from then on.
+        """
         while True:
             window = Window(self._store, self.model)
             try:
@@ -86,7 +92,11 @@ class Supervisor:
             self._keeper.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._keeper
-        if self._window is not None and self.worker is not None and self.worker.slot == self._window.slot:
+        if (
+            self._window is not None
+            and self.worker is not None
+            and self.worker.slot == self._window.slot
+        ):
             self._window.stopped()
         if self._worker is not None:
             await self._worker.stop()
@@ -100,9 +110,9 @@ class Supervisor:
     async def ask(self, inputs: list[Any], size: int = 0) -> tuple[Worker, Answer | Problem]:
         """An answer, and the worker that gave it. size: of the request, in bytes.
 
-        A request that is in flight when the worker dies is asked once more, alone, so that one that kills takes no
-        other along twice; but not if the worker was killed for its memory, which the request may have filled. Raises
-        Unavailable.
+        A request that is in flight when the worker dies is asked once more, alone, so that one that
+        kills takes no other along twice; but not if the worker was killed for its memory, which the
+        request may have filled. Raises Unavailable.
         """
         is_full = self._waiting >= MAX_WAITING or self._waiting_bytes + size > MAX_WAITING_BYTES
         if self._waiting and is_full:
@@ -137,7 +147,9 @@ class Supervisor:
         return Worker(self._store.slot_folder(self.model, slot).resolve(), slot)
 
     async def _started(self, window: Window) -> Worker:
-        """A worker of the window's slot. Until it is up, which may take long, the slot before goes on answering."""
+        """A worker of the window's slot. Until it is up, which may take long, the slot before goes
+        on answering.
+        """
         worker = self._new(window.slot)
         starting = asyncio.create_task(worker.start(window.start_seconds))
         try:
@@ -154,7 +166,9 @@ class Supervisor:
         return worker
 
     async def _stand_in(self, coming: SlotRef) -> None:
-        """Start the slot before once more if its worker has died: with two models in memory it well may."""
+        """Start the slot before once more if its worker has died: with two models in memory it well
+        may.
+        """
         old, pointer = self._worker, self._store.pointer(self.model)
         if old is None or pointer is None or not old.died.is_set() or old.slot == coming:
             return
@@ -174,12 +188,16 @@ class Supervisor:
             task.add_done_callback(self._retiring.discard)
 
     async def _keep(self, window: Window) -> None:
-        """Replace the worker when it dies or when another slot is current; the old one serves until the new one can."""
+        """Replace the worker when it dies or when another slot is current; the old one serves until
+        the new one can.
+        """
         pauses, tries = Pauses(), 0
         while True:
             old = self._worker
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(old.died.wait() if old else asyncio.sleep(FIRST_PAUSE), POLL_SECONDS)
+                await asyncio.wait_for(
+                    old.died.wait() if old else asyncio.sleep(FIRST_PAUSE), POLL_SECONDS
+                )
             try:
                 wanted = self._wanted()
                 if wanted is None:
@@ -203,14 +221,17 @@ class Supervisor:
                 pauses.up()
             except WorkerDied:
                 pass  # over its golden samples; the next turn starts another
-            except (EdgekitError, OSError) as error:  # no memory for a process, a pointer that can't be read
+            # no memory for a process, a pointer that can't be read
+            except (EdgekitError, OSError) as error:
                 self._say(str(error))
                 if isinstance(error, Unavailable):  # for all else the model can't be blamed
                     window.failed(str(error), is_unsound=error.is_unsound)
                 await asyncio.sleep(FIRST_PAUSE)
 
     def _wanted(self) -> SlotRef | None:
-        """What is to serve; None if the model is not there any more, or only staged. Raises InputError."""
+        """What is to serve; None if the model is not there any more, or only staged. Raises
+        InputError.
+        """
         pointer = self._store.pointer(self.model)
         return pointer.current if pointer else None
 

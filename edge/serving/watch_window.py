@@ -1,7 +1,9 @@
-"""The watch window: after a switch the new slot has to prove itself while it serves, or the one before comes back.
+"""The watch window: after a switch the new slot has to prove itself while it serves, or the one
+before comes back.
 
-It lasts so many seconds of healthy serving, by the monotonic clock of the server; no time of day matters. How often
-the worker was started is counted on disk, so that a box that reboots in a loop comes to an end as well.
+It lasts so many seconds of healthy serving, by the monotonic clock of the server; no time of day
+matters. How often the worker was started is counted on disk, so that a box that reboots in a loop
+comes to an end as well.
 """
 
 import sys
@@ -80,7 +82,9 @@ class Window:
 
     @property
     def start_seconds(self) -> float:
-        """How long a worker may take to load the model, compile it if it has to, and answer its golden samples."""
+        """How long a worker may take to load the model, compile it if it has to, and answer its
+        golden samples.
+        """
         compiling = compiled.SECONDS if compiled.is_compiled_here(read_slot(self._folder)) else 0.0
         return self._policy.golden_seconds + compiling
 
@@ -105,7 +109,11 @@ class Window:
         if worker is not self._worker:
             self._worker, self._since, self._checked, self._is_well = worker, now, now, False
         if worker.memory_bytes > memory_limit(slot):
-            print(f"edgekit: {slot.variant} took {worker.memory_bytes / 1e6:.0f} MB and is started anew", file=sys.stderr)  # fmt: skip
+            print(
+                f"edgekit: {slot.variant} took {worker.memory_bytes / 1e6:.0f} MB and is started"
+                " anew",
+                file=sys.stderr,
+            )
             worker.is_too_large = True
             worker.kill()
             return
@@ -120,7 +128,8 @@ class Window:
             if reason:
                 self._give_up(reason)
                 if isinstance(reply, Problem) or wrong_answers(slot, reply.health):
-                    worker.kill()  # not one answer more; a slow one may serve until the one before is up
+                    # not one answer more; a slow one may serve until the one before is up
+                    worker.kill()
                 return
             self._is_well = True
         if is_over and self._is_well:
@@ -143,7 +152,9 @@ class Window:
 
     @contextmanager
     def _trying(self, what: str) -> Iterator[None]:
-        """Go on where the store can't be written now, and say so once: without it the window watches nothing."""
+        """Go on where the store can't be written now, and say so once: without it the window
+        watches nothing.
+        """
         try:
             yield
         except Busy:
@@ -151,7 +162,9 @@ class Window:
         except (EdgekitError, OSError) as error:
             if what not in self._said:
                 print(
-                    f"edgekit: can't {what} {self.slot.variant} {self.slot.version} in its watch window: {error}; "
-                    f"the user that serves must be able to write {self._store.root}", file=sys.stderr,
-                )  # fmt: skip
+                    f"edgekit: can't {what} {self.slot.variant} {self.slot.version} in its watch"
+                    f" window: {error}; the user that serves must be able to write"
+                    f" {self._store.root}",
+                    file=sys.stderr,
+                )
             self._said.add(what)

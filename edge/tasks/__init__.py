@@ -1,7 +1,8 @@
-"""Tasks: a raw input becomes tensors, tensors become a typed prediction, and the task's metric says how good it is.
+"""Tasks: a raw input becomes tensors, tensors become a typed prediction, and the task's metric says
+how good it is.
 
-To add one: a module like `text_classification.py` with `load(folder, config) -> Task` and `sources`, and its line
-in TASKS. A task is described by `task.json` in the artifact's folder.
+To add one: a module like `text_classification.py` with `load(folder, config) -> Task` and
+`sources`, and its line in TASKS. A task is described by `task.json` in the artifact's folder.
 """
 
 import importlib
@@ -28,19 +29,22 @@ TASKS = {
 }
 
 
-# What a file says is right for one row: a label's index, the indices of several (or one for each word), or a number.
+# What a file says is right for one row: a label's index, the indices of several (or one for each
+# word), or a number.
 Truth = int | tuple[int, ...] | float
 
 
 class Task(Protocol):
     """One kind of specialist. An input is whatever the task's own `parse` and `read` return.
 
-    An answer is one float32 array for each input: logits [labels] or [words, labels], or a vector [dimensions].
+    An answer is one float32 array for each input: logits [labels] or [words, labels], or a vector
+    [dimensions].
     """
 
     name: str
     metric: str  # see edgekit.profiles.metrics
-    tensor: tuple[str, list[int]]  # of many inputs, as KServe v2 writes it: datatype and shape, -1 for any
+    # of many inputs, as KServe v2 writes it: datatype and shape, -1 for any
+    tensor: tuple[str, list[int]]
     labels: tuple[str, ...]
     results: tuple[str, ...]  # the columns that a batch adds for a prediction
     reads_pairs: bool  # a row of an evaluation file holds one input in each of its input columns
@@ -52,7 +56,9 @@ class Task(Protocol):
         """The wire form of an input: what `parse` takes."""
 
     def read(self, row: Row, columns: Sequence[str], folder: Path) -> Any:  # noqa: ANN401
-        """An input from a row of a file that lies in `folder`. Raises InputError, without echoing the value."""
+        """An input from a row of a file that lies in `folder`. Raises InputError, without echoing
+        the value.
+        """
 
     def argument(self, text: str) -> Any:  # noqa: ANN401
         """An input from a word on the command line. Raises InputError."""
@@ -61,7 +67,9 @@ class Task(Protocol):
         """The input columns of a file that has these column names, when the user named none."""
 
     def encode(self, inputs: Sequence[Any]) -> Tensors:
-        """Tensors with the batch as their first axis. Some may be for `answers` only: engines pass over them."""
+        """Tensors with the batch as their first axis. Some may be for `answers` only: engines pass
+        over them.
+        """
 
     def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
         """One answer for each input of the batch, from what the engine made of `feeds`."""
@@ -84,7 +92,9 @@ def one_column(columns: Sequence[str]) -> str:
 
 
 def find_task(name: str, where: str) -> Any:  # noqa: ANN401 - a module
-    """The module of a task; raises InputError that names the known ones. `where` is the file and key."""
+    """The module of a task; raises InputError that names the known ones. `where` is the file and
+    key.
+    """
     if name not in TASKS:
         raise InputError(f"{where} = {name!r}: unknown task; known: {', '.join(TASKS)}")
     return importlib.import_module(TASKS[name])
@@ -96,7 +106,9 @@ def load_task(folder: Path) -> Task:
     try:
         config = read_json(path.read_bytes(), dict[str, Any])
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; it says what the model's inputs and outputs mean") from None
+        raise InputError(
+            f"{path}: no such file; it says what the model's inputs and outputs mean"
+        ) from None
     except Unreadable as error:
         raise InputError(f"{path}: not valid JSON: {error}") from None
     module = find_task(str(config.get("task")), f"{path}: task")

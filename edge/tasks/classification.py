@@ -12,7 +12,8 @@ from edgekit.errors import InputError
 class Classifier:
     """One label out of several. Subclasses turn inputs into tensors.
 
-    thresholds: a label that is said as soon as its probability reaches this, whatever the others have.
+    thresholds: a label that is said as soon as its probability reaches this, whatever the others
+    have.
     """
 
     metric = "accuracy"
@@ -31,7 +32,9 @@ class Classifier:
             raise InputError(f"thresholds: the model has no label {unknown[0]!r}")
 
     def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
-        """Logits [labels] each, from the named output; log-probabilities where the graph ends in probabilities."""
+        """Logits [labels] each, from the named output; log-probabilities where the graph ends in
+        probabilities.
+        """
         values = np.asarray(outputs[self._output], dtype=np.float32)
         if self._output == "probabilities":
             values = np.log(np.clip(values, 1e-7, None))
@@ -55,7 +58,11 @@ class Classifier:
             return []
         said = zip(self.decide(answers), self.probabilities(answers), strict=True)
         return [
-            Label(label=self.labels[index], score=float(row[index]), probabilities=[float(x) for x in row])
+            Label(
+                label=self.labels[index],
+                score=float(row[index]),
+                probabilities=[float(x) for x in row],
+            )
             for index, row in said
         ]
 
@@ -65,7 +72,9 @@ class Classifier:
 
 
 def label_index(value: object, indices: Mapping[str, int]) -> int:
-    """The index of a label as a file writes it (its name, or its number if no name matches); raises InputError."""
+    """The index of a label as a file writes it (its name, or its number if no name matches); raises
+    InputError.
+    """
     text = str(value).strip()
     if text in indices:
         return indices[text]
@@ -83,6 +92,8 @@ def softmax(logits: np.ndarray) -> np.ndarray:
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of each label by itself, computed in float64; the two forms keep the exponent from overflowing."""
+    """Probabilities of each label by itself, computed in float64; the two forms keep the exponent
+    from overflowing.
+    """
     small = np.exp(-np.abs(logits.astype(np.float64)))
     return np.where(logits >= 0, 1 / (1 + small), small / (1 + small))

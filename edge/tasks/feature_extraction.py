@@ -1,4 +1,6 @@
-"""feature-extraction: a text becomes a vector. Pooling is part of the graph; the vector gets length 1 here."""
+"""feature-extraction: a text becomes a vector. Pooling is part of the graph; the vector gets length
+1 here.
+"""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,7 +25,9 @@ class Config(TextConfig, frozen=True, kw_only=True):
 
 
 class FeatureExtraction(TextTask):
-    """One vector for each text. An evaluation file holds pairs of texts, with a number for how alike each pair is."""
+    """One vector for each text. An evaluation file holds pairs of texts, with a number for how
+    alike each pair is.
+    """
 
     name = "feature-extraction"
     metric = "spearman_cosine"

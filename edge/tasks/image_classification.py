@@ -1,4 +1,6 @@
-"""image-classification: the bytes of a picture become a normalized tensor, logits become a label."""
+"""image-classification: the bytes of a picture become a normalized tensor, logits become a
+label.
+"""
 
 import base64
 import binascii
@@ -16,13 +18,16 @@ from edgekit.errors import InputError, MissingPackage
 from edgekit.nouns import Noun
 
 MAX_BYTES = 32 << 20  # of one encoded picture
-FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")  # others of Pillow's start programs, or are rarely tested
+# others of Pillow's start programs, or are rarely tested
+FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 64_000_000  # of one decoded picture: a small file can hold a huge one
 Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 
 class Config(Noun, frozen=True, kw_only=True):
-    """task.json. A picture is resized, scaled to 0..1, and normalized as (x - mean) / std for each channel."""
+    """task.json. A picture is resized, scaled to 0..1, and normalized as (x - mean) / std for each
+    channel.
+    """
 
     task: Literal["image-classification"] = "image-classification"
     labels: list[str]
@@ -94,7 +99,9 @@ class ImageClassification(Classifier):
             if image.width * image.height > MAX_PIXELS:
                 raise InputError(f"a picture must have at most {MAX_PIXELS} pixels")
             if image.mode.startswith(("I", "F")):
-                raise InputError("a picture of more than 8 bits a channel must be scaled to 8 bits first")
+                raise InputError(
+                    "a picture of more than 8 bits a channel must be scaled to 8 bits first"
+                )
             image = image.convert("L" if config.channels == 1 else "RGB")
         except (OSError, SyntaxError, ValueError):
             raise InputError("an input is not a picture that can be read") from None
@@ -102,7 +109,9 @@ class ImageClassification(Classifier):
             image = image.resize(
                 (config.width, config.height), image_module.Resampling[config.resample.upper()]
             )
-        pixels = np.asarray(image, dtype=np.float32).reshape(config.height, config.width, config.channels)
+        pixels = np.asarray(image, dtype=np.float32).reshape(
+            config.height, config.width, config.channels
+        )
         return np.asarray((pixels.transpose(2, 0, 1) / np.float32(255) - self._mean) / self._std)
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
@@ -115,7 +124,9 @@ class ImageClassification(Classifier):
             shape = (4, 4) if config.channels == 1 else (4, 4, 3)
             blots = image_module.fromarray(random.integers(0, 256, shape, dtype=np.uint8))
             file = io.BytesIO()
-            blots.resize((config.width, config.height), image_module.Resampling.BICUBIC).save(file, "PNG")
+            blots.resize((config.width, config.height), image_module.Resampling.BICUBIC).save(
+                file, "PNG"
+            )
             made.append(self.wire(file.getvalue()))
         return made
 
@@ -131,7 +142,8 @@ def _pillow() -> Any:  # noqa: ANN401 - a module
         from PIL import Image
     except ImportError:
         raise MissingPackage.of("Pillow", "vision") from None
-    Image.MAX_IMAGE_PIXELS = None  # we have a bound of our own, and no warning that depends on threads
+    # we have a bound of our own, and no warning that depends on threads
+    Image.MAX_IMAGE_PIXELS = None
     return Image
 
 

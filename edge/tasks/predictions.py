@@ -1,4 +1,5 @@
-"""What tasks answer, and how each answer is shown: to people, as a row of a batch, as tensors of KServe v2.
+"""What tasks answer, and how each answer is shown: to people, as a row of a batch, as tensors of
+KServe v2.
 
 The JSON shapes are those that users of Hugging Face pipelines know.
 """
@@ -13,7 +14,9 @@ Tensor = dict[str, Any]  # of KServe v2: name, datatype, shape, data
 
 
 class Label(msgspec.Struct, frozen=True, kw_only=True, tag="label"):
-    """One label out of several, its probability, and the probabilities of all in the order of `Task.labels`."""
+    """One label out of several, its probability, and the probabilities of all in the order of
+    `Task.labels`.
+    """
 
     label: str
     score: float
@@ -36,7 +39,9 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True, tag="labels"):
 
     def shown(self, labels: Sequence[str], top_k: int) -> list[Any]:
         """The labels that apply, likeliest first."""
-        return [item for item in _ranked(self.probabilities, labels) if item["label"] in self.labels]
+        return [
+            item for item in _ranked(self.probabilities, labels) if item["label"] in self.labels
+        ]
 
     def row(self) -> list[object]:
         """The value of the column `predicted_labels`: a JSON array."""
@@ -44,7 +49,9 @@ class Labels(msgspec.Struct, frozen=True, kw_only=True, tag="labels"):
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """A span of a text: characters `start` to `end`, and the mean probability of its words' labels."""
+    """A span of a text: characters `start` to `end`, and the mean probability of its words'
+    labels.
+    """
 
     entity_group: str
     score: float
@@ -93,12 +100,26 @@ def as_tensors(predictions: Sequence[Prediction]) -> list[Tensor]:
     """Output tensors of KServe v2; what has no fixed width is JSON in a BYTES tensor."""
     first, count = predictions[0], len(predictions)
     if isinstance(first, Embedding):
-        return [_matrix("embedding", [item.embedding for item in predictions if isinstance(item, Embedding)])]
+        return [
+            _matrix(
+                "embedding", [item.embedding for item in predictions if isinstance(item, Embedding)]
+            )
+        ]
     if isinstance(first, Label):
         found = [item for item in predictions if isinstance(item, Label)]
         return [
-            {"name": "label", "datatype": "BYTES", "shape": [count], "data": [item.label for item in found]},
-            {"name": "score", "datatype": "FP32", "shape": [count], "data": [item.score for item in found]},
+            {
+                "name": "label",
+                "datatype": "BYTES",
+                "shape": [count],
+                "data": [item.label for item in found],
+            },
+            {
+                "name": "score",
+                "datatype": "FP32",
+                "shape": [count],
+                "data": [item.score for item in found],
+            },
             _matrix("probabilities", [item.probabilities for item in found]),
         ]
     name = "labels" if isinstance(first, Labels) else "entities"

@@ -14,13 +14,17 @@ MAX_LINE = 16 << 20  # characters: one row is never larger than this in memory
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Every row as a mapping from column to value; raises InputError that names the file and the row."""
+    """Every row as a mapping from column to value; raises InputError that names the file and the
+    row.
+    """
     reader = _reader(path)
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             yield from reader(file, path)
     except UnicodeDecodeError as error:
-        raise InputError(f"{path}: not UTF-8 at byte {error.start} of a block; save it as UTF-8") from None
+        raise InputError(
+            f"{path}: not UTF-8 at byte {error.start} of a block; save it as UTF-8"
+        ) from None
     except csv.Error as error:
         raise InputError(f"{path}: not valid CSV: {error}") from None
 
@@ -42,7 +46,8 @@ def _csv_rows(file: TextIO, path: Path) -> Iterator[Row]:
     for number, row in enumerate(rows, 1):
         if None in row or None in row.values():
             raise InputError(
-                f"{path}: row {number} has not {len(rows.fieldnames or [])} fields, as the header says"
+                f"{path}: row {number} has not {len(rows.fieldnames or [])} fields, as the header"
+                " says"
             )
         yield row
 
@@ -63,14 +68,18 @@ def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
 
 
 def _conll_rows(file: TextIO, path: Path) -> Iterator[Row]:
-    """Sentences: a word a line, its first column the word and its last the label; a blank line ends a sentence."""
+    """Sentences: a word a line, its first column the word and its last the label; a blank line ends
+    a sentence.
+    """
     words: list[str] = []
     labels: list[str] = []
     for number, line in enumerate(chain(file, ["\n"]), 1):
         parts = line.split()
         if parts and parts[0] != "-DOCSTART-":
             if len(parts) < 2:
-                raise InputError(f"{path}: line {number} has one column; a word and its label are needed")
+                raise InputError(
+                    f"{path}: line {number} has one column; a word and its label are needed"
+                )
             words.append(parts[0])
             labels.append(parts[-1])
         elif words:

@@ -45,7 +45,8 @@ class TabularClassification(Classifier):
             value = [value[name] for name in features]
         if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != len(features):
             raise InputError(
-                f"an input must be an array of {len(features)} numbers, or an object by feature name"
+                f"an input must be an array of {len(features)} numbers, or an object by feature"
+                " name"
             )
         return [_number(item, name) for item, name in zip(value, features, strict=True)]
 
@@ -57,7 +58,8 @@ class TabularClassification(Classifier):
         """The model's features, in its own order whatever the order of the columns."""
         if set(columns) != set(self._config.features):
             raise InputError(
-                f"the input columns must be the model's features: {', '.join(self._config.features)}"
+                "the input columns must be the model's features:"
+                f" {', '.join(self._config.features)}"
             )
         return [_number(row[name], name) for name in self._config.features]
 
@@ -66,7 +68,9 @@ class TabularClassification(Classifier):
         try:
             return self.parse(json.loads(text))
         except (ValueError, RecursionError):
-            raise InputError("VALUE must be a JSON array of numbers, or an object by feature name") from None
+            raise InputError(
+                "VALUE must be a JSON array of numbers, or an object by feature name"
+            ) from None
 
     def columns(self, names: Sequence[str], label: str) -> list[str]:
         """The features by their names."""
@@ -77,12 +81,16 @@ class TabularClassification(Classifier):
         return {self._config.input: np.array(inputs, dtype=np.float32)}
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
-        """Standard normal numbers, spread over orders of magnitude, by the features' names: their order counts."""
+        """Standard normal numbers, spread over orders of magnitude, by the features' names: their
+        order counts.
+        """
         random = np.random.default_rng(seed)
         shape = (count, len(self._config.features))
         values = random.standard_normal(shape) * 10.0 ** random.integers(-2, 3, shape)
         names = self._config.features
-        return [{name: round(float(x), 4) for name, x in zip(names, row, strict=True)} for row in values]
+        return [
+            {name: round(float(x), 4) for name, x in zip(names, row, strict=True)} for row in values
+        ]
 
 
 def _number(value: object, name: str) -> float:

@@ -12,7 +12,8 @@ from edgekit.errors import InputError
 from edgekit.nouns import Noun
 
 MAX_CHARACTERS = 100_000  # of one text; what is beyond max_length tokens is cut anyway
-LONGEST_MADE = 512  # words of a made input: attention over thousands costs gigabytes and shows nothing more
+# words of a made input: attention over thousands costs gigabytes and shows nothing more
+LONGEST_MADE = 512
 
 
 class TextConfig(Noun, frozen=True, kw_only=True):
@@ -67,7 +68,9 @@ class TextTask:
         return tensors_of(self._tokenizer.encode_batch_fast(list(inputs)))
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
-        """Texts of random words from the tokenizer's vocabulary, from one word to the maximum length."""
+        """Texts of random words from the tokenizer's vocabulary, from one word to the maximum
+        length.
+        """
         return [" ".join(words) for words in self.made_words(count, seed)]
 
     def made_words(self, count: int, seed: int) -> list[list[str]]:
@@ -81,8 +84,12 @@ class TextTask:
 
 
 def _spelled(word: str, place: int) -> str:
-    """Some with a capital, an accent, a sign or a number: a tokenizer that handles these otherwise is to be noticed."""
-    return (word, word.capitalize(), f"{word},", word.upper(), f"{word}\u00e9", f"{word}-{place}")[place % 6]
+    """Some with a capital, an accent, a sign or a number: a tokenizer that handles these otherwise
+    is to be noticed.
+    """
+    return (word, word.capitalize(), f"{word},", word.upper(), f"{word}\u00e9", f"{word}-{place}")[
+        place % 6
+    ]
 
 
 def checked_text(value: object) -> str:

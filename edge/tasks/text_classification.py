@@ -17,7 +17,9 @@ EVEN = 0.5  # a label applies from here on, where the model has no threshold of 
 
 
 class Config(TextConfig, frozen=True, kw_only=True):
-    """task.json. `multi_label`: any number of labels may apply to a text, each by its own probability."""
+    """task.json. `multi_label`: any number of labels may apply to a text, each by its own
+    probability.
+    """
 
     task: Literal["text-classification"] = "text-classification"
     labels: list[str]
@@ -65,7 +67,9 @@ class MultiLabel(TextClassification):
         ]
 
     def truth(self, value: object, given: object) -> tuple[int, ...]:  # type: ignore[override]  # several
-        """The indices of a JSON array of labels, or of labels with commas between them; none is an answer, too."""
+        """The indices of a JSON array of labels, or of labels with commas between them; none is an
+        answer, too.
+        """
         if isinstance(value, str):
             text = value.strip()
             try:

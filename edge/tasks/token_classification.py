@@ -1,4 +1,6 @@
-"""token-classification: the words of a sentence become logits for each, and those become labelled spans."""
+"""token-classification: the words of a sentence become logits for each, and those become labelled
+spans.
+"""
 
 import json
 import re
@@ -91,8 +93,12 @@ class TokenClassification(TextTask):
         return named[:1] or (others if len(others) == 1 else [])
 
     def encode(self, inputs: Sequence[Sentence]) -> Tensors:  # type: ignore[override]
-        """The tokens' tensors, and `words`: int64 [batch, tokens], a word's index at its first token, else -1."""
-        encodings = self._tokenizer.encode_batch([item.words for item in inputs], is_pretokenized=True)
+        """The tokens' tensors, and `words`: int64 [batch, tokens], a word's index at its first
+        token, else -1.
+        """
+        encodings = self._tokenizer.encode_batch(
+            [item.words for item in inputs], is_pretokenized=True
+        )
         feeds = tensors_of(encodings)
         words = np.full(feeds["input_ids"].shape, -1, dtype=np.int64)
         for row, encoding in zip(words, encodings, strict=True):
@@ -117,7 +123,10 @@ class TokenClassification(TextTask):
 
     def decode(self, inputs: Sequence[Sentence], answers: Sequence[np.ndarray]) -> list[Prediction]:
         """The spans of each sentence."""
-        return [self._entities(sentence, answer) for sentence, answer in zip(inputs, answers, strict=True)]
+        return [
+            self._entities(sentence, answer)
+            for sentence, answer in zip(inputs, answers, strict=True)
+        ]
 
     def _entities(self, sentence: Sentence, answer: np.ndarray) -> Entities:
         if not len(answer):
@@ -129,7 +138,11 @@ class TokenClassification(TextTask):
             score = float(shares[span.start : span.end].max(axis=1).mean())
             found.append(
                 Entity(
-                    entity_group=span.kind, score=score, word=sentence.text[start:end], start=start, end=end
+                    entity_group=span.kind,
+                    score=score,
+                    word=sentence.text[start:end],
+                    start=start,
+                    end=end,
                 )
             )
         return Entities(entities=found)
@@ -142,14 +155,17 @@ class TokenClassification(TextTask):
         """The index of each word's label, from an array (in a CSV: a JSON array)."""
         tags = _list_of(value)
         if not isinstance(tags, list) or len(tags) != len(given.spans):
-            raise InputError(f"its labels must be an array of {len(given.spans)}, one for each word")
+            raise InputError(
+                f"its labels must be an array of {len(given.spans)}, one for each word"
+            )
         return tuple(label_index(tag, self._indices) for tag in tags)
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:
     """The entities that a sequence of labels spells, as conlleval reads them.
 
-    A new entity begins at B- and S-, and at any other label whose kind differs from the one before; it ends after E-.
+    A new entity begins at B- and S-, and at any other label whose kind differs from the one before;
+    it ends after E-.
     """
     pieces: list[tuple[str, int]] = []  # the kind of each word and the number of its entity
     number, before, closed = 0, "", True

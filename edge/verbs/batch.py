@@ -14,10 +14,15 @@ from edgekit.process import write_no_core
 @click.command()
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("target", type=click.Path(path_type=Path))
-@click.option("--appliance", type=click.Path(path_type=Path), required=True, help="The appliance folder.")
+@click.option(
+    "--appliance", type=click.Path(path_type=Path), required=True, help="The appliance folder."
+)
 @MODEL
 @click.option(
-    "--input", "columns", multiple=True, help="Input column; may be repeated.  [default: the task's own]"
+    "--input",
+    "columns",
+    multiple=True,
+    help="Input column; may be repeated.  [default: the task's own]",
 )
 @click.option("--restart", is_flag=True, help="Throw away what an interrupted run had done.")
 @click.option(
@@ -40,8 +45,9 @@ def batch(
 ) -> None:
     """Run every row of SOURCE (CSV or JSONL) through the model into TARGET.
 
-    The columns predicted_label, predicted_score and error are added to each row. An interrupted run goes on where it
-    was when the same command is given again, with the same result. Exit code 1: some rows have an error.
+    The columns predicted_label, predicted_score and error are added to each row. An interrupted run
+    goes on where it was when the same command is given again, with the same result. Exit code 1:
+    some rows have an error.
 
     \b
     Example:
@@ -61,12 +67,23 @@ def batch(
     with progress_bar() as progress:
         line = progress.add_task("predicting", total=total)
         done = run_batch(
-            opened, serving.slot.manifest, source, target, columns or None,
-            restart=restart, checkpoint_seconds=checkpoint, tell=lambda rows: progress.update(line, completed=rows),
-        )  # fmt: skip
+            opened,
+            serving.slot.manifest,
+            source,
+            target,
+            columns or None,
+            restart=restart,
+            checkpoint_seconds=checkpoint,
+            tell=lambda rows: progress.update(line, completed=rows),
+        )
     if as_json:
         print_json(
-            {"rows": done.rows, "errors": done.errors, "resumed_at": done.resumed_at, "output": str(target)}
+            {
+                "rows": done.rows,
+                "errors": done.errors,
+                "resumed_at": done.resumed_at,
+                "output": str(target),
+            }
         )
     else:
         resumed = f", resumed at row {done.resumed_at + 1}" if done.resumed_at else ""

@@ -25,7 +25,10 @@ EVIDENCE_KEYS = click.option(
 @click.command("verify")
 @BUNDLE
 @click.option(
-    "--key", type=click.Path(path_type=Path), required=True, help="Public key (NAME.pub), or trust file."
+    "--key",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Public key (NAME.pub), or trust file.",
 )
 @json_option
 def verify_bundle(bundle: Path, key: Path, as_json: bool) -> None:
@@ -47,7 +50,10 @@ def verify_bundle(bundle: Path, key: Path, as_json: bool) -> None:
 @click.command()
 @click.argument("layout", type=click.Path(path_type=Path))
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder to make, or a file ending in .tar."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder to make, or a file ending in .tar.",
 )
 @json_option
 def adopt(layout: Path, out: Path, as_json: bool) -> None:
@@ -72,7 +78,9 @@ def adopt(layout: Path, out: Path, as_json: bool) -> None:
 @click.command()
 @BUNDLE
 @click.option(
-    "--key", type=click.Path(path_type=Path), help="Public key; without it nothing is checked, only shown."
+    "--key",
+    type=click.Path(path_type=Path),
+    help="Public key; without it nothing is checked, only shown.",
 )
 @EVIDENCE_KEYS
 @json_option
@@ -91,7 +99,8 @@ def inspect(bundle: Path, key: Path | None, evidence_keys: tuple[Path, ...], as_
             print_json({"verified": False, "index": top, "size_bytes": size})
             return
         click.echo(
-            f"{bundle}: {len(layout.sizes())} files, {human_bytes(size)}; nothing verified (give --key KEY.pub)"
+            f"{bundle}: {len(layout.sizes())} files, {human_bytes(size)}; nothing verified (give"
+            " --key KEY.pub)"
         )
         return
     verified = verify(layout, open_trust(key, evidence_keys))
@@ -99,19 +108,22 @@ def inspect(bundle: Path, key: Path | None, evidence_keys: tuple[Path, ...], as_
         print_json({"verified": True, **_describe(verified)})
         return
     click.echo(
-        f"{verified.release.model} {verified.release.version}, signed by {', '.join(verified.key_ids)}"
+        f"{verified.release.model} {verified.release.version}, signed by"
+        f" {', '.join(verified.key_ids)}"
     )
     for variant in verified.variants:
         slot, evidence = variant.slot, variant.evidence
         size = sum(file.size for file in slot.files)
         click.echo(
-            f"{slot.variant}: {slot.engine} {slot.engine_version}, {slot.architecture}, {human_bytes(size)}"
+            f"{slot.variant}: {slot.engine} {slot.engine_version}, {slot.architecture},"
+            f" {human_bytes(size)}"
         )
         if evidence:
             click.echo(
-                f"  measured: {evidence.quality.metric} {evidence.quality.metric_value:.4f} "
-                f"(reference {evidence.quality.reference_value:.4f}), p50 {evidence.performance.p50_ms.value:.2f} ms, "
-                f"{evidence.performance.samples_per_s.value:.0f} samples/s, on {evidence.machine}"
+                f"  measured: {evidence.quality.metric} {evidence.quality.metric_value:.4f}"
+                f" (reference {evidence.quality.reference_value:.4f}), p50"
+                f" {evidence.performance.p50_ms.value:.2f} ms,"
+                f" {evidence.performance.samples_per_s.value:.0f} samples/s, on {evidence.machine}"
             )
         for profile in variant.profiles:
             click.echo(

@@ -23,15 +23,19 @@ MODEL = click.option("--model", help="Which model, if the appliance holds severa
 @click.option(
     "--trust",
     type=click.Path(path_type=Path),
-    help="Public key, or trust file of `edgekit trust`, to trust from now on; for the first deploy into a folder.",
+    help=(
+        "Public key, or trust file of `edgekit trust`, to trust from now on; for the first deploy"
+        " into a folder."
+    ),
 )
 @json_option
 def deploy(bundle: Path, appliance: Path, trust: Path | None, as_json: bool) -> None:
     """Put a bundle into an appliance folder and switch to it.
 
-    The signature is checked first, then the device's policy, then whether the model fits this device and answers its
-    golden samples here. Until all of that holds, what served before goes on serving; and it comes back if the new model
-    does not prove itself in its watch window. Exit code 5: refused, 6: does not fit.
+    The signature is checked first, then the device's policy, then whether the model fits this
+    device and answers its golden samples here. Until all of that holds, what served before goes on
+    serving; and it comes back if the new model does not prove itself in its watch window. Exit code
+    5: refused, 6: does not fit.
 
     \b
     Example:
@@ -83,16 +87,24 @@ def status(appliance: Path, as_json: bool) -> None:
     pointers = [pointer for name in store.models() if (pointer := store.sound_pointer(name))]
     damaged = {name: str(store.pointer_file(name)) for name in store.damaged()}
     if as_json:
-        print_json({"appliance": str(appliance), **_trust(store), "models": pointers, "damaged": damaged})
+        print_json(
+            {"appliance": str(appliance), **_trust(store), "models": pointers, "damaged": damaged}
+        )
         return
     _trust(store)
-    table = Table("model", "serves", "variant", "state", "before", title=str(appliance), title_justify="left")
+    table = Table(
+        "model", "serves", "variant", "state", "before", title=str(appliance), title_justify="left"
+    )
     for pointer in pointers:
         slot = pointer.current
         state = "in its watch window" if pointer.is_watched else "proven" if slot else "only staged"
         table.add_row(
-            pointer.model, slot.version if slot else "-", slot.variant if slot else "-", state, _name(pointer.previous)
-        )  # fmt: skip
+            pointer.model,
+            slot.version if slot else "-",
+            slot.variant if slot else "-",
+            state,
+            _name(pointer.previous),
+        )
     for name in damaged:
         table.add_row(name, "?", "?", "its pointer is damaged", "?")
     print_table(table)
@@ -105,7 +117,9 @@ def status(appliance: Path, as_json: bool) -> None:
 
 
 def _trust(store: Store) -> dict[str, object]:
-    """Who may sign, for --json, warned of what is old; what serves goes on serving if that can't be told."""
+    """Who may sign, for --json, warned of what is old; what serves goes on serving if that can't be
+    told.
+    """
     try:
         trust = store.trust()
     except EdgekitError as error:
@@ -137,5 +151,6 @@ def _show(pointer: Pointer, *, as_json: bool) -> None:
         click.echo(f"{pointer.model} {_name(pointer.current)} serves now{before}")
     if pointer.staged:
         click.echo(
-            f"{pointer.model} {_name(pointer.staged.slot)} is staged, to be profiled and not to serve: {pointer.staged.reason}"
+            f"{pointer.model} {_name(pointer.staged.slot)} is staged, to be profiled and not to"
+            f" serve: {pointer.staged.reason}"
         )

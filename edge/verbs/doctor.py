@@ -28,7 +28,8 @@ OPTIONAL = {
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Say what is missing here and how to get it. An appliance needs one engine and nothing to build with.
+    """Say what is missing here and how to get it. An appliance needs one engine and nothing to
+    build with.
 
     \b
     Example:
@@ -36,7 +37,9 @@ def doctor(as_json: bool) -> None:
     """
     checks = [*_machine(), *_packages()]
     if as_json:
-        print_json([dict(zip(("check", "ok", "found", "way_out"), check, strict=True)) for check in checks])
+        print_json(
+            [dict(zip(("check", "ok", "found", "way_out"), check, strict=True)) for check in checks]
+        )
         return
     table = Table("check", "", "found", "way out")
     for name, ok, found, way_out in checks:
@@ -66,7 +69,9 @@ def _packages() -> list[tuple[str, bool, str, str]]:
     checks = []
     for name, entry in ENGINES.items():
         version = engine_version(name)
-        checks.append((f"engine {name}", version is not None, version or "", install_command(entry.extra)))
+        checks.append(
+            (f"engine {name}", version is not None, version or "", install_command(entry.extra))
+        )
     for package, (what, extra) in OPTIONAL.items():
         found = find_spec(package) is not None
         checks.append((what, found, package if found else "", install_command(extra)))

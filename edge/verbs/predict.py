@@ -20,7 +20,8 @@ from edgekit.process import write_no_core
 )
 @json_option
 def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json: bool) -> None:
-    """Answer once. VALUE is a text, the path of a picture, or a JSON array of numbers; - reads it from standard input.
+    """Answer once. VALUE is a text, the path of a picture, or a JSON array of numbers; - reads it
+    from standard input.
 
     \b
     Example:
@@ -49,5 +50,8 @@ def _line(item: object) -> str:
     """A label or an entity with its score; a number of a vector."""
     if not isinstance(item, dict):
         return str(item)
-    name = item.get("label") or f"{item['entity_group']}  {item['word']}  ({item['start']}-{item['end']})"
+    name = (
+        item.get("label")
+        or f"{item['entity_group']}  {item['word']}  ({item['start']}-{item['end']})"
+    )
     return f"{item['score']:.4f}  {name}"

@@ -15,13 +15,18 @@ from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
 @MODEL
 @click.option("--host", default="127.0.0.1", show_default=True, help="Loopback only.")
 @click.option(
-    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes a free one."
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8080,
+    show_default=True,
+    help="0 takes a free one.",
 )
 @json_option
 def serve(appliance: Path, model: str | None, host: str, port: int, as_json: bool) -> None:
     """Serve the current model over HTTP on this machine, until Ctrl-C or SIGTERM.
 
-    A deploy or a rollback is taken over while serving. KServe v2 is at /v2, a plain call at /v1/classify.
+    A deploy or a rollback is taken over while serving. KServe v2 is at /v2, a plain call at
+    /v1/classify.
 
     \b
     Example:

@@ -13,7 +13,8 @@ from edgekit.edge.verbs.deploy import APPLIANCE
 @APPLIANCE
 @json_option
 def fsck(appliance: Path, as_json: bool) -> None:
-    """Hash every file of an appliance again; a model that has rotted gives way to the one before it.
+    """Hash every file of an appliance again; a model that has rotted gives way to the one before
+    it.
 
     Exit code 5: something is not what was deployed. Deploy its bundle again to mend it.
 
@@ -28,11 +29,14 @@ def fsck(appliance: Path, as_json: bool) -> None:
         print_json(found)
     else:
         for item in found.rotten:
-            click.echo(f"rotten: {item.path} ({f'{item.model} {item.version}'.strip()}, {item.role})")
+            click.echo(
+                f"rotten: {item.path} ({f'{item.model} {item.version}'.strip()}, {item.role})"
+            )
         for name, version in found.fell_back.items():
             click.echo(f"{name}: back to {version}")
         click.echo(
-            f"{appliance}: {found.files} files, {human_bytes(found.size_bytes)}, {len(found.rotten)} rotten"
+            f"{appliance}: {found.files} files, {human_bytes(found.size_bytes)},"
+            f" {len(found.rotten)} rotten"
         )
     if found.rotten:
         raise click.exceptions.Exit(5)

@@ -32,7 +32,8 @@ def show(file: Path, as_json: bool) -> None:
 @APPLIANCE
 @json_option
 def install(file: Path, appliance: Path, as_json: bool) -> None:
-    """Let a device trust what the file says, if it goes on from what it trusts already. Bare keys are removed.
+    """Let a device trust what the file says, if it goes on from what it trusts already. Bare keys
+    are removed.
 
     \b
     Example:
@@ -52,14 +53,22 @@ def tell(file: Path, chain: Chain, *, as_json: bool) -> None:
     lacking, day = chains.missing(chain), chain.targets.signed.expires
     expires = None if day == chains.NEVER else f"{day:%Y-%m-%d}"
     roles = {
-        "root": Signers(keys=tuple(chains.root_keys(chain)), threshold=chains.root_threshold(chain)),
+        "root": Signers(
+            keys=tuple(chains.root_keys(chain)), threshold=chains.root_threshold(chain)
+        ),
         "release": release,
         "evidence": evidence,
     }
     if as_json:
         said = {name: item.shown() for name, item in roles.items()}
         print_json(
-            {"file": str(file), "version": chain.version, "expires": expires, "lacks": lacking, **said}
+            {
+                "file": str(file),
+                "version": chain.version,
+                "expires": expires,
+                "lacks": lacking,
+                **said,
+            }
         )
         return
     click.echo(f"{file}: root version {chain.version[0]}, targets version {chain.version[1]}")

@@ -28,7 +28,8 @@ from edgekit.edge.worker.messages import (
 from edgekit.errors import EdgekitError, Misfit, Refused
 
 REQUEST_SECONDS = 60.0  # for one answer; a worker that takes longer is taken to hang
-HANDED = 2  # requests for each stream: the one that it answers, and the next, so that it never waits for us
+# requests for each stream: the one that it answers, and the next, so that it never waits for us
+HANDED = 2
 LOST = (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.DecodeError)
 UNSOUND = {
     Refused.exit_code: "its files are not what was deployed",
@@ -37,7 +38,9 @@ UNSOUND = {
 
 
 class Unavailable(EdgekitError):
-    """No worker can answer now. is_unsound: its files are not what was deployed, or its answers are wrong."""
+    """No worker can answer now. is_unsound: its files are not what was deployed, or its answers are
+    wrong.
+    """
 
     def __init__(self, message: str, *, is_unsound: bool = False) -> None:
         super().__init__(message)
@@ -66,13 +69,22 @@ class Worker:
         self.died = asyncio.Event()
 
     async def start(self, seconds: float) -> None:
-        """Start the process and wait until it says hello; raises Unavailable if it does not in so many seconds."""
+        """Start the process and wait until it says hello; raises Unavailable if it does not in so
+        many seconds.
+        """
         ours, theirs = socket.socketpair()
         with theirs:
             self._process = await asyncio.create_subprocess_exec(
-                sys.executable, "-P", "-m", "edgekit.edge.worker.process", str(self._folder), self.slot.slot_sha256, str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),), stdin=asyncio.subprocess.DEVNULL,
-            )  # fmt: skip
+                sys.executable,
+                "-P",
+                "-m",
+                "edgekit.edge.worker.process",
+                str(self._folder),
+                self.slot.slot_sha256,
+                str(theirs.fileno()),
+                pass_fds=(theirs.fileno(),),
+                stdin=asyncio.subprocess.DEVNULL,
+            )
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
         try:
             frame = await asyncio.wait_for(_next_frame(reader), seconds)
@@ -81,9 +93,14 @@ class Worker:
                 self.kill()
             await self.stop()
             code = self._process.returncode or 0
-            why = f"it took longer than {seconds:g} s" if isinstance(error, TimeoutError) else _ending(code)
+            why = (
+                f"it took longer than {seconds:g} s"
+                if isinstance(error, TimeoutError)
+                else _ending(code)
+            )
             raise Unavailable(
-                f"{self.slot.variant} {self.slot.version} does not start: {why}", is_unsound=code in UNSOUND
+                f"{self.slot.variant} {self.slot.version} does not start: {why}",
+                is_unsound=code in UNSOUND,
             ) from None
         assert isinstance(frame, Hello)  # noqa: S101 - both ends are ours
         self.hello = frame
@@ -91,9 +108,11 @@ class Worker:
         self._reading = asyncio.create_task(self._read(reader))
 
     async def ask(self, inputs: list[Any]) -> Answer | Problem:
-        """One request; raises WorkerDied if the process dies over it, Unavailable if it hangs or never comes to its turn.
+        """One request; raises WorkerDied if the process dies over it, Unavailable if it hangs or
+        never comes to its turn.
 
-        Its time counts from when it is handed over: a crowd of requests says nothing against the worker.
+        Its time counts from when it is handed over: a crowd of requests says nothing against the
+        worker.
         """
         self._asked += 1
         try:
@@ -102,7 +121,9 @@ class Worker:
             raise Unavailable("too many requests are waiting") from None
         else:
             try:
-                reply = await self._call(Ask(id=next(self._ids), inputs=inputs), HANDED * REQUEST_SECONDS)
+                reply = await self._call(
+                    Ask(id=next(self._ids), inputs=inputs), HANDED * REQUEST_SECONDS
+                )
             finally:
                 self._turns.release()
         finally:
@@ -111,7 +132,9 @@ class Worker:
         return reply
 
     async def check(self) -> Checked | Problem:
-        """The golden samples once more, before what has not had its turn yet; raises as `ask` does."""
+        """The golden samples once more, before what has not had its turn yet; raises as `ask`
+        does.
+        """
         reply = await self._call(Check(id=next(self._ids)), (HANDED + 1) * REQUEST_SECONDS)
         assert not isinstance(reply, Answer)  # noqa: S101 - both ends are ours
         return reply
@@ -119,7 +142,9 @@ class Worker:
     async def _call(self, frame: Ask | Check, seconds: float) -> Answer | Problem | Checked:
         if self._writer is None or self.died.is_set():
             raise WorkerDied
-        future: asyncio.Future[Answer | Problem | Checked] = asyncio.get_running_loop().create_future()
+        future: asyncio.Future[Answer | Problem | Checked] = (
+            asyncio.get_running_loop().create_future()
+        )
         self._waiting[frame.id] = future
         try:
             self._writer.write(pack_frame(frame))

@@ -1,4 +1,6 @@
-"""Frames between the front and a worker: four bytes of length, then MessagePack. Both ends are ours."""
+"""Frames between the front and a worker: four bytes of length, then MessagePack. Both ends are
+ours.
+"""
 
 from typing import Any
 

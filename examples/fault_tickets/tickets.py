@@ -1,8 +1,9 @@
 """Fault tickets of a factory that does not exist, with the root cause as their label.
 
-A ticket names a machine, one to three signs, and often a guess, what was tried, or a second fault that followed from the
-first. What makes real tickets hard makes these hard: signs that related faults share, wrong guesses, two faults in one
-ticket, rare faults, typos, abbreviations, missing words. What can go wrong is in faults.toml.
+A ticket names a machine, one to three signs, and often a guess, what was tried, or a second fault
+that followed from the first. What makes real tickets hard makes these hard: signs that related
+faults share, wrong guesses, two faults in one ticket, rare faults, typos, abbreviations, missing
+words. What can go wrong is in faults.toml.
 """
 
 import random
@@ -22,38 +23,86 @@ MISSING_WORDS = 0.03
 TYPOS = 0.04  # of the words
 
 GUESSES = (
-    "{I think|think it is|prob|maybe} {name}", "{name}?", "{shift lead|operator|colleague} {says|suspects} {name}",
-    "{looks|sounds} like {name} {to me|again}", "could be {name}",
-)  # fmt: skip
+    "{I think|think it is|prob|maybe} {name}",
+    "{name}?",
+    "{shift lead|operator|colleague} {says|suspects} {name}",
+    "{looks|sounds} like {name} {to me|again}",
+    "could be {name}",
+)
 DENIALS = (
     "{not|can't be} {name}, {checked|changed|looked at} {that|it} {already|last week|today}",
     "first {thought|suspected} {name} but {that is ok|no}", "{name} {checked, ok|ruled out}",
 )  # fmt: skip
 # {cause} is what the label says; {effect} came of it.
 PAIRS = (
-    "{cause}. {since then|now also|after that}: {effect}", "{effect}, {because of|comes from|caused by} {cause}",
-    "{effect}. {turned out|root cause|real reason}: {cause}", "{cause}, which led to {effect}",
-    "{started with|first} {cause}, {then|later|now} {effect}", "{effect} {only after|since} {cause}",
-)  # fmt: skip
+    "{cause}. {since then|now also|after that}: {effect}",
+    "{effect}, {because of|comes from|caused by} {cause}",
+    "{effect}. {turned out|root cause|real reason}: {cause}",
+    "{cause}, which led to {effect}",
+    "{started with|first} {cause}, {then|later|now} {effect}",
+    "{effect} {only after|since} {cause}",
+)
 FILLERS = (
-    "restarted {twice|it}, {no change|same again}", "{night|early|late} shift {reported it|has it too}",
-    "line {down|stopped} {20|45|90} min", "{pls|please} {check|send someone} {asap|today}", "{third|second} time this {week|month}",
-    "{spare|new part} ordered", "running at {half|60 percent} speed for now", "see {ticket|order} {4711|20833|9150}",
-    "{reset|acknowledged} and {running|went on}, came back", "nobody {touched|changed} anything",
-)  # fmt: skip
-PLACES = ("{machine} {number}:", "{machine}{number} -", "{machine} {number}", "on {machine} {number}")
+    "restarted {twice|it}, {no change|same again}",
+    "{night|early|late} shift {reported it|has it too}",
+    "line {down|stopped} {20|45|90} min",
+    "{pls|please} {check|send someone} {asap|today}",
+    "{third|second} time this {week|month}",
+    "{spare|new part} ordered",
+    "running at {half|60 percent} speed for now",
+    "see {ticket|order} {4711|20833|9150}",
+    "{reset|acknowledged} and {running|went on}, came back",
+    "nobody {touched|changed} anything",
+)
+PLACES = (
+    "{machine} {number}:",
+    "{machine}{number} -",
+    "{machine} {number}",
+    "on {machine} {number}",
+)
 STOPS = (". ", ", ", " / ", "; ", " ")
 CHAT = (
-    "hi, ", "hello all, ", "sorry to bother you again but ", "as discussed at the morning meeting, ", "when I came in ",
-    "don't know if this matters, but ", "same story as last time, ",
-)  # fmt: skip
+    "hi, ",
+    "hello all, ",
+    "sorry to bother you again but ",
+    "as discussed at the morning meeting, ",
+    "when I came in ",
+    "don't know if this matters, but ",
+    "same story as last time, ",
+)
 SHORT = {
-    "machine": "mach", "motor": "mot", "temperature": "temp", "pressure": "press", "vibration": "vib", "again": "agn",
-    "hydraulic": "hyd", "conveyor": "conv", "bearing": "brg", "cylinder": "cyl", "position": "pos", "with": "w/",
-    "without": "w/o", "minutes": "min", "coolant": "cool.", "compressor": "compr", "signal": "sig", "checked": "chkd",
-    "replaced": "repl", "sensor": "sens", "because": "bc", "and": "&", "please": "pls", "level": "lvl", "station": "stn",
-    "vacuum": "vac", "current": "curr", "picture": "pic", "reading": "rdg", "roller": "rlr", "spindle": "spdl",
-}  # fmt: skip
+    "machine": "mach",
+    "motor": "mot",
+    "temperature": "temp",
+    "pressure": "press",
+    "vibration": "vib",
+    "again": "agn",
+    "hydraulic": "hyd",
+    "conveyor": "conv",
+    "bearing": "brg",
+    "cylinder": "cyl",
+    "position": "pos",
+    "with": "w/",
+    "without": "w/o",
+    "minutes": "min",
+    "coolant": "cool.",
+    "compressor": "compr",
+    "signal": "sig",
+    "checked": "chkd",
+    "replaced": "repl",
+    "sensor": "sens",
+    "because": "bc",
+    "and": "&",
+    "please": "pls",
+    "level": "lvl",
+    "station": "stn",
+    "vacuum": "vac",
+    "current": "curr",
+    "picture": "pic",
+    "reading": "rdg",
+    "roller": "rlr",
+    "spindle": "spdl",
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """What a day of requests costs on the device, against a price for each call elsewhere.
 
-No price is made up: what the user does not give is named as missing, and the lines that need it stay empty.
+No price is made up: what the user does not give is named as missing, and the lines that need it
+stay empty.
 """
 
 from collections.abc import Iterator
@@ -14,7 +15,9 @@ EnergyFrom = Literal["measured", "watts given"]
 
 
 class Prices(Noun, frozen=True, kw_only=True):
-    """What only the user knows. energy_price: of one kWh. watts: of the device at work, where nothing measures them."""
+    """What only the user knows. energy_price: of one kWh. watts: of the device at work, where
+    nothing measures them.
+    """
 
     requests_per_day: float | None = None
     device_price: float | None = None
@@ -27,8 +30,9 @@ class Prices(Noun, frozen=True, kw_only=True):
 class Cost(Noun, frozen=True, kw_only=True):
     """One variant's line; None: an option or a measurement is missing.
 
-    busy_share: of the day, at the measured throughput; above 1 the device can't keep up, and no saving is given.
-    break_even_days: until what the calls would have cost has paid for device and energy; None where it never does.
+    busy_share: of the day, at the measured throughput; above 1 the device can't keep up, and no
+    saving is given. break_even_days: until what the calls would have cost has paid for device and
+    energy; None where it never does.
     """
 
     variant: str
@@ -127,14 +131,21 @@ def _verdict(busy: float, saved: float | None, days: float | None) -> str:
 def _assumptions(figures: list[Performance], prices: Prices) -> Iterator[str]:
     """What the sheet takes for granted, in the reader's words."""
     yield (
-        f"{prices.requests_per_day:,.10g} requests a day, spread so that the device works through them in full batches at "
-        "its measured throughput; peaks and a limit on latency need spare time"
+        f"{prices.requests_per_day:,.10g} requests a day, spread so that the device works through"
+        " them in full batches at its measured throughput; peaks and a limit on latency need spare"
+        " time"
     )
     if sources := dict.fromkeys(item.energy_source for item in figures if item.energy_j):
         meters = "; ".join(sources)
-        yield f"energy of one input as measured ({meters}): a meter of the processor leaves out the rest of the device"
+        yield (
+            f"energy of one input as measured ({meters}): a meter of the processor leaves out the"
+            " rest of the device"
+        )
     if prices.watts is not None and any(item.energy_j is None for item in figures):
-        yield f"energy was not measured: {prices.watts:g} W as given, for as long as the device is busy"
+        yield (
+            f"energy was not measured: {prices.watts:g} W as given, for as long as the device is"
+            " busy"
+        )
     if prices.watts is not None and any(item.energy_j for item in figures):
         yield f"the {prices.watts:g} W given are not used where energy was measured"
     yield "energy of a device that waits, its upkeep, the network and people's time are not counted"
@@ -146,4 +157,7 @@ def _assumptions(figures: list[Performance], prices: Prices) -> Iterator[str]:
         if value is not None:
             yield f"{value:.10g} {prices.currency} {text}"
     if prices.device_price is not None and prices.per_call_price is not None:
-        yield "break-even: the device's price over what a day of calls costs more than a day of the device's energy"
+        yield (
+            "break-even: the device's price over what a day of calls costs more than a day of the"
+            " device's energy"
+        )

@@ -1,6 +1,7 @@
 """A finished build as one HTML file that needs nothing else: no network, no fonts, no scripts.
 
-Jinja2 escapes all text; only the plots are put in as they are, and ElementTree has escaped what is in them.
+Jinja2 escapes all text; only the plots are put in as they are, and ElementTree has escaped what is
+in them.
 """
 
 from functools import partial
@@ -23,7 +24,13 @@ from edgekit.profiles.report.tables import (
     origins,
     variant_rows,
 )
-from edgekit.profiles.report.text import cost_cells, disturbed_in, measured_in, not_measured, warnings_in
+from edgekit.profiles.report.text import (
+    cost_cells,
+    disturbed_in,
+    measured_in,
+    not_measured,
+    warnings_in,
+)
 
 TEMPLATE = Path(__file__).with_name("page.html")
 MOST_CLASSES = 20  # in the plot; the table has all
@@ -45,7 +52,9 @@ def page(build: Build, cost: CostSheet) -> str:
     environment = Environment(
         autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(_content(build, cost))  # fmt: skip
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+        _content(build, cost)
+    )
 
 
 def _content(build: Build, cost: CostSheet) -> dict[str, Any]:
@@ -105,7 +114,9 @@ def _pareto(build: Build, metric: str) -> Drawn:
 
 def _levels(build: Build) -> list[Level]:
     """The reference, and the limits on the metric."""
-    reference = next(item.evidence.quality.reference_value for item in build.variants if item.evidence)
+    reference = next(
+        item.evidence.quality.reference_value for item in build.variants if item.evidence
+    )
     levels = [Level(reference, f"{build.reference}: {reference:.4f}", "reference")]
     drop, floor = build.limits.get("max_accuracy_drop"), build.limits.get("min_metric")
     if drop is not None:
@@ -125,7 +136,9 @@ def _latency(build: Build) -> Drawn | None:
 
 
 def _classes(rows: list[ClassRow]) -> Drawn | None:
-    """The classes whose recall changed most; without one to compare with, those with the lowest recall."""
+    """The classes whose recall changed most; without one to compare with, those with the lowest
+    recall.
+    """
     known = [row for row in rows if row.after is not None]
     if not any(row.change for row in known):
         known.sort(key=lambda row: row.after or 0.0)

@@ -22,7 +22,9 @@ FAR = 1.5  # times the span of what matters: points further down are drawn at th
 
 
 class Point(NamedTuple):
-    """A variant in the plot of accuracy against latency. worst: the lowest metric that is not ruled out."""
+    """A variant in the plot of accuracy against latency. worst: the lowest metric that is not ruled
+    out.
+    """
 
     number: int
     name: str
@@ -49,15 +51,20 @@ def pareto_plot(
     picture = Picture(
         name,
         f"{metric} against p50 latency",
-        "; ".join(f"{item.name}: {item.metric:.4f}, {item.p50_ms.value:.2f} ms, {item.status}" for item in points),
+        "; ".join(
+            f"{item.name}: {item.metric:.4f}, {item.p50_ms.value:.2f} ms, {item.status}"
+            for item in points
+        ),
         width,
         440 if width > 500 else 400,
-    )  # fmt: skip
+    )
     frame = Box(56, 24, width - 12, picture.height - 46)
     y = _metric_scale(points, levels, frame)
     x = _latency_scale([item.p50_ms for item in points], frame)
     draw_axes(picture, frame, x, y, ("p50 latency, ms (logarithmic)", metric))
-    order = sorted(points, key=lambda item: (not item.is_chosen, not item.is_on_front, -item.metric))
+    order = sorted(
+        points, key=lambda item: (not item.is_chosen, not item.is_on_front, -item.metric)
+    )
     marks = [_mark(item, x, y, width) for item in order]
     written = [_draw_level(picture, frame, y(item.value), item, marks) for item in levels]
     _draw_front(picture, x, y, points)
@@ -72,7 +79,9 @@ def pareto_plot(
 
 
 def _mark(item: Point, x: Scale, y: Scale, width: float) -> Mark:
-    """With its name, or where there is no room for it the number that the table gives it; and its value if it is below."""
+    """With its name, or where there is no room for it the number that the table gives it; and its
+    value if it is below.
+    """
     value = f" {item.metric:.3f}" if item.metric < y.low else ""
     name, number = f"{item.name}{value}", f"{item.number}{value}"
     texts = [name, number] if width > 500 or item.is_chosen else [number]
@@ -83,20 +92,28 @@ def _draw_label(picture: Picture, mark: Mark, label: Label, css: str) -> None:
     box = label.box
     if label.is_far:
         end = (
-            box.bottom if box.bottom < mark.y else box.top if box.top > mark.y else (box.top + box.bottom) / 2
+            box.bottom
+            if box.bottom < mark.y
+            else box.top
+            if box.top > mark.y
+            else (box.top + box.bottom) / 2
         )
         picture.line("leader", mark.x, mark.y, min(max(mark.x, box.left), box.right), end)
     picture.text(css, (box.left + box.right) / 2, box.bottom - 3, label.text, "middle")
 
 
 def _metric_scale(points: Sequence[Point], levels: Sequence[Level], frame: Box) -> Scale:
-    """What was accepted, and the limits; a variant that lost far more must not press them into one line."""
+    """What was accepted, and the limits; a variant that lost far more must not press them into one
+    line.
+    """
     accepted = [item for item in points if item.status == "accepted"] or points
     values = [value for item in accepted for value in (item.metric, item.worst)]
     values += [level.value for level in levels]
     low, high = min(values), max(values + [item.metric for item in points])
     span = max(high - low, 1e-3)
-    near = [value for item in points for value in (item.metric, item.worst) if value >= low - FAR * span]
+    near = [
+        value for item in points for value in (item.metric, item.worst) if value >= low - FAR * span
+    ]
     low = min([low, *near])
     pad = 0.08 * max(high - low, 1e-3)
     return Scale(low - pad, high + pad, frame.bottom, frame.top)
@@ -110,8 +127,12 @@ def _latency_scale(figures: Sequence[Figure], frame: Box) -> Scale:
     return Scale(low / 1.05, high * 1.05, frame.left, frame.right, is_log=True)
 
 
-def _draw_level(picture: Picture, frame: Box, height: float, level: Level, marks: Sequence[Mark]) -> Box:
-    """A dashed line with its text at an end of it, clear of the marks if it can be; returns the text's place."""
+def _draw_level(
+    picture: Picture, frame: Box, height: float, level: Level, marks: Sequence[Mark]
+) -> Box:
+    """A dashed line with its text at an end of it, clear of the marks if it can be; returns the
+    text's place.
+    """
     picture.line(f"level {level.css}", frame.left, height, frame.right, height)
     wide = CHARACTER * len(level.text) + 4
     places = [

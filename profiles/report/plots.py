@@ -1,7 +1,7 @@
 """From numbers to SVG: scales, marks, and labels that keep clear of each other.
 
-Colours are classes, which the page's style sheet fills in: one plot serves light, dark and paper. Text is escaped by
-ElementTree, as everything that a user named may hold anything.
+Colours are classes, which the page's style sheet fills in: one plot serves light, dark and paper.
+Text is escaped by ElementTree, as everything that a user named may hold anything.
 """
 
 import math
@@ -83,7 +83,9 @@ class Picture:
         ET.SubElement(self.root, "title", {"id": f"{name}-title"}).text = title
         ET.SubElement(self.root, "desc", {"id": f"{name}-about"}).text = about
 
-    def add(self, shape: str, css: str, text: str | None = None, **numbers: float | str) -> ET.Element:
+    def add(
+        self, shape: str, css: str, text: str | None = None, **numbers: float | str
+    ) -> ET.Element:
         """One shape; underscores of a name stand for hyphens."""
         attributes = {key.replace("_", "-"): f"{value}" for key, value in numbers.items()}
         element = ET.SubElement(self.root, shape, {"class": css, **attributes})
@@ -109,7 +111,9 @@ def hover(element: ET.Element, text: str) -> None:
 
 
 def twice(draw: Callable[[str, float], Picture], name: str) -> tuple[str, str]:
-    """The SVG for a wide page and for a phone, since letters that shrink with a plot can't be read."""
+    """The SVG for a wide page and for a phone, since letters that shrink with a plot can't be
+    read.
+    """
     return draw(name, WIDE).svg(), draw(f"{name}-narrow", NARROW).svg()
 
 
@@ -132,7 +136,9 @@ class Box(NamedTuple):
         return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
 
-def draw_axes(picture: Picture, frame: Box, x: Scale, y: Scale | None, names: tuple[str, str]) -> None:
+def draw_axes(
+    picture: Picture, frame: Box, x: Scale, y: Scale | None, names: tuple[str, str]
+) -> None:
     wide = picture.width > 500
     for value in x.ticks(10 if wide else 5):
         picture.line("grid", x(value), frame.top, x(value), frame.bottom)
@@ -163,7 +169,9 @@ class Mark(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A label's place: its text, its box, and whether it is far enough from its mark to need a line to it."""
+    """A label's place: its text, its box, and whether it is far enough from its mark to need a line
+    to it.
+    """
 
     text: str
     box: Box
@@ -184,11 +192,14 @@ def place_labels(
         for text in mark.texts:
             wide = mark.character * len(text)
             places = [
-                Label(text, box, is_far) for box, is_far in _around(mark, wide, far=text == mark.texts[-1])
+                Label(text, box, is_far)
+                for box, is_far in _around(mark, wide, far=text == mark.texts[-1])
             ]
             free = [place for place in places if _is_free(place.box, frame, taken)]
             if free:
-                label = min(free, key=lambda place: place.is_far * 150 + sum(map(place.box.overlap, soft)))
+                label = min(
+                    free, key=lambda place: place.is_far * 150 + sum(map(place.box.overlap, soft))
+                )
                 taken.append(label.box)
                 break
         found.append(label)

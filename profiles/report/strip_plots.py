@@ -24,10 +24,13 @@ class Change(NamedTuple):
 
 
 def latency_plot(spreads: Sequence[Spread], name: str, width: float) -> Picture:
-    """A strip for each variant: the middle half dark, 5 to 95 % and 1 to 99 % lighter, the line to the extremes."""
+    """A strip for each variant: the middle half dark, 5 to 95 % and 1 to 99 % lighter, the line to
+    the extremes.
+    """
     rows = _Rows([item.name for item in spreads], width)
     about = "; ".join(
-        f"{item.name}: half of the calls between {item.quantiles[25]:.2f} and {item.quantiles[75]:.2f} ms"
+        f"{item.name}: half of the calls between {item.quantiles[25]:.2f} and"
+        f" {item.quantiles[75]:.2f} ms"
         for item in spreads
     )
     picture = Picture(name, "How the latencies of single calls spread", about, width, rows.height)
@@ -43,7 +46,11 @@ def latency_plot(spreads: Sequence[Spread], name: str, width: float) -> Picture:
         rows.write(picture, place, chosen)
         at = [x(value) for value in item.quantiles]
         picture.line(f"extremes{chosen}", at[0], middle, at[100], middle)
-        for css, first, last, half in (("outer", 1, 99, 4.0), ("most", 5, 95, 6.0), ("half", 25, 75, 8.0)):
+        for css, first, last, half in (
+            ("outer", 1, 99, 4.0),
+            ("most", 5, 95, 6.0),
+            ("half", 25, 75, 8.0),
+        ):
             picture.add(
                 "rect",
                 f"strip {css}{chosen}",
@@ -109,7 +116,13 @@ class _Rows:
         """A row's name."""
         if self._beside:
             picture.text(
-                f"label{css}", self.frame.left - 10, self.middle(place) + 4, self._names[place], "end"
+                f"label{css}",
+                self.frame.left - 10,
+                self.middle(place) + 4,
+                self._names[place],
+                "end",
             )
         else:
-            picture.text(f"label{css}", self.frame.left, self.middle(place) - 14, self._names[place])
+            picture.text(
+                f"label{css}", self.frame.left, self.middle(place) - 14, self._names[place]
+            )

@@ -24,12 +24,16 @@ def chosen_of(build: Build) -> Variant | None:
 
 
 def yardstick(build: Build, others: Sequence[Variant]) -> Variant | None:
-    """What the chosen variant is held against: one in fp32, else the most accurate of the accepted ones."""
+    """What the chosen variant is held against: one in fp32, else the most accurate of the accepted
+    ones.
+    """
     measured = [item for item in others if item.evidence and item.name != build.choice.chosen]
     floats = [item for item in measured if item.precision == "fp32" and item.status != "failed"]
     accepted = [item for item in measured if item.status == "accepted"]
     best = max(
-        accepted, key=lambda item: item.evidence.quality.metric_value if item.evidence else 0, default=None
+        accepted,
+        key=lambda item: item.evidence.quality.metric_value if item.evidence else 0,
+        default=None,
     )
     return floats[0] if floats else best  # fmt: skip
 
@@ -48,8 +52,9 @@ def in_words(build: Build) -> Iterator[str]:
     how = f"loses {lost:.4f}" if lost > 0 else f"gains {-lost:.4f}" if lost < 0 else "loses nothing"
     limit = build.limits.get("max_accuracy_drop")
     yield (
-        f"Its {quality.metric} is {quality.metric_value:.4f}, where {build.reference} has {quality.reference_value:.4f}: on "
-        f"{build.evaluation_samples:,} samples it {how}, and with a confidence of {build.tested_confidence:.2%} no more than {bound:.4f}"
+        f"Its {quality.metric} is {quality.metric_value:.4f}, where {build.reference} has"
+        f" {quality.reference_value:.4f}: on {build.evaluation_samples:,} samples it {how}, and"
+        f" with a confidence of {build.tested_confidence:.2%} no more than {bound:.4f}"
         + (f". The limit is {limit:g}." if limit is not None else ".")
     )
     other = yardstick(build, build.variants)
@@ -64,7 +69,10 @@ def _speed(evidence: Evidence, other: Evidence, name: str) -> str:
     ratio = paired_ratio(theirs, ours)
     span = f"({ratio.low:.2f} to {ratio.high:.2f} at 95 %, {len(ours)} rounds)"
     if ratio.low <= 1 <= ratio.high:
-        return f"Whether it answers one input faster than {name} can't be told: {ratio.value:.2f} times as fast {span}."
+        return (
+            f"Whether it answers one input faster than {name} can't be told: {ratio.value:.2f}"
+            f" times as fast {span}."
+        )
     return f"It answers one input {ratio.value:.2f} times as fast as {name} {span}."
 
 
@@ -76,7 +84,10 @@ def tiles(build: Build) -> list[tuple[str, Cell]]:
     quality, performance = chosen.evidence.quality, chosen.evidence.performance
     p99 = performance.p99_ms
     found = [
-        (quality.metric, Cell(f"{quality.metric_value:.4f}", f"reference {quality.reference_value:.4f}")),
+        (
+            quality.metric,
+            Cell(f"{quality.metric_value:.4f}", f"reference {quality.reference_value:.4f}"),
+        ),
         ("p50 latency", with_unit(performance.p50_ms, "ms", 2)),
         ("p99 latency", with_unit(p99, "ms", 2) if p99 else Cell("-", "not measured")),
         ("throughput", with_unit(performance.samples_per_s, "/s", 0)),

@@ -1,4 +1,6 @@
-"""The page's tables: every variant, every class, every round's conditions, what it was measured with."""
+"""The page's tables: every variant, every class, every round's conditions, what it was measured
+with.
+"""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
@@ -25,15 +27,27 @@ class Row(NamedTuple):
 
 
 COLUMNS = (
-    "drop", "≤", "agree", "p50 ms", "p90 ms", "p99 ms", "samples/s", "warm load ms", "cold load ms", "size",
-    "peak memory", "J / input",
-)  # fmt: skip
+    "drop",
+    "≤",
+    "agree",
+    "p50 ms",
+    "p90 ms",
+    "p99 ms",
+    "samples/s",
+    "warm load ms",
+    "cold load ms",
+    "size",
+    "peak memory",
+    "J / input",
+)
 
 
 def variant_rows(build: Build) -> Iterator[Row]:
     """All variants, in the order of the build."""
     for number, item in enumerate(build.variants, 1):
-        cells = _cells(item.evidence, build.tested_confidence) if item.evidence else [Cell("-")] * 13
+        cells = (
+            _cells(item.evidence, build.tested_confidence) if item.evidence else [Cell("-")] * 13
+        )
         yield Row(
             number=number,
             name=item.name,
@@ -78,11 +92,15 @@ class ClassRow(NamedTuple):
 
 
 def class_rows(build: Build) -> tuple[str | None, list[ClassRow]]:
-    """What the chosen variant is held against, and its classes: the largest changes of recall first."""
+    """What the chosen variant is held against, and its classes: the largest changes of recall
+    first.
+    """
     chosen = chosen_of(build)
     if chosen is None or chosen.evidence is None or not chosen.evidence.quality.classes:
         return None, []
-    with_classes = [item for item in build.variants if item.evidence and item.evidence.quality.classes]
+    with_classes = [
+        item for item in build.variants if item.evidence and item.evidence.quality.classes
+    ]
     other = yardstick(build, with_classes)
     theirs = other.evidence.quality.classes if other and other.evidence else {}
     accepted = [item for item in with_classes if item.status == "accepted" and item is not chosen]
@@ -113,7 +131,9 @@ def _class_row(name: str, ours: Counts, theirs: Counts | None, accepted: list[Va
     )
 
 
-def _share(ours: Counts, theirs: Counts | None, of: Callable[[Counts], float | None], lacking: int) -> Cell:
+def _share(
+    ours: Counts, theirs: Counts | None, of: Callable[[Counts], float | None], lacking: int
+) -> Cell:
     value, other = of(ours), of(theirs) if theirs else None
     if value is None:
         return Cell("-")
@@ -138,7 +158,8 @@ def condition_rows(build: Build) -> Iterator[list[str]]:
             _span([value for state in states for value in state.mhz or ()], float, "{:.0f}"),
             _span([value for state in states for value in state.celsius or ()], float, "{:.0f}"),
             _span(states, lambda state: state.throttled, "{:.0f}"),
-            ", ".join(dict.fromkeys(state.governor for state in states if state.governor)) or "not told",
+            ", ".join(dict.fromkeys(state.governor for state in states if state.governor))
+            or "not told",
             "; ".join(performance.disturbed) or "none",
         ]
 

@@ -75,24 +75,42 @@ def _variant_as_json(variant: Variant, build: Build) -> dict[str, Any]:
 
 
 def _fields(kind: type[Noun], record: Noun | None) -> dict[str, Any]:
-    """Every field of a record; None for each where there is no record, so that all variants have the same keys."""
+    """Every field of a record; None for each where there is no record, so that all variants have
+    the same keys.
+    """
     return {name: getattr(record, name) if record else None for name in kind.__struct_fields__}
 
 
 def build_as_table(build: Build) -> Table:
     """One line a variant."""
     measured = [variant.evidence for variant in build.variants if variant.evidence]
-    title = f"{build.model} {build.version} on {build.target}, {build.evaluation_samples} evaluation samples"
+    title = (
+        f"{build.model} {build.version} on {build.target}, {build.evaluation_samples} evaluation"
+        " samples"
+    )
     if measured:
         quality, performance = measured[0].quality, measured[0].performance
         title += f", reference {build.reference}: {quality.metric} {quality.reference_value:.4f}"
         title += f"; drops with their upper bound at {build.tested_confidence:.4g}"
         title += "; ◄ chosen, ◆ no other beats it in accuracy, latency and memory at once"
-        title += f"; times of {performance.rounds} rounds with their 95 % interval ({performance.effort} measurement)"
+        title += (
+            f"; times of {performance.rounds} rounds with their 95 % interval ({performance.effort}"
+            " measurement)"
+        )
     table = Table(title=escape(title), title_justify="left")
     table.add_column("variant", no_wrap=True)
     metric = measured[0].quality.metric if measured else "metric"
-    for name in (metric, "drop", "≤", "agree", "p50 ms", "p99 ms", "samples/s", "size", "peak memory"):
+    for name in (
+        metric,
+        "drop",
+        "≤",
+        "agree",
+        "p50 ms",
+        "p99 ms",
+        "samples/s",
+        "size",
+        "peak memory",
+    ):
         table.add_column(escape(name), justify="right", no_wrap=True)
     table.add_column("weights", overflow="fold")
     table.add_column("status")
@@ -202,7 +220,9 @@ def notes(build: Build) -> list[str]:
         lines.append(f"Measured on: {evidence.machine}")
     chosen = build.choice.chosen
     lines.append(
-        f"Chosen: {chosen}: {build.choice.reason}" if chosen else f"Nothing chosen: {build.choice.reason}"
+        f"Chosen: {chosen}: {build.choice.reason}"
+        if chosen
+        else f"Nothing chosen: {build.choice.reason}"
     )
     return lines
 
@@ -213,7 +233,9 @@ def measured_in(build: Build) -> dict[str, Performance]:
 
 
 def not_measured(measured: dict[str, Performance]) -> list[str]:
-    """What was left out, and why; one line for what is said of several variants, also if its numbers differ."""
+    """What was left out, and why; one line for what is said of several variants, also if its
+    numbers differ.
+    """
     alike: dict[str, dict[str, str]] = {}
     for name, item in measured.items():
         for text in item.skipped:
@@ -233,7 +255,8 @@ def notes_of(measured: dict[str, Performance]) -> list[str]:
     if disturbed:
         name, reasons = next(iter(disturbed.items()))
         lines.append(
-            f"Disturbed, also when measured again: {len(disturbed)} of {len(measured)} variants, such as {name}: {reasons[0]}"
+            f"Disturbed, also when measured again: {len(disturbed)} of {len(measured)} variants,"
+            f" such as {name}: {reasons[0]}"
         )
     return lines + [f"Warning: {text}" for text in warnings_in(measured)]
 

@@ -21,8 +21,9 @@ COLOURS = {"faster": "[green]faster[/]", "slower": "[red]slower[/]", "can't tell
 def compare_verb(a: Path, b: Path, as_json: bool) -> None:
     """Set two builds, or two files of `edgekit profile --out`, side by side: B against A.
 
-    Faster and slower are said where the whole 95 % interval of the ratio lies beyond 10 % and neither was disturbed; the
-    rest can't be told. The interval knows the spread within each session, not what changed between the two.
+    Faster and slower are said where the whole 95 % interval of the ratio lies beyond 10 % and
+    neither was disturbed; the rest can't be told. The interval knows the spread within each
+    session, not what changed between the two.
 
     \b
     Example:

@@ -40,26 +40,37 @@ MOST_COUNTED = 256  # inputs, for the median length
 )
 @click.option("--key", type=FILE, help="Public key that signed the bundle.")
 @click.option(
-    "--data", type=FILE, help="CSV, JSONL or CoNLL file with inputs like yours.  [default: golden samples]"
+    "--data",
+    type=FILE,
+    help="CSV, JSONL or CoNLL file with inputs like yours.  [default: golden samples]",
 )
 @click.option("--input", "columns", multiple=True, help="The input column of --data.")
 @click.option("--quick", "effort", flag_value="quick", help="Fewer rounds and calls; no p99.")
 @click.option("--thorough", "effort", flag_value="thorough", help="MLPerf's counts; takes minutes.")
 @click.option(
-    "--server", is_flag=True, help="Also the server scenario: the largest arrival rate that keeps --p99-ms."
+    "--server",
+    is_flag=True,
+    help="Also the server scenario: the largest arrival rate that keeps --p99-ms.",
 )
 @click.option(
     "--p99-ms", type=click.FloatRange(0, min_open=True), help="Limit on p99 of the server scenario."
 )
 @click.option(
-    "--device", metavar="ssh://USER@HOST", help="Measure there, with the edgekit that is installed there."
+    "--device",
+    metavar="ssh://USER@HOST",
+    help="Measure there, with the edgekit that is installed there.",
 )
 @click.option(
-    "--estimate", metavar="TARGET", help="Of a build: an estimate for a device class that is not at hand."
+    "--estimate",
+    metavar="TARGET",
+    help="Of a build: an estimate for a device class that is not at hand.",
 )
 @click.option("--ssh-config", type=FILE, help="Configuration of ssh, instead of ~/.ssh/config.")
 @click.option(
-    "--remote-edgekit", default="edgekit", show_default=True, help="How edgekit is called on the device."
+    "--remote-edgekit",
+    default="edgekit",
+    show_default=True,
+    help="How edgekit is called on the device.",
 )
 @click.option(
     "--out", type=FILE, help="Write the measurement to this file; `edgekit bundle attach` signs it."
@@ -83,10 +94,11 @@ def profile(
     agent: bool,
     as_json: bool,
 ) -> None:
-    """Measure latency, throughput, memory and energy of a bundle, a build or an appliance, here or on a device.
+    """Measure latency, throughput, memory and energy of a bundle, a build or an appliance, here or
+    on a device.
 
-    Every variant takes its turn in every round, in a fresh process. A machine that was disturbed is noticed, the round is
-    repeated, and what stays disturbed is marked.
+    Every variant takes its turn in every round, in a fresh process. A machine that was disturbed is
+    noticed, the round is repeated, and what stays disturbed is marked.
 
     \b
     Example:
@@ -99,12 +111,20 @@ def profile(
         agent_main()
         return
     if source is None:
-        raise click.UsageError("Missing argument 'SOURCE': a bundle, a build folder or an appliance folder.")
+        raise click.UsageError(
+            "Missing argument 'SOURCE': a bundle, a build folder or an appliance folder."
+        )
     if estimate:
         given = {
-            "--variant": variants, "--key": key, f"--{effort}": effort, "--server": server, "--p99-ms": p99_ms,
-            "--device": device, "--ssh-config": ssh_config, "--out": out,
-        }  # fmt: skip
+            "--variant": variants,
+            "--key": key,
+            f"--{effort}": effort,
+            "--server": server,
+            "--p99-ms": p99_ms,
+            "--device": device,
+            "--ssh-config": ssh_config,
+            "--out": out,
+        }
         if useless := [name for name, value in given.items() if value]:
             raise click.UsageError(
                 f"--estimate measures nothing, so it does not go with {', '.join(useless)}"
@@ -114,8 +134,11 @@ def profile(
     if server and p99_ms is None:
         raise InputError("--server needs a limit: --p99-ms")
     wish = Wish(
-        variants=tuple(dict.fromkeys(variants)), effort=effort or "default", with_server=server, p99_limit_ms=p99_ms,
-    )  # fmt: skip
+        variants=tuple(dict.fromkeys(variants)),
+        effort=effort or "default",
+        with_server=server,
+        p99_limit_ms=p99_ms,
+    )
     place = parse_device(device, remote_edgekit, ssh_config) if device else None
     found = _measure(source, key, wish, data, columns, place)
     if out:
@@ -140,7 +163,9 @@ def _measure(
 
         def tell(what: str, stage: str, share: float) -> None:
             nonlocal shown
-            progress.update(line, description=escape(f"{what}: {stage}"), completed=round(100 * share))
+            progress.update(
+                line, description=escape(f"{what}: {stage}"), completed=round(100 * share)
+            )
             if stage != shown and not progress.console.is_terminal:
                 note(stage)
             shown = stage
@@ -150,7 +175,9 @@ def _measure(
             inputs, said = collect_inputs(staged[0], data, columns, work)
             return measure(staged, wish, inputs, said, work, tell)
         if key is None:
-            raise InputError(f"{source}: to be sent to a device a bundle needs its key: --key KEY.pub")
+            raise InputError(
+                f"{source}: to be sent to a device a bundle needs its key: --key KEY.pub"
+            )
         wire: Path | None = None
         said = ""
         if data:
@@ -160,7 +187,9 @@ def _measure(
         return measure_there(place, source, key, wish, wire, said, tell)
 
 
-def _estimate(build: Path, name: str, data: Path | None, columns: tuple[str, ...], *, as_json: bool) -> None:
+def _estimate(
+    build: Path, name: str, data: Path | None, columns: tuple[str, ...], *, as_json: bool
+) -> None:
     target = find_target(name, "--estimate")
     found = read_build(build)
     base_of(found, build)
@@ -168,25 +197,39 @@ def _estimate(build: Path, name: str, data: Path | None, columns: tuple[str, ...
     with staging_folder() as work:
         wire, said = collect_inputs(staged, data, columns, work)
         task = load_task(staged.folder)
-        values = [task.parse(value) for value in msgspec.json.decode(wire.read_bytes())[:MOST_COUNTED]]
+        values = [
+            task.parse(value) for value in msgspec.json.decode(wire.read_bytes())[:MOST_COUNTED]
+        ]
     tokens = tokens_of(task, values)
     estimates = run_estimate(found, build.resolve(), target, detect_machine(), tokens)
     if as_json:
         print_json(
-            {"kind": "estimated", "target": name, "tokens": tokens, "inputs": said, "estimates": estimates}
+            {
+                "kind": "estimated",
+                "target": name,
+                "tokens": tokens,
+                "inputs": said,
+                "estimates": estimates,
+            }
         )
         return
-    table = Table(title=f"ESTIMATE for {target.title}: nothing was measured there", title_justify="left")
+    table = Table(
+        title=f"ESTIMATE for {target.title}: nothing was measured there", title_justify="left"
+    )
     for column in ("variant", "p50 ms, estimated", "at peak rates", "slower than that here"):
         table.add_column(column, justify="left" if column == "variant" else "right", no_wrap=True)
     for item in estimates:
         table.add_row(
-            escape(item.variant), _estimated(item), f"{item.ideal_ms:.3f}", f"{item.factor:.1f} times"
+            escape(item.variant),
+            _estimated(item),
+            f"{item.ideal_ms:.3f}",
+            f"{item.factor:.1f} times",
         )
     print_table(table)
     click.echo(_error(estimates[0]))
     click.echo(
-        f"Inputs: {tokens} tokens, the median of {said}. Peak rates: {target.peak.source if target.peak else '-'}"
+        f"Inputs: {tokens} tokens, the median of {said}. Peak rates:"
+        f" {target.peak.source if target.peak else '-'}"
     )
 
 
@@ -198,15 +241,21 @@ def _estimated(item: Estimate) -> str:
 
 def _error(item: Estimate) -> str:
     if item.p50_ms.high >= UNBOUNDED:
-        return "How wrong the estimate may be is not known: the build has one measured variant, and its error is the spread among several."
+        return (
+            "How wrong the estimate may be is not known: the build has one measured variant, and"
+            " its error is the spread among several."
+        )
     error = item.p50_ms.high / item.p50_ms.value
     return (
-        f"One factor for all variants would be wrong here by up to {error:.1f} times: that is the interval."
+        f"One factor for all variants would be wrong here by up to {error:.1f} times: that is the"
+        " interval."
     )
 
 
 def _show(found: Profiles) -> None:
-    table = Table(title=f"{escape(found.machine)}; times with their 95 % interval", title_justify="left")
+    table = Table(
+        title=f"{escape(found.machine)}; times with their 95 % interval", title_justify="left"
+    )
     for name in (
         "variant",
         "p50 ms",
@@ -227,8 +276,9 @@ def _show(found: Profiles) -> None:
     for item in found.profiles:
         if figure := item.performance.server:
             click.echo(
-                f"{item.variant}: serves {figure.queries_per_s:.0f} queries/s arriving at random with p99 "
-                f"{with_interval(figure.p99_ms, 1)} ms, of at most {figure.limit_ms:g} ms ({figure.queries} queries)"
+                f"{item.variant}: serves {figure.queries_per_s:.0f} queries/s arriving at random"
+                f" with p99 {with_interval(figure.p99_ms, 1)} ms, of at most {figure.limit_ms:g} ms"
+                f" ({figure.queries} queries)"
             )
     for name, reason in found.failed.items():
         click.echo(f"{name}: failed: {reason}")

@@ -12,7 +12,13 @@ from edgekit.files import write_durably
 from edgekit.nouns import Build
 from edgekit.profiles.build_folder import read_build
 from edgekit.profiles.report.cost import Prices, cost_sheet
-from edgekit.profiles.report.text import build_as_json, build_as_table, cost_as_table, cost_notes, notes
+from edgekit.profiles.report.text import (
+    build_as_json,
+    build_as_table,
+    cost_as_table,
+    cost_notes,
+    notes,
+)
 
 POSITIVE = click.FloatRange(0, min_open=True)
 PRICE = click.FloatRange(0)
@@ -25,10 +31,14 @@ PRICE = click.FloatRange(0)
     type=click.Path(path_type=Path, dir_okay=False),
     help="Write a page to this file: plots, tables, the device. It needs no network.",
 )
-@click.option("--requests-per-day", type=POSITIVE, help="For the cost sheet: how much there is to do.")
+@click.option(
+    "--requests-per-day", type=POSITIVE, help="For the cost sheet: how much there is to do."
+)
 @click.option("--device-price", type=PRICE, help="What the device costs, once.")
 @click.option("--per-call-price", type=PRICE, help="What one call costs elsewhere.")
-@click.option("--watts", type=POSITIVE, help="What the device takes at work, where nothing measured it.")
+@click.option(
+    "--watts", type=POSITIVE, help="What the device takes at work, where nothing measured it."
+)
 @click.option("--energy-price", type=PRICE, help="What a kWh costs.")
 @click.option("--currency", default="EUR", show_default=True, help="Of all prices.")
 @json_option
@@ -43,7 +53,8 @@ def report(
     currency: str,
     as_json: bool,
 ) -> None:
-    """Show a finished build: every variant, which was chosen, and why; and what a day of requests costs.
+    """Show a finished build: every variant, which was chosen, and why; and what a day of requests
+    costs.
 
     \b
     Example:

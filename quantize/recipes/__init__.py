@@ -23,13 +23,11 @@ ALL = (*TEXT, "image-classification", "tabular-classification")
 class Recipe(Noun, frozen=True, kw_only=True):
     """One way to make an artifact.
 
-    base: the recipe whose artifact it starts from.
-    calibrated, tuned: whether it gets a sample of the calibration data, and rows beyond the sample.
-    needs: the packages that making it imports, as Python names them.
-    computes: the precision that the engine is asked for at run time.
-    options: for `make`.
-    batch_sizes: what the sweep tries.
-    accelerated: by accelerator, as `edgekit targets detect` names it, what the engine is asked for where the device has it.
+    base: the recipe whose artifact it starts from. calibrated, tuned: whether it gets a sample of
+    the calibration data, and rows beyond the sample. needs: the packages that making it imports, as
+    Python names them. computes: the precision that the engine is asked for at run time. options:
+    for `make`. batch_sizes: what the sweep tries. accelerated: by accelerator, as `edgekit targets
+    detect` names it, what the engine is asked for where the device has it.
     """
 
     name: str
@@ -46,36 +44,57 @@ class Recipe(Noun, frozen=True, kw_only=True):
     computes: str = "as-stored"
     isa: tuple[str, ...] = ()  # CPU features without which it makes no sense
     options: dict[str, Option] = {}
-    batch_sizes: tuple[int, ...] = (1, 8, 32)  # short texts alone need no padding, and answer as if alone
+    # short texts alone need no padding, and answer as if alone
+    batch_sizes: tuple[int, ...] = (1, 8, 32)
     accelerated: dict[str, dict[str, Option]] = {}
 
 
 def _gguf(precision: str) -> Recipe:
     """As the checkpoint's 16-bit form."""
     return Recipe(
-        name=f"gguf-{precision}", format="gguf", precision=precision, method="none", engine="llama.cpp",
-        module="edgekit.quantize.recipes.gguf_float", tasks=GGUF_TASKS, needs=("gguf", "safetensors", "torch", "transformers"),
+        name=f"gguf-{precision}",
+        format="gguf",
+        precision=precision,
+        method="none",
+        engine="llama.cpp",
+        module="edgekit.quantize.recipes.gguf_float",
+        tasks=GGUF_TASKS,
+        needs=("gguf", "safetensors", "torch", "transformers"),
         options={"file_type": precision.upper()},
-    )  # fmt: skip
+    )
 
 
 def _gguf_quantized(precision: str, imatrix: bool) -> Recipe:
     """Made by llama.cpp from gguf-f16; with an importance matrix if asked."""
-    method = "k-quants" if "_k" in precision else "i-quants" if precision.startswith("iq") else "blocks"
+    method = (
+        "k-quants" if "_k" in precision else "i-quants" if precision.startswith("iq") else "blocks"
+    )
     return Recipe(
-        name=f"gguf-{precision}{'-imatrix' if imatrix else ''}", format="gguf", precision=precision,
-        method=f"{method}, importance matrix" if imatrix else method, engine="llama.cpp", base="gguf-f16",
-        module="edgekit.quantize.recipes.gguf_quantize", tasks=GGUF_TASKS, calibrated=imatrix,
+        name=f"gguf-{precision}{'-imatrix' if imatrix else ''}",
+        format="gguf",
+        precision=precision,
+        method=f"{method}, importance matrix" if imatrix else method,
+        engine="llama.cpp",
+        base="gguf-f16",
+        module="edgekit.quantize.recipes.gguf_quantize",
+        tasks=GGUF_TASKS,
+        calibrated=imatrix,
         needs=("llama_cpp", "gguf", "torch", "transformers") if imatrix else ("llama_cpp", "gguf"),
         options={"file_type": precision.upper(), "imatrix": imatrix},
-    )  # fmt: skip
+    )
 
 
 def _as_it_is(kind: str, engine: str, tasks: tuple[str, ...]) -> Recipe:
     return Recipe(
-        name=f"{kind}-source", format=kind, precision="as-stored", method="taken as it is", engine=engine,
-        module="edgekit.quantize.recipes.as_it_is", tasks=tasks, options={"ending": kind},
-    )  # fmt: skip
+        name=f"{kind}-source",
+        format=kind,
+        precision="as-stored",
+        method="taken as it is",
+        engine=engine,
+        module="edgekit.quantize.recipes.as_it_is",
+        tasks=tasks,
+        options={"ending": kind},
+    )
 
 
 def _onnx(name: str, precision: str, method: str, module: str, **fields: Any) -> Recipe:  # noqa: ANN401
@@ -102,87 +121,188 @@ _INT4: dict[str, Option] = {"mode": "INT4_ASYM", "group_size": 64, "ratio": 1.0}
 RECIPES = {
     recipe.name: recipe
     for recipe in (
-        _onnx("onnx-fp32", "fp32", "none", "onnx_fp32", base=None, needs=("onnx", "optimum", "torch", "transformers")),
         _onnx(
-            "onnx-fp16", "fp16", "none", "onnx_fp16", tasks=(*TEXT, "image-classification"),
+            "onnx-fp32",
+            "fp32",
+            "none",
+            "onnx_fp32",
+            base=None,
+            needs=("onnx", "optimum", "torch", "transformers"),
+        ),
+        _onnx(
+            "onnx-fp16",
+            "fp16",
+            "none",
+            "onnx_fp16",
+            tasks=(*TEXT, "image-classification"),
             accelerated={"jetson-gpu": {"device": "TensorRT", "fp16": True}},
         ),
         _onnx("onnx-int8-dynamic", "int8", "dynamic", "onnx_int8_dynamic"),
         _onnx(
-            "onnx-int8-dynamic-fused", "int8", "dynamic, attention fused", "onnx_int8_dynamic", tasks=TEXT,
+            "onnx-int8-dynamic-fused",
+            "int8",
+            "dynamic, attention fused",
+            "onnx_int8_dynamic",
+            tasks=TEXT,
             options={"fused": True},
         ),
-        _onnx("onnx-int8-static", "int8", "static QDQ, MinMax", "onnx_int8_static", calibrated=True),
         _onnx(
-            "onnx-int8-static-entropy", "int8", "static QDQ, Entropy", "onnx_int8_static", calibrated=True,
+            "onnx-int8-static", "int8", "static QDQ, MinMax", "onnx_int8_static", calibrated=True
+        ),
+        _onnx(
+            "onnx-int8-static-entropy",
+            "int8",
+            "static QDQ, Entropy",
+            "onnx_int8_static",
+            calibrated=True,
             options={"range": "Entropy"},
         ),
         _onnx(
-            "onnx-int8-static-percentile", "int8", "static QDQ, Percentile", "onnx_int8_static", calibrated=True,
+            "onnx-int8-static-percentile",
+            "int8",
+            "static QDQ, Percentile",
+            "onnx_int8_static",
+            calibrated=True,
             options={"range": "Percentile"},
         ),
         _onnx(
-            "onnx-int8-tensorrt", "int8", "static QDQ, symmetric, MinMax", "onnx_int8_static", calibrated=True,
-            options={"tensorrt": True}, tasks=(*TEXT, "image-classification"),
+            "onnx-int8-tensorrt",
+            "int8",
+            "static QDQ, symmetric, MinMax",
+            "onnx_int8_static",
+            calibrated=True,
+            options={"tensorrt": True},
+            tasks=(*TEXT, "image-classification"),
             accelerated={"jetson-gpu": {"device": "TensorRT", "int8": True}},
         ),
         _onnx(
-            "onnx-int8-smoothquant", "int8", "static QDQ, SmoothQuant", "onnx_int8_smoothquant", **_SAMPLED,
-            needs=("onnx", "nncf"), options={"alpha": 0.5},
+            "onnx-int8-smoothquant",
+            "int8",
+            "static QDQ, SmoothQuant",
+            "onnx_int8_smoothquant",
+            **_SAMPLED,
+            needs=("onnx", "nncf"),
+            options={"alpha": 0.5},
         ),
         _onnx(
-            "onnx-int8-weights", "int8", "weights in blocks of 32", "onnx_weights", tasks=TEXT, needs=_BLOCKS,
+            "onnx-int8-weights",
+            "int8",
+            "weights in blocks of 32",
+            "onnx_weights",
+            tasks=TEXT,
+            needs=_BLOCKS,
             options={"bits": 8, "block_size": 32, "symmetric": True},
         ),
         _onnx(
-            "onnx-int4-weights", "int4", "weights in blocks of 32", "onnx_weights", tasks=TEXT, needs=_BLOCKS,
+            "onnx-int4-weights",
+            "int4",
+            "weights in blocks of 32",
+            "onnx_weights",
+            tasks=TEXT,
+            needs=_BLOCKS,
             options={"bits": 4, "block_size": 32, "symmetric": False},
         ),
         _as_it_is("onnx", "onnxruntime", ALL),
         _as_it_is("gguf", "llama.cpp", GGUF_TASKS),
         _openvino("openvino-fp32", "fp32", "none", "openvino_float", **_OPENVINO),
-        _openvino("openvino-fp16", "fp16", "none", "openvino_float", **_OPENVINO, options={"fp16": True}),
-        _openvino("openvino-bf16", "bf16", "none", "openvino_float", **_OPENVINO, computes="bf16", isa=("bf16",)),
+        _openvino(
+            "openvino-fp16", "fp16", "none", "openvino_float", **_OPENVINO, options={"fp16": True}
+        ),
+        _openvino(
+            "openvino-bf16",
+            "bf16",
+            "none",
+            "openvino_float",
+            **_OPENVINO,
+            computes="bf16",
+            isa=("bf16",),
+        ),
         _openvino("openvino-int8", "int8", "NNCF PTQ", "openvino_int8", calibrated=True),
         _openvino(
-            "openvino-int8-buckets", "int8", "NNCF PTQ, static lengths", "openvino_buckets", base="openvino-int8",
-            needs=("openvino",), tasks=TEXT,
-            batch_sizes=(1, 8, 32, 128, 256),  # each falls into a part for every length: large ones keep the parts large
+            "openvino-int8-buckets",
+            "int8",
+            "NNCF PTQ, static lengths",
+            "openvino_buckets",
+            base="openvino-int8",
+            needs=("openvino",),
+            tasks=TEXT,
+            # each falls into a part for every length: large ones keep the parts large
+            batch_sizes=(1, 8, 32, 128, 256),
         ),
         _openvino(
-            "openvino-int8-accuracy", "int8", "NNCF PTQ, accuracy control", "openvino_int8_accuracy", **_SAMPLED,
-            tuned=True, options={"max_drop": 0.005},
+            "openvino-int8-accuracy",
+            "int8",
+            "NNCF PTQ, accuracy control",
+            "openvino_int8_accuracy",
+            **_SAMPLED,
+            tuned=True,
+            options={"max_drop": 0.005},
         ),
         _openvino(
-            "openvino-int8-npu", "int8", "NNCF PTQ, symmetric, static shape", "openvino_int8", **_SAMPLED,
-            options={"npu": True}, accelerated={"intel-npu": {"device": "NPU"}},
+            "openvino-int8-npu",
+            "int8",
+            "NNCF PTQ, symmetric, static shape",
+            "openvino_int8",
+            **_SAMPLED,
+            options={"npu": True},
+            accelerated={"intel-npu": {"device": "NPU"}},
         ),
         _openvino(
-            "openvino-int8-weights", "int8", "weights", "openvino_weights", tasks=TEXT, options={"mode": "INT8_ASYM"},
+            "openvino-int8-weights",
+            "int8",
+            "weights",
+            "openvino_weights",
+            tasks=TEXT,
+            options={"mode": "INT8_ASYM"},
         ),
-        _openvino("openvino-int4-weights", "int4", "weights in groups of 64", "openvino_weights", tasks=TEXT, options=_INT4),
         _openvino(
-            "openvino-int4-scale", "int4", "weights, scale estimation", "openvino_weights", **_SAMPLED,
+            "openvino-int4-weights",
+            "int4",
+            "weights in groups of 64",
+            "openvino_weights",
+            tasks=TEXT,
+            options=_INT4,
+        ),
+        _openvino(
+            "openvino-int4-scale",
+            "int4",
+            "weights, scale estimation",
+            "openvino_weights",
+            **_SAMPLED,
             options={**_INT4, "scale_estimation": True},
         ),
         _openvino(
-            "openvino-int4-awq", "int4", "weights, AWQ and scale estimation", "openvino_weights", **_SAMPLED,
+            "openvino-int4-awq",
+            "int4",
+            "weights, AWQ and scale estimation",
+            "openvino_weights",
+            **_SAMPLED,
             options={**_INT4, "awq": True, "scale_estimation": True},
         ),
         _openvino(
-            "openvino-int4-gptq", "int4", "weights, GPTQ", "openvino_weights", **_SAMPLED,
+            "openvino-int4-gptq",
+            "int4",
+            "weights, GPTQ",
+            "openvino_weights",
+            **_SAMPLED,
             options={**_INT4, "gptq": True},
         ),
         _gguf("f16"),
         _gguf("bf16"),
         _gguf_quantized("q8_0", imatrix=False),
-        *(_gguf_quantized(precision, imatrix) for imatrix in (False, True) for precision in GGUF_BLOCKS),
+        *(
+            _gguf_quantized(precision, imatrix)
+            for imatrix in (False, True)
+            for precision in GGUF_BLOCKS
+        ),
     )
-}  # fmt: skip
+}
 
 
 def find_recipe(name: str, where: str) -> Recipe:
-    """A recipe by name; raises InputError that lists the known ones. `where` is the file and key."""
+    """A recipe by name; raises InputError that lists the known ones. `where` is the file and
+    key.
+    """
     if name not in RECIPES:
         raise InputError(f"{where}: unknown recipe {name!r}; known: {', '.join(RECIPES)}")
     return RECIPES[name]
@@ -203,11 +323,10 @@ def missing_package(recipe: Recipe) -> MissingPackage | None:
 class Ingredients:
     """What a recipe gets.
 
-    base: the folder of the base recipe's artifact.
-    calibration: one input each, as tensors, at the lengths the data really has; empty unless the recipe is calibrated.
-    tuning: calibration rows that are not in that sample, at most as many, in the same form; empty unless the recipe is tuned.
-    isa: the target's CPU features, as Linux names them.
-    out: where to put the model's files.
+    base: the folder of the base recipe's artifact. calibration: one input each, as tensors, at the
+    lengths the data really has; empty unless the recipe is calibrated. tuning: calibration rows
+    that are not in that sample, at most as many, in the same form; empty unless the recipe is
+    tuned. isa: the target's CPU features, as Linux names them. out: where to put the model's files.
     """
 
     source: Source

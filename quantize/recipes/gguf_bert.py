@@ -1,7 +1,7 @@
 """A BERT classifier as GGUF, with its pooler and its label names.
 
-llama.cpp's reference converter drops `pooler.dense` and so writes a classifier that runs and is wrong. llama.cpp has
-the place for it (`cls.weight`), so this writer keeps it.
+llama.cpp's reference converter drops `pooler.dense` and so writes a classifier that runs and is
+wrong. llama.cpp has the place for it (`cls.weight`), so this writer keeps it.
 """
 
 import json
@@ -29,7 +29,9 @@ MATRICES = {
 
 
 def write(folder: Path, out: Path, file_type: str) -> None:
-    """Write a GGUF file: matrices in `file_type` (MOSTLY_F16 or MOSTLY_BF16), the rest in fp32. Raises InputError."""
+    """Write a GGUF file: matrices in `file_type` (MOSTLY_F16 or MOSTLY_BF16), the rest in fp32.
+    Raises InputError.
+    """
     config = read_config(folder)
     if not (folder / "vocab.txt").is_file() and not (folder / "tokenizer.json").is_file():
         raise InputError(f"{folder}: neither vocab.txt nor tokenizer.json")
@@ -60,18 +62,25 @@ def _write_config(writer: gguf.GGUFWriter, config: dict[str, Any], labels: list[
 def _write_vocabulary(writer: gguf.GGUFWriter, folder: Path, config: dict[str, Any]) -> None:
     tokens = _tokens(folder, config["vocab_size"])
     special = {
-        token: index for index, token in enumerate(tokens) if token.startswith("[") and token.endswith("]")
+        token: index
+        for index, token in enumerate(tokens)
+        if token.startswith("[") and token.endswith("]")
     }
-    kinds = [gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens]
+    kinds = [
+        gguf.TokenType.CONTROL if token in special else gguf.TokenType.NORMAL for token in tokens
+    ]
     writer.add_tokenizer_model("bert")
     writer.add_tokenizer_pre("default")
     writer.add_token_type_count(config.get("type_vocab_size", 2))
     writer.add_token_list([token if token in special else _phantom(token) for token in tokens])
     writer.add_token_types(kinds)
     for token, add in (
-        ("[CLS]", writer.add_bos_token_id), ("[SEP]", writer.add_sep_token_id), ("[UNK]", writer.add_unk_token_id),
-        ("[PAD]", writer.add_pad_token_id), ("[MASK]", writer.add_mask_token_id),
-    ):  # fmt: skip
+        ("[CLS]", writer.add_bos_token_id),
+        ("[SEP]", writer.add_sep_token_id),
+        ("[UNK]", writer.add_unk_token_id),
+        ("[PAD]", writer.add_pad_token_id),
+        ("[MASK]", writer.add_mask_token_id),
+    ):
         if token in special:
             add(special[token])
 
@@ -88,13 +97,18 @@ def _tokens(folder: Path, size: int) -> list[str]:
         table = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
         # WordPiece and BPE number their tokens; Unigram lists them with their scores.
         tokens = (
-            [token for token, _ in table] if isinstance(table, list) else sorted(table, key=table.__getitem__)
+            [token for token, _ in table]
+            if isinstance(table, list)
+            else sorted(table, key=table.__getitem__)
         )
     return tokens + [f"[unused_{index}]" for index in range(len(tokens), size)]
 
 
 def _write_tensors(
-    writer: gguf.GGUFWriter, folder: Path, config: dict[str, Any], matrices: gguf.GGMLQuantizationType
+    writer: gguf.GGUFWriter,
+    folder: Path,
+    config: dict[str, Any],
+    matrices: gguf.GGMLQuantizationType,
 ) -> None:
     names = gguf.get_tensor_name_map(gguf.MODEL_ARCH.BERT, config["num_hidden_layers"])
     for path in sorted(folder.glob("*.safetensors")):

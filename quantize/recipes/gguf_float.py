@@ -1,7 +1,8 @@
 """gguf-f16 and gguf-bf16: an encoder as GGUF.
 
-llama.cpp's reference converter does it for what it converts rightly. A BERT classifier is written by our own part
-(gguf_bert), because the reference drops its pooler. What llama.cpp computes wrongly, or not at all, is refused here.
+llama.cpp's reference converter does it for what it converts rightly. A BERT classifier is written
+by our own part (gguf_bert), because the reference drops its pooler. What llama.cpp computes
+wrongly, or not at all, is refused here.
 """
 
 import importlib
@@ -37,7 +38,9 @@ POOLINGS: dict[str, Pooling] = {"mean": "MEAN", "cls": "CLS"}
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.gguf: matrices in 16 bits, the rest in fp32. Raises InputError for what llama.cpp does not compute."""
+    """Write model.gguf: matrices in 16 bits, the rest in fp32. Raises InputError for what llama.cpp
+    does not compute.
+    """
     source = ingredients.source
     folder = Path(source.path)
     check_architecture(source.architecture, folder)
@@ -72,12 +75,13 @@ def check_architecture(architecture: str, folder: Path) -> None:
         )
     if family not in ACTIVATION or architecture not in (f"{family}{CLASSIFIER}", f"{family}Model"):
         raise InputError(
-            f"{path}: no GGUF is written for a {architecture}, only for text classifiers and sentence embedders of "
-            f"{', '.join(ACTIVATION)}; build it as ONNX or OpenVINO"
+            f"{path}: no GGUF is written for a {architecture}, only for text classifiers and"
+            f" sentence embedders of {', '.join(ACTIVATION)}; build it as ONNX or OpenVINO"
         )
     if config.get(ACTIVATION[family], "gelu") not in GELU:
         raise InputError(
-            f"{path}: {ACTIVATION[family]} = {config[ACTIVATION[family]]!r}: llama.cpp has gelu here"
+            f"{path}: {ACTIVATION[family]} = {config[ACTIVATION[family]]!r}: llama.cpp has gelu"
+            " here"
         )
     if config.get("position_embedding_type", "absolute") != "absolute":
         raise InputError(f"{path}: position_embedding_type: llama.cpp has absolute positions here")

@@ -1,7 +1,9 @@
-"""The importance matrix: the mean square of every weight matrix's input, channel by channel, on the calibration texts.
+"""The importance matrix: the mean square of every weight matrix's input, channel by channel, on the
+calibration texts.
 
-llama.cpp keeps the channels exact that matter for this data. Its own tool, llama-imatrix, collects the same figures
-from a running GGUF; here they come from the PyTorch model, by hooks, under the names that the GGUF has.
+llama.cpp keeps the channels exact that matter for this data. Its own tool, llama-imatrix, collects
+the same figures from a running GGUF; here they come from the PyTorch model, by hooks, under the
+names that the GGUF has.
 """
 
 from collections.abc import Iterator
@@ -29,7 +31,9 @@ def importance(source: Source, calibration: list[Tensors], progress: Progress) -
 
 
 def mean_squares(model: Any, calibration: list[Tensors], progress: Progress) -> Importance:  # noqa: ANN401
-    """Of the input of every linear layer that a GGUF has a place for, over all tokens of all texts."""
+    """Of the input of every linear layer that a GGUF has a place for, over all tokens of all
+    texts.
+    """
     import inspect
 
     known = set(inspect.signature(model.forward).parameters)
@@ -49,7 +53,13 @@ def mean_squares(model: Any, calibration: list[Tensors], progress: Progress) -> 
         with torch.inference_mode():
             for number, feeds in enumerate(calibration):
                 progress("calibrating", number / len(calibration))
-                model(**{name: torch.from_numpy(value) for name, value in feeds.items() if name in known})
+                model(
+                    **{
+                        name: torch.from_numpy(value)
+                        for name, value in feeds.items()
+                        if name in known
+                    }
+                )
     finally:
         for handle in handles:
             handle.remove()

@@ -15,11 +15,14 @@ from edgekit.edge.engines.llamacpp import start_backend
 from edgekit.errors import MissingPackage
 from edgekit.quantize.recipes import Ingredients
 
-LEAST = "llama-cpp-python>=0.3.36"  # the first that we know to take an importance matrix as plain arrays
+# the first that we know to take an importance matrix as plain arrays
+LEAST = "llama-cpp-python>=0.3.36"
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.gguf. Rows whose width is no multiple of 256 fall back to another type, as llama.cpp decides."""
+    """Write model.gguf. Rows whose width is no multiple of 256 fall back to another type, as
+    llama.cpp decides.
+    """
     source, target = ingredients.from_base("model.gguf"), ingredients.out / "model.gguf"
     weights = None
     if ingredients.options.get("imatrix"):
@@ -34,7 +37,9 @@ def make(ingredients: Ingredients) -> None:
 def quantize(
     source: Path, target: Path, file_type: str, weights: dict[str, np.ndarray] | None = None
 ) -> None:
-    """One GGUF file into another. `weights`: the importance of each tensor's columns, float32, by the tensor's name."""
+    """One GGUF file into another. `weights`: the importance of each tensor's columns, float32, by
+    the tensor's name.
+    """
     start_backend()
     params = llama_cpp.llama_model_quantize_default_params()
     params.ftype = getattr(llama_cpp, f"LLAMA_FTYPE_MOSTLY_{file_type}")
@@ -42,13 +47,17 @@ def quantize(
     entries = _entries(weights) if weights else None
     if entries is not None:
         params.imatrix = entries
-    code = llama_cpp.llama_model_quantize(os.fsencode(source), os.fsencode(target), ctypes.byref(params))
+    code = llama_cpp.llama_model_quantize(
+        os.fsencode(source), os.fsencode(target), ctypes.byref(params)
+    )
     if code:
         raise RuntimeError(f"llama_model_quantize returned {code}")
 
 
 def _entries(weights: dict[str, np.ndarray]) -> "ctypes.Array[ctypes.Structure]":
-    """As llama.cpp reads it: an array that ends with an entry without a name. It points into `weights`."""
+    """As llama.cpp reads it: an array that ends with an entry without a name. It points into
+    `weights`.
+    """
     if not hasattr(llama_cpp, "llama_model_imatrix_data"):
         raise MissingPackage(
             f"an importance matrix needs a newer version; get it with: pip install '{LEAST}'"
@@ -56,15 +65,22 @@ def _entries(weights: dict[str, np.ndarray]) -> "ctypes.Array[ctypes.Structure]"
     entry = llama_cpp.llama_model_imatrix_data
     pointer = ctypes.POINTER(ctypes.c_float)
     filled = [
-        entry(name.encode(), value.ctypes.data_as(pointer), value.size) for name, value in weights.items()
+        entry(name.encode(), value.ctypes.data_as(pointer), value.size)
+        for name, value in weights.items()
     ]
-    entries: ctypes.Array[ctypes.Structure] = (entry * (len(filled) + 1))(*filled, entry(None, None, 0))
+    entries: ctypes.Array[ctypes.Structure] = (entry * (len(filled) + 1))(
+        *filled, entry(None, None, 0)
+    )
     return entries
 
 
 def _check_complete(path: Path, weights: dict[str, np.ndarray]) -> None:
     """A matrix that was left out would be quantized without, and nobody would notice."""
     for tensor in gguf.GGUFReader(path).tensors:
-        is_matrix = tensor.tensor_type.name in ("F16", "BF16") and tensor.name != "token_embd.weight"
-        if is_matrix and (tensor.name not in weights or weights[tensor.name].size != int(tensor.shape[0])):
+        is_matrix = (
+            tensor.tensor_type.name in ("F16", "BF16") and tensor.name != "token_embd.weight"
+        )
+        if is_matrix and (
+            tensor.name not in weights or weights[tensor.name].size != int(tensor.shape[0])
+        ):
             raise RuntimeError(f"no importance was collected for {tensor.name}")

@@ -1,6 +1,7 @@
 """onnx-fp16: weights and arithmetic in fp16, inputs and outputs as they were.
 
-A CPU without fp16 kernels casts the weights back when it loads the model: half the file, the speed of fp32.
+A CPU without fp16 kernels casts the weights back when it loads the model: half the file, the speed
+of fp32.
 """
 
 import warnings
@@ -15,6 +16,7 @@ def make(ingredients: Ingredients) -> None:
     """Write model.onnx."""
     model = onnx.load(ingredients.from_base("model.onnx"))
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on each number beyond fp16; the mask's minus infinity is one
+        # on each number beyond fp16; the mask's minus infinity is one
+        warnings.simplefilter("ignore")
         converted = convert_float_to_float16(model, keep_io_types=True)
     onnx.save(converted, ingredients.out / "model.onnx")

@@ -1,4 +1,5 @@
-"""onnx-fp32: the checkpoint as an ONNX graph, exported by optimum; an ONNX source is taken as it is.
+"""onnx-fp32: the checkpoint as an ONNX graph, exported by optimum; an ONNX source is taken as it
+is.
 
 An embedder's pooling is appended to the graph, so that every engine answers with vectors.
 """
@@ -40,7 +41,9 @@ def make(ingredients: Ingredients) -> None:
 
 
 def add_pooling(model: onnx.ModelProto, mode: str) -> None:
-    """Replace the output last_hidden_state [batch, tokens, dimensions] by sentence_embedding [batch, dimensions]."""
+    """Replace the output last_hidden_state [batch, tokens, dimensions] by sentence_embedding
+    [batch, dimensions].
+    """
     graph = model.graph
     states = graph.output[0]
     dimensions = states.type.tensor_type.shape.dim[2]
@@ -49,7 +52,9 @@ def add_pooling(model: onnx.ModelProto, mode: str) -> None:
     graph.initializer.extend(constants)
     del graph.output[:]
     shape = ["batch_size", dimensions.dim_value or dimensions.dim_param or "dimensions"]
-    graph.output.append(helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, shape))
+    graph.output.append(
+        helper.make_tensor_value_info("sentence_embedding", TensorProto.FLOAT, shape)
+    )
     onnx.checker.check_model(model)
 
 
@@ -64,8 +69,12 @@ def _mean(states: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
         helper.make_node("Cast", ["attention_mask"], ["pooling.mask"], to=TensorProto.FLOAT),
         helper.make_node("Unsqueeze", ["pooling.mask", "pooling.last"], ["pooling.weights"]),
         helper.make_node("Mul", [states, "pooling.weights"], ["pooling.kept"]),
-        helper.make_node("ReduceSum", ["pooling.kept", "pooling.tokens"], ["pooling.sum"], keepdims=0),
-        helper.make_node("ReduceSum", ["pooling.weights", "pooling.tokens"], ["pooling.count"], keepdims=0),
+        helper.make_node(
+            "ReduceSum", ["pooling.kept", "pooling.tokens"], ["pooling.sum"], keepdims=0
+        ),
+        helper.make_node(
+            "ReduceSum", ["pooling.weights", "pooling.tokens"], ["pooling.count"], keepdims=0
+        ),
         helper.make_node("Max", ["pooling.count", "pooling.least"], ["pooling.divisor"]),
         helper.make_node("Div", ["pooling.sum", "pooling.divisor"], ["sentence_embedding"]),
     ]
@@ -76,6 +85,8 @@ def _cls(states: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
     """The first token, which is the first that the mask keeps where padding is on the left."""
     nodes = [
         helper.make_node("ArgMax", ["attention_mask"], ["pooling.first"], axis=1, keepdims=1),
-        helper.make_node("GatherND", [states, "pooling.first"], ["sentence_embedding"], batch_dims=1),
+        helper.make_node(
+            "GatherND", [states, "pooling.first"], ["sentence_embedding"], batch_dims=1
+        ),
     ]
     return nodes, []

@@ -1,4 +1,6 @@
-"""What the ONNX recipes share: shape inference, fusion, and what a CPU's int8 instructions ask of the numbers."""
+"""What the ONNX recipes share: shape inference, fusion, and what a CPU's int8 instructions ask of
+the numbers.
+"""
 
 import logging
 from pathlib import Path
@@ -37,10 +39,11 @@ def preprocess(model: Path, prepared: Path) -> None:
 
 
 def fuse(model: Path, fused: Path) -> bool:
-    """Join the nodes of attention, GELU and normalization into one each; False where that isn't to be had.
+    """Join the nodes of attention, GELU and normalization into one each; False where that isn't to
+    be had.
 
-    What is fused is run beside what is not, with a padded text among full ones: fusions are matched by patterns,
-    and a wrong match would go unnoticed until the gate.
+    What is fused is run beside what is not, with a padded text among full ones: fusions are matched
+    by patterns, and a wrong match would go unnoticed until the gate.
     """
     names = input_names(model)
     if "input_ids" not in names:
@@ -50,7 +53,12 @@ def fuse(model: Path, fused: Path) -> bool:
         # Quantizing has no counterpart of it, and its embeddings would stay in fp32.
         options.enable_embed_layer_norm = False
         optimize_model(
-            str(model), "bert", num_heads=0, hidden_size=0, optimization_options=options, opt_level=0
+            str(model),
+            "bert",
+            num_heads=0,
+            hidden_size=0,
+            optimization_options=options,
+            opt_level=0,
         ).save_model_to_file(str(fused))
         probe = tensors_for(names, _probe())
         return all(

@@ -1,4 +1,6 @@
-"""onnx-int8-smoothquant: as onnx-int8-static, the activations' outliers moved into the weights first (SmoothQuant)."""
+"""onnx-int8-smoothquant: as onnx-int8-static, the activations' outliers moved into the weights
+first (SmoothQuant).
+"""
 
 import nncf
 import onnx
@@ -10,7 +12,9 @@ from edgekit.quantize.recipes.onnx_graph import input_names, needs_reduced_range
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.onnx (QDQ) by NNCF; `alpha` is how much of an outlier goes over to the weights, 0 to 1."""
+    """Write model.onnx (QDQ) by NNCF; `alpha` is how much of an outlier goes over to the weights, 0
+    to 1.
+    """
     path = ingredients.from_base("model.onnx")
     names = input_names(path)
     quantized = nncf.quantize(
@@ -20,8 +24,12 @@ def make(ingredients: Ingredients) -> None:
         model_type=nncf.ModelType.TRANSFORMER,
         preset=nncf.QuantizationPreset.MIXED,
         advanced_parameters=nncf.AdvancedQuantizationParameters(
-            overflow_fix=OverflowFix.ENABLE if needs_reduced_range(ingredients.isa) else OverflowFix.DISABLE,
-            smooth_quant_alphas=AdvancedSmoothQuantParameters(matmul=float(ingredients.options["alpha"])),
+            overflow_fix=OverflowFix.ENABLE
+            if needs_reduced_range(ingredients.isa)
+            else OverflowFix.DISABLE,
+            smooth_quant_alphas=AdvancedSmoothQuantParameters(
+                matmul=float(ingredients.options["alpha"])
+            ),
             backend_params={BackendParameters.COMPRESS_WEIGHTS: True},
         ),
     )

@@ -1,8 +1,9 @@
-"""onnx-int8-static: int8 weights and activations (QDQ); the activations' ranges come from the calibration data.
+"""onnx-int8-static: int8 weights and activations (QDQ); the activations' ranges come from the
+calibration data.
 
-Options: `range` is how a range is found: "MinMax" (all that was seen), "Entropy" (what loses least information) or
-"Percentile" (all but outliers). `tensorrt` writes what TensorRT takes: signed and symmetric everywhere, biases in
-fp32, a quantizer of its own before each input.
+Options: `range` is how a range is found: "MinMax" (all that was seen), "Entropy" (what loses least
+information) or "Percentile" (all but outliers). `tensorrt` writes what TensorRT takes: signed and
+symmetric everywhere, biases in fp32, a quantizer of its own before each input.
 """
 
 import tempfile
@@ -43,7 +44,8 @@ TENSORRT = {
 class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no types
     """The calibration inputs one by one, with progress.
 
-    The longest come first: a histogram keeps the width of its bins from the first input and grows in number.
+    The longest come first: a histogram keeps the width of its bins from the first input and grows
+    in number.
     """
 
     def __init__(self, ingredients: Ingredients, names: list[str]) -> None:

@@ -1,4 +1,6 @@
-"""onnx-int8-weights and onnx-int4-weights: weights in blocks, each with its own scale; activations stay in float."""
+"""onnx-int8-weights and onnx-int4-weights: weights in blocks, each with its own scale; activations
+stay in float.
+"""
 
 import logging
 
@@ -7,12 +9,16 @@ from onnxruntime.quantization.matmul_nbits_quantizer import MatMulNBitsQuantizer
 
 from edgekit.quantize.recipes import Ingredients
 
-INT8_PRODUCTS = 4  # the kernels' accuracy level: they round a block of activations to int8 on the way
+# the kernels' accuracy level: they round a block of activations to int8 on the way
+INT8_PRODUCTS = 4
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.onnx: MatMulNBits for every product with a constant matrix, of `bits` in blocks of `block_size`."""
-    logging.getLogger("onnxruntime.quantization").setLevel(logging.WARNING)  # it tells of every node
+    """Write model.onnx: MatMulNBits for every product with a constant matrix, of `bits` in blocks
+    of `block_size`.
+    """
+    # it tells of every node
+    logging.getLogger("onnxruntime.quantization").setLevel(logging.WARNING)
     options = ingredients.options
     quantizer = MatMulNBitsQuantizer(
         onnx.load(ingredients.from_base("model.onnx")),

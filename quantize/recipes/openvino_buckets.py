@@ -1,6 +1,8 @@
-"""openvino-int8-buckets: openvino-int8 that runs at a few fixed lengths, so that OpenVINO plans each ahead.
+"""openvino-int8-buckets: openvino-int8 that runs at a few fixed lengths, so that OpenVINO plans
+each ahead.
 
-The lengths double from 16 tokens to the model's maximum; the engine compiles each when the first text needs it.
+The lengths double from 16 tokens to the model's maximum; the engine compiles each when the first
+text needs it.
 """
 
 import openvino as ov
@@ -20,7 +22,9 @@ def make(ingredients: Ingredients) -> None:
 
 
 def bucket_lengths(longest: int) -> list[int]:
-    """In tokens, ascending; the last is `longest`, beyond which some models have no position to look up."""
+    """In tokens, ascending; the last is `longest`, beyond which some models have no position to
+    look up.
+    """
     lengths = []
     length = SHORTEST
     while length < longest:

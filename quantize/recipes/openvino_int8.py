@@ -1,6 +1,8 @@
-"""openvino-int8: weights and activations in int8 by NNCF's post-training quantization, calibrated on the user's data.
+"""openvino-int8: weights and activations in int8 by NNCF's post-training quantization, calibrated
+on the user's data.
 
-With the option `npu`: symmetric, and one input of the longest length at a time, as the NPU's compiler wants it.
+With the option `npu`: symmetric, and one input of the longest length at a time, as the NPU's
+compiler wants it.
 """
 
 import msgspec
@@ -14,7 +16,9 @@ from edgekit.quantize.recipes import TEXT, Ingredients, tensors_for
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.xml and model.bin. A model of texts gets NNCF's transformer settings (attention stays intact)."""
+    """Write model.xml and model.bin. A model of texts gets NNCF's transformer settings (attention
+    stays intact).
+    """
     for_npu = bool(ingredients.options.get("npu"))
     model = ov.convert_model(ingredients.from_base("model.onnx"))
     feeds = calibration(ingredients, model)
@@ -55,4 +59,6 @@ def max_length(ingredients: Ingredients) -> int:
 
 def _padded(feeds: Tensors, length: int) -> Tensors:
     """To [1, length]; what the mask hides may hold anything."""
-    return {name: np.pad(value, ((0, 0), (0, length - value.shape[1]))) for name, value in feeds.items()}
+    return {
+        name: np.pad(value, ((0, 0), (0, length - value.shape[1]))) for name, value in feeds.items()
+    }

@@ -1,4 +1,5 @@
-"""openvino-int8-accuracy: as openvino-int8; operations go back to float until little agreement with fp32 is lost.
+"""openvino-int8-accuracy: as openvino-int8; operations go back to float until little agreement with
+fp32 is lost.
 
 It tunes on calibration rows that are not in the calibration sample, never on the evaluation file.
 """
@@ -24,11 +25,13 @@ class Item(NamedTuple):
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.xml and model.bin; raises InputError without rows to tune on. `max_drop` is a share of agreement."""
+    """Write model.xml and model.bin; raises InputError without rows to tune on. `max_drop` is a
+    share of agreement.
+    """
     if not ingredients.tuning:
         raise InputError(
-            "openvino-int8-accuracy tunes on calibration rows beyond the sample, and there are none; "
-            "add rows to data.calibration"
+            "openvino-int8-accuracy tunes on calibration rows beyond the sample, and there are"
+            " none; add rows to data.calibration"
         )
     model = ov.convert_model(ingredients.from_base("model.onnx"))
     quantized = nncf.quantize_with_accuracy_control(
@@ -65,7 +68,8 @@ def _answer(compiled: ov.CompiledModel, feeds: Tensors) -> np.ndarray:
 def _agreement(compiled: ov.CompiledModel, items: Iterable[Item]) -> tuple[float, list[float]]:
     """How often the largest is the same one as in fp32."""
     shares = [
-        float(np.mean(_answer(compiled, item.feeds).argmax(-1) == item.answer.argmax(-1))) for item in items
+        float(np.mean(_answer(compiled, item.feeds).argmax(-1) == item.answer.argmax(-1)))
+        for item in items
     ]
     return float(np.mean(shares)), shares
 

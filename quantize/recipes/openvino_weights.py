@@ -1,7 +1,8 @@
-"""openvino-int8-weights, openvino-int4-...: weights in int8 or in int4 groups; activations stay in float.
+"""openvino-int8-weights, openvino-int4-...: weights in int8 or in int4 groups; activations stay in
+float.
 
-Options: `mode` of nncf.CompressWeightsMode; for int4 `group_size` (weights that share a scale), `ratio` (the share of
-weights in int4, the rest is int8), `awq`, `scale_estimation`, `gptq`.
+Options: `mode` of nncf.CompressWeightsMode; for int4 `group_size` (weights that share a scale),
+`ratio` (the share of weights in int4, the rest is int8), `awq`, `scale_estimation`, `gptq`.
 """
 
 import logging
@@ -10,7 +11,10 @@ from contextlib import contextmanager
 
 import nncf
 import openvino as ov
-from nncf.quantization.advanced_parameters import AdvancedCompressionParameters, GroupSizeFallbackMode
+from nncf.quantization.advanced_parameters import (
+    AdvancedCompressionParameters,
+    GroupSizeFallbackMode,
+)
 
 from edgekit.errors import InputError
 from edgekit.quantize.recipes import Ingredients
@@ -18,7 +22,9 @@ from edgekit.quantize.recipes.openvino_int8 import calibration
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.xml and model.bin; raises InputError where AWQ finds nothing in this model to work on."""
+    """Write model.xml and model.bin; raises InputError where AWQ finds nothing in this model to
+    work on.
+    """
     options = dict(ingredients.options)
     mode = nncf.CompressWeightsMode[str(options.pop("mode"))]
     model = ov.convert_model(ingredients.from_base("model.onnx"))
@@ -60,6 +66,6 @@ def _nothing_skipped() -> Iterator[None]:
         logger.setLevel(level)
     if ear.skipped:
         raise InputError(
-            "AWQ does not apply to this model: NNCF does it for products after a gate or a ReLU- or Swish-like activation, "
-            "not after GELU; use openvino-int4-scale or openvino-int4-gptq"
+            "AWQ does not apply to this model: NNCF does it for products after a gate or a ReLU- or"
+            " Swish-like activation, not after GELU; use openvino-int4-scale or openvino-int4-gptq"
         )

@@ -1,4 +1,6 @@
-"""The job that makes one artifact: read the calibration data, run the recipe, look at what came of it."""
+"""The job that makes one artifact: read the calibration data, run the recipe, look at what came of
+it.
+"""
 
 import importlib
 from pathlib import Path
@@ -71,8 +73,12 @@ def recipe_job(request: object, progress: Progress) -> object:
 
 
 def _calibration(asked: RecipeRequest, task: Task) -> tuple[Dataset, Dataset]:
-    """The sample that a recipe is calibrated on, and at most as many of the other rows; a recipe that tunes gets half."""
-    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(asked.excluded)
+    """The sample that a recipe is calibrated on, and at most as many of the other rows; a recipe
+    that tunes gets half.
+    """
+    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(
+        asked.excluded
+    )
     most = len(data) // 2 if RECIPES[asked.recipe].tuned else len(data)
     sample, rest = data.split(min(asked.samples, most))
     return sample, rest.split(len(sample))[0]

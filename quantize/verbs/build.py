@@ -17,7 +17,9 @@ from edgekit.profiles.verbs.report import show_build
 @click.command()
 @click.argument("spec", type=click.Path(path_type=Path), default="edgekit.toml")
 @click.option(
-    "--out", type=click.Path(path_type=Path), help="Output folder.  [default: build/ beside the spec]"
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Output folder.  [default: build/ beside the spec]",
 )
 @click.option(
     "--quick",
@@ -30,8 +32,8 @@ from edgekit.profiles.verbs.report import show_build
 def build(spec: Path, out: Path | None, effort: Name | None, as_json: bool) -> None:
     """Quantize, compile and measure every variant, and choose the best under your limits.
 
-    What is already built and measured is re-used, also after Ctrl-C or a full disk. Exit code 4: no variant keeps
-    every limit.
+    What is already built and measured is re-used, also after Ctrl-C or a full disk. Exit code 4: no
+    variant keeps every limit.
 
     \b
     Example:
@@ -41,14 +43,18 @@ def build(spec: Path, out: Path | None, effort: Name | None, as_json: bool) -> N
 
     stay_offline()
     with progress_bar() as progress:
-        result = run(spec, out or spec.parent / "build", effort=effort or "default", watch=Bars(progress))
+        result = run(
+            spec, out or spec.parent / "build", effort=effort or "default", watch=Bars(progress)
+        )
     show_build(result, as_json=as_json)
     if result.choice.chosen is None:
         raise NoVariant(result.choice.reason)
 
 
 class Bars:
-    """Two lines on a terminal (the build with its time to go, and the step at work); a line a stage elsewhere."""
+    """Two lines on a terminal (the build with its time to go, and the step at work); a line a stage
+    elsewhere.
+    """
 
     def __init__(self, progress: Progress) -> None:
         self._progress = progress
@@ -72,7 +78,9 @@ class Bars:
         self._progress.update(self._whole, completed=number, total=total)
         making = variant.artifact.peak_rss_bytes if variant.artifact else 0
         peaks = [("making", making), ("judging", peak_rss_bytes)]
-        memory = ", ".join(f"peak memory {what} it {human_bytes(peak)}" for what, peak in peaks if peak)
+        memory = ", ".join(
+            f"peak memory {what} it {human_bytes(peak)}" for what, peak in peaks if peak
+        )
         if variant.name in self._stages:  # not when all was re-used
             left = (time.monotonic() - self._started) / number * (total - number)
             to_go = f"; about {human_seconds(left)} to go" if number < total else ""

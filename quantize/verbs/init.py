@@ -11,12 +11,15 @@ from edgekit.console import json_option, print_json
 @click.argument("model", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
-    "--calibration", type=click.Path(path_type=Path), help="A second file; without it DATA is split in two."
+    "--calibration",
+    type=click.Path(path_type=Path),
+    help="A second file; without it DATA is split in two.",
 )
 @click.option("--out", type=click.Path(path_type=Path), default="edgekit.toml", show_default=True)
 @json_option
 def init(model: Path, data: Path, calibration: Path | None, out: Path, as_json: bool) -> None:
-    """Look at a model's folder and a labelled data file (CSV or JSONL), and write a commented edgekit.toml.
+    """Look at a model's folder and a labelled data file (CSV or JSONL), and write a commented
+    edgekit.toml.
 
     \b
     Example:

@@ -22,14 +22,21 @@ def recipes(as_json: bool) -> None:
     if as_json:
         print_json([_described(recipe) for recipe in RECIPES.values()])
         return
-    table = Table("recipe", "precision", "method", "engine", "tasks", "needs to be made", "missing here")
+    table = Table(
+        "recipe", "precision", "method", "engine", "tasks", "needs to be made", "missing here"
+    )
     for recipe in RECIPES.values():
         tasks = "all" if recipe.tasks == ALL else ", ".join(recipe.tasks)
         missing = missing_package(recipe)
         table.add_row(
-            recipe.name, recipe.precision, recipe.method, recipe.engine, tasks, ", ".join(recipe.needs) or "-",
+            recipe.name,
+            recipe.precision,
+            recipe.method,
+            recipe.engine,
+            tasks,
+            ", ".join(recipe.needs) or "-",
             str(missing) if missing else "-",
-        )  # fmt: skip
+        )
     print_table(table)
 
 

@@ -19,12 +19,15 @@ def setup() -> None:
 
 @setup.command()
 @click.option(
-    "--sdist", type=click.Path(path_type=Path), help="The source distribution, fetched by other means."
+    "--sdist",
+    type=click.Path(path_type=Path),
+    help="The source distribution, fetched by other means.",
 )
 @click.option("--sha256", help="Its hash in hex, for a version that edgekit does not know.")
 @json_option
 def gguf(sdist: Path | None, sha256: str | None, as_json: bool) -> None:
-    """Get llama.cpp's converter that matches the installed llama-cpp-python, through pip. Nothing is compiled.
+    """Get llama.cpp's converter that matches the installed llama-cpp-python, through pip. Nothing
+    is compiled.
 
     \b
     Example:
@@ -38,7 +41,8 @@ def gguf(sdist: Path | None, sha256: str | None, as_json: bool) -> None:
         print_json(result)
     elif result.checked:
         click.echo(
-            f"{result.folder}: the converter of {result.version}; its hash was checked against {result.checked}"
+            f"{result.folder}: the converter of {result.version}; its hash was checked against"
+            f" {result.checked}"
         )
     else:
         click.echo(f"{result.folder}: already here")

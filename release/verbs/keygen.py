@@ -10,7 +10,9 @@ from edgekit.errors import InputError
 from edgekit.release.signing import load_signer, make_key_pair, needs_passphrase
 
 PASSPHRASE_FILE = click.option(
-    "--passphrase-file", type=click.Path(path_type=Path), help="A file whose first line is the passphrase."
+    "--passphrase-file",
+    type=click.Path(path_type=Path),
+    help="A file whose first line is the passphrase.",
 )
 
 
@@ -38,7 +40,9 @@ def keygen(name: Path, passphrase_file: Path | None, no_passphrase: bool, as_jso
     if as_json:
         print_json({"private": str(private), "public": str(public), "key_id": identity})
     else:
-        click.echo(f"{private}  keep it secret\n{public}  give it to the appliances\nkey id {identity}")
+        click.echo(
+            f"{private}  keep it secret\n{public}  give it to the appliances\nkey id {identity}"
+        )
 
 
 def read_passphrase(path: Path) -> bytes:
@@ -59,5 +63,7 @@ def load_with_passphrase(key: Path, passphrase_file: Path | None) -> CryptoSigne
         if passphrase_file:
             passphrase = read_passphrase(passphrase_file)
         else:
-            passphrase = str(click.prompt(f"Passphrase of {key}", hide_input=True, err=True)).encode()
+            passphrase = str(
+                click.prompt(f"Passphrase of {key}", hide_input=True, err=True)
+            ).encode()
     return load_signer(key, passphrase)

@@ -22,18 +22,30 @@ from edgekit.release.verbs.keygen import PASSPHRASE_FILE, load_with_passphrase
     type=click.Path(path_type=Path),
     multiple=True,
     required=True,
-    help="Private key from `edgekit keygen`; more than one where the devices ask for several signatures.",
+    help=(
+        "Private key from `edgekit keygen`; more than one where the devices ask for several"
+        " signatures."
+    ),
 )
 @click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="Folder to make, or a file ending in .tar."
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder to make, or a file ending in .tar.",
 )
 @click.option(
     "--counter",
     type=click.IntRange(0, (1 << 62) - 1),
-    help="Release counter: a device never takes a lower one.  [default: from the version, 1.4.2 is 1004002]",
+    help=(
+        "Release counter: a device never takes a lower one.  [default: from the version, 1.4.2 is"
+        " 1004002]"
+    ),
 )
 @click.option(
-    "--variant", "names", multiple=True, help="Pack this variant instead of the chosen one; may be repeated."
+    "--variant",
+    "names",
+    multiple=True,
+    help="Pack this variant instead of the chosen one; may be repeated.",
 )
 @PASSPHRASE_FILE
 @click.option(
@@ -59,7 +71,9 @@ def pack(
       edgekit bundle pack build/ --key release.key --out tickets.tar
     """
     signers = [load_with_passphrase(key, passphrase_file) for key in keys]
-    evidence_signer = load_with_passphrase(evidence_key, passphrase_file) if evidence_key else signers[0]
+    evidence_signer = (
+        load_with_passphrase(evidence_key, passphrase_file) if evidence_key else signers[0]
+    )
     digest, packed = pack_build(build, list(names), Signing(signers, evidence_signer, counter), out)
     if as_json:
         print_json({"bundle": str(out), "release": digest, "variants": packed})
@@ -70,9 +84,14 @@ def pack(
 @click.command()
 @BUNDLE
 @click.argument("profile", type=click.Path(path_type=Path))
-@click.option("--trust", type=click.Path(path_type=Path), required=True, help="Public key of the release.")
 @click.option(
-    "--key", type=click.Path(path_type=Path), required=True, help="Private key of the evidence role."
+    "--trust", type=click.Path(path_type=Path), required=True, help="Public key of the release."
+)
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Private key of the evidence role.",
 )
 @click.option(
     "--out", type=click.Path(path_type=Path), required=True, help="The bundle with the measurement."
@@ -88,20 +107,26 @@ def attach(
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Add what `edgekit profile --out` measured on a device to a bundle; the release and its signature stay the same.
+    """Add what `edgekit profile --out` measured on a device to a bundle; the release and its
+    signature stay the same.
 
     \b
     Example:
       edgekit profile tickets.tar --key release.pub --device ssh://me@box --out box.json
-      edgekit bundle attach tickets.tar box.json --trust release.pub --key evidence.key --out tickets-box.tar
+      edgekit bundle attach tickets.tar box.json --trust release.pub --key evidence.key \\
+          --out tickets-box.tar
     """
     try:
         profiles = read_json(profile.read_bytes(), Profiles).profiles
     except FileNotFoundError:
-        raise InputError(f"{profile}: no such file; make one with: edgekit profile --out {profile}") from None
+        raise InputError(
+            f"{profile}: no such file; make one with: edgekit profile --out {profile}"
+        ) from None
     except Unreadable as error:
         raise InputError(f"{profile}: not what edgekit profile --out writes: {error}") from None
-    count = run_attach(bundle, profiles, open_trust(trust), load_with_passphrase(key, passphrase_file), out)
+    count = run_attach(
+        bundle, profiles, open_trust(trust), load_with_passphrase(key, passphrase_file), out
+    )
     if as_json:
         print_json({"bundle": str(out), "attached": count})
         return

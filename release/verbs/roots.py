@@ -36,17 +36,27 @@ EXPIRES = click.option(
 def _public_keys(role: str, text: str, *, required: bool = False) -> Callable[[F], F]:
     """`--ROLE KEY.pub`, once for each key."""
     return click.option(
-        f"--{role}", f"{role}s", type=click.Path(path_type=Path), multiple=True, required=required, help=text
+        f"--{role}",
+        f"{role}s",
+        type=click.Path(path_type=Path),
+        multiple=True,
+        required=required,
+        help=text,
     )
 
 
 @click.command()
 @FILE
 @_public_keys("root", "Public root key; once for each.", required=True)
-@click.option("--threshold", default=1, show_default=True, help="How many root keys must sign a change.")
+@click.option(
+    "--threshold", default=1, show_default=True, help="How many root keys must sign a change."
+)
 @_public_keys("release", "Public key that may sign releases; once for each.", required=True)
 @click.option(
-    "--release-threshold", default=1, show_default=True, help="How many of them must sign a release."
+    "--release-threshold",
+    default=1,
+    show_default=True,
+    help="How many of them must sign a release.",
 )
 @_public_keys("evidence", "Public key that may sign evidence.  [default: those of releases]")
 @EXPIRES
@@ -69,7 +79,8 @@ def init(
 
     \b
     Example:
-      edgekit trust init trust.json --root a.pub --root b.pub --threshold 2 --release release.pub --root-key a.key
+      edgekit trust init trust.json --root a.pub --root b.pub --threshold 2 \\
+          --release release.pub --root-key a.key
     """
     if file.exists():
         raise InputError(f"{file}: exists already; change it with: edgekit trust update")
@@ -86,7 +97,9 @@ def init(
 @ROOT_KEYS
 @PASSPHRASE_FILE
 @json_option
-def sign(file: Path, root_keys: Sequence[Path], passphrase_file: Path | None, as_json: bool) -> None:
+def sign(
+    file: Path, root_keys: Sequence[Path], passphrase_file: Path | None, as_json: bool
+) -> None:
     """Add the signatures of more root keys, each on the machine that holds it.
 
     \b
@@ -129,11 +142,13 @@ def update(
 ) -> None:
     """Write the next version of a trust file: more keys, other thresholds, keys revoked.
 
-    A device takes it with `edgekit trust install`; from then on the revoked keys' bundles are refused there.
+    A device takes it with `edgekit trust install`; from then on the revoked keys' bundles are
+    refused there.
 
     \b
     Example:
-      edgekit trust update trust.json --revoke release.pub --release new.pub --root-key a.key --root-key b.key
+      edgekit trust update trust.json --revoke release.pub --release new.pub \\
+          --root-key a.key --root-key b.key
     """
     chain = read_trust(file)
     if lacking := chains.missing(chain):
@@ -144,12 +159,15 @@ def update(
     new_roots = _changed(old_roots, roots, gone)
     chain = roots_made.next_chain(
         chain,
-        new_roots
-        if [key.keyid for key in new_roots] != [key.keyid for key in old_roots] or threshold
-        else None,
+        (
+            new_roots
+            if [key.keyid for key in new_roots] != [key.keyid for key in old_roots] or threshold
+            else None
+        ),
         threshold or chains.root_threshold(chain),
         Signers(
-            keys=_changed(release.keys, releases, gone), threshold=release_threshold or release.threshold
+            keys=_changed(release.keys, releases, gone),
+            threshold=release_threshold or release.threshold,
         ),
         Signers(keys=_changed(evidence.keys, evidences, gone), threshold=evidence.threshold),
         _signers(root_keys, passphrase_file),
@@ -169,7 +187,9 @@ def _changed(old: Sequence[Key], added: Sequence[Path], gone: set[str]) -> tuple
 
 
 def _identity(given: str, chain: Chain) -> str:
-    """The id of a key that is in the file, from its file or from the start of its id; raises InputError."""
+    """The id of a key that is in the file, from its file or from the start of its id; raises
+    InputError.
+    """
     if Path(given).is_file():
         given = load_public_key(Path(given)).keyid
     release, evidence = chains.roles_of(chain)

@@ -1,4 +1,6 @@
-"""The command line. Verbs are named by string and imported when called: `--help` loads nothing heavy."""
+"""The command line. Verbs are named by string and imported when called: `--help` loads nothing
+heavy.
+"""
 
 import importlib
 import os
@@ -19,7 +21,9 @@ class Verb(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A command with commands of its own: the line that `--help` shows, its own help text, and its verbs."""
+    """A command with commands of its own: the line that `--help` shows, its own help text, and its
+    verbs.
+    """
 
     line: str
     about: str
@@ -28,21 +32,35 @@ class Family(NamedTuple):
 
 SITE_IT: dict[str, Verb | Family] = {
     "deploy": Verb(
-        "edgekit.edge.verbs.deploy:deploy", "Put a bundle into an appliance folder and switch to it."
+        "edgekit.edge.verbs.deploy:deploy",
+        "Put a bundle into an appliance folder and switch to it.",
     ),
-    "status": Verb("edgekit.edge.verbs.deploy:status", "Show what an appliance folder holds and serves."),
-    "rollback": Verb("edgekit.edge.verbs.deploy:rollback", "Go back to the model that served before."),
-    "doctor": Verb("edgekit.edge.verbs.doctor:doctor", "Say what is missing here and how to get it."),
+    "status": Verb(
+        "edgekit.edge.verbs.deploy:status", "Show what an appliance folder holds and serves."
+    ),
+    "rollback": Verb(
+        "edgekit.edge.verbs.deploy:rollback", "Go back to the model that served before."
+    ),
+    "doctor": Verb(
+        "edgekit.edge.verbs.doctor:doctor", "Say what is missing here and how to get it."
+    ),
     "fsck": Verb(
-        "edgekit.edge.verbs.store:fsck", "Hash an appliance's files again; fall back where they rotted."
+        "edgekit.edge.verbs.store:fsck",
+        "Hash an appliance's files again; fall back where they rotted.",
     ),
-    "gc": Verb("edgekit.edge.verbs.store:gc", "Remove what no model of an appliance needs any more."),
+    "gc": Verb(
+        "edgekit.edge.verbs.store:gc", "Remove what no model of an appliance needs any more."
+    ),
     "uninstall": Verb("edgekit.edge.verbs.store:uninstall", "Remove a model from an appliance."),
 }
 APPLICATIONS: dict[str, Verb | Family] = {
-    "serve": Verb("edgekit.edge.verbs.serve:serve", "Serve the current model over HTTP on this machine."),
+    "serve": Verb(
+        "edgekit.edge.verbs.serve:serve", "Serve the current model over HTTP on this machine."
+    ),
     "predict": Verb("edgekit.edge.verbs.predict:predict", "Answer once, from the command line."),
-    "batch": Verb("edgekit.edge.verbs.batch:batch", "Run a whole CSV or JSONL file through the model."),
+    "batch": Verb(
+        "edgekit.edge.verbs.batch:batch", "Run a whole CSV or JSONL file through the model."
+    ),
 }
 BUNDLE = Family(
     "Pack, inspect and verify signed bundles.",
@@ -55,21 +73,29 @@ BUNDLE = Family(
     """,
     {
         "pack": Verb(
-            "edgekit.release.verbs.pack:pack", "Pack the chosen variant of a build into a signed bundle."
+            "edgekit.release.verbs.pack:pack",
+            "Pack the chosen variant of a build into a signed bundle.",
         ),
-        "verify": Verb("edgekit.edge.verbs.bundle:verify_bundle", "Check the signature and every byte."),
-        "inspect": Verb("edgekit.edge.verbs.bundle:inspect", "Show what is in a bundle, with its evidence."),
+        "verify": Verb(
+            "edgekit.edge.verbs.bundle:verify_bundle", "Check the signature and every byte."
+        ),
+        "inspect": Verb(
+            "edgekit.edge.verbs.bundle:inspect", "Show what is in a bundle, with its evidence."
+        ),
         "attach": Verb(
             "edgekit.release.verbs.pack:attach", "Add what `edgekit profile` measured on a device."
         ),
         "adopt": Verb(
-            "edgekit.edge.verbs.bundle:adopt", "Make canonical again what another OCI tool has carried."
+            "edgekit.edge.verbs.bundle:adopt",
+            "Make canonical again what another OCI tool has carried.",
         ),
     },
 )
 TRUST = Family(
     "Say who may sign what: root keys, roles, revocation.",
-    """Say who may sign releases and evidence, change it, revoke keys: a root of trust in TUF's metadata format.
+    """Say who may sign releases and evidence, change it, revoke keys.
+
+    The file is a root of trust in TUF's metadata format.
 
     \b
     Example:
@@ -79,38 +105,55 @@ TRUST = Family(
       edgekit trust install trust.json /var/lib/edgekit
     """,
     {
-        "init": Verb("edgekit.release.verbs.roots:init", "Write the first version of a trust file."),
+        "init": Verb(
+            "edgekit.release.verbs.roots:init", "Write the first version of a trust file."
+        ),
         "sign": Verb("edgekit.release.verbs.roots:sign", "Add the signatures of more root keys."),
-        "update": Verb("edgekit.release.verbs.roots:update", "Write the next version of a trust file."),
+        "update": Verb(
+            "edgekit.release.verbs.roots:update", "Write the next version of a trust file."
+        ),
         "show": Verb("edgekit.edge.verbs.trust:show", "Show a trust file, and what it lacks."),
-        "install": Verb("edgekit.edge.verbs.trust:install", "Let a device trust what the file says."),
+        "install": Verb(
+            "edgekit.edge.verbs.trust:install", "Let a device trust what the file says."
+        ),
     },
 )
 ENGINEERS: dict[str, Verb | Family] = {
     "init": Verb(
-        "edgekit.quantize.verbs.init:init", "Look at a model and a data file, and write edgekit.toml."
+        "edgekit.quantize.verbs.init:init",
+        "Look at a model and a data file, and write edgekit.toml.",
     ),
     "build": Verb(
-        "edgekit.quantize.verbs.build:build", "Quantize, compile, measure, and choose the best variant."
+        "edgekit.quantize.verbs.build:build",
+        "Quantize, compile, measure, and choose the best variant.",
     ),
     "report": Verb(
-        "edgekit.profiles.verbs.report:report", "Show a finished build: every variant, the choice, and why."
+        "edgekit.profiles.verbs.report:report",
+        "Show a finished build: every variant, the choice, and why.",
     ),
     "compare": Verb(
-        "edgekit.profiles.verbs.compare:compare_verb", "Set two builds or two measurements side by side."
+        "edgekit.profiles.verbs.compare:compare_verb",
+        "Set two builds or two measurements side by side.",
     ),
     "profile": Verb(
         "edgekit.profiles.verbs.profile:profile",
         "Measure a bundle, a build or an appliance, here or on a device.",
     ),
     "bundle": BUNDLE,
-    "keygen": Verb("edgekit.release.verbs.keygen:keygen", "Make an Ed25519 key pair that signs bundles."),
+    "keygen": Verb(
+        "edgekit.release.verbs.keygen:keygen", "Make an Ed25519 key pair that signs bundles."
+    ),
     "trust": TRUST,
     "recipes": Verb(
-        "edgekit.quantize.verbs.recipes:recipes", "List what can be built, and what each recipe needs."
+        "edgekit.quantize.verbs.recipes:recipes",
+        "List what can be built, and what each recipe needs.",
     ),
-    "targets": Verb("edgekit.targets.verbs.targets:targets", "List device classes; describe this machine."),
-    "setup": Verb("edgekit.quantize.verbs.setup:setup", "Get what a build needs beside its Python packages."),
+    "targets": Verb(
+        "edgekit.targets.verbs.targets:targets", "List device classes; describe this machine."
+    ),
+    "setup": Verb(
+        "edgekit.quantize.verbs.setup:setup", "Get what a build needs beside its Python packages."
+    ),
 }
 # `edgekit --help` shows the verbs by who uses them.
 SECTIONS: Mapping[str, Mapping[str, Verb | Family]] = {
@@ -124,7 +167,9 @@ VERBS = {name: verb for verbs in SECTIONS.values() for name, verb in verbs.items
 class Verbs(click.Group):
     """Imports a verb when it is called."""
 
-    def __init__(self, sections: Mapping[str, Mapping[str, Verb | Family]], **given: object) -> None:
+    def __init__(
+        self, sections: Mapping[str, Mapping[str, Verb | Family]], **given: object
+    ) -> None:
         super().__init__(**given)  # type: ignore[arg-type]  # click's own keywords
         self._sections = sections
         self._verbs = {name: verb for verbs in sections.values() for name, verb in verbs.items()}
@@ -146,7 +191,9 @@ class Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verbs by section. Their lines come from the tables, so no verb is imported for them."""
+        """Write the verbs by section. Their lines come from the tables, so no verb is imported for
+        them.
+        """
         for title, verbs in self._sections.items():
             with formatter.section(title):
                 formatter.write_dl([(name, verb.line) for name, verb in verbs.items()])
@@ -181,7 +228,9 @@ def _describe(error: OSError) -> str:
     return f"{where}{error.strerror or error}"
 
 
-@click.group(cls=CommandLine, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    cls=CommandLine, sections=SECTIONS, context_settings={"help_option_names": ["-h", "--help"]}
+)
 @click.version_option(__version__, prog_name="edgekit")
 def cli() -> None:
     """Put a small specialist model to work on a device that never sees the internet.

@@ -1,9 +1,13 @@
-"""How much a variant can have lost, as an upper bound and not as a point: what evidence says at a confidence.
+"""How much a variant can have lost, as an upper bound and not as a point: what evidence says at a
+confidence.
 
-* Accuracy: Tango's score interval for a difference of paired proportions (T. Tango, Statistics in Medicine 17, 1998,
+* Accuracy: Tango's score interval for a difference of paired proportions (T. Tango, Statistics in
+  Medicine 17, 1998,
   891-908): it keeps its coverage where few pairs, or none, disagree.
-* Other metrics: the bounds that a paired bootstrap left in the evidence (see edgekit.profiles.bootstrap).
-* Recall and precision of a class: the exact binomial interval (Clopper and Pearson, Biometrika 26, 1934, 404-413).
+* Other metrics: the bounds that a paired bootstrap left in the evidence (see
+  edgekit.profiles.bootstrap).
+* Recall and precision of a class: the exact binomial interval (Clopper and Pearson, Biometrika 26,
+  1934, 404-413).
 """
 
 import math
@@ -23,7 +27,9 @@ def upper_bound(comparison: Comparison, confidence: float) -> float:
 
 
 def share_lower_bound(hits: int, total: int, confidence: float) -> float:
-    """The smallest share that `hits` of `total` do not rule out, one-sided at `confidence`; exact."""
+    """The smallest share that `hits` of `total` do not rule out, one-sided at `confidence`;
+    exact.
+    """
     if hits == 0:
         return 0.0
     return _bisect(lambda share: _at_least(hits, total, share) < 1 - confidence, 0.0)[0]

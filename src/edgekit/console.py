@@ -24,9 +24,9 @@ err = Console(stderr=True, highlight=False)
 
 def json_option(function: Any) -> Any:  # noqa: ANN401 - click's decorators are untyped in this way
     """`--json`, the same on every verb that prints a result."""
-    return click.option("--json", "as_json", is_flag=True, help="Print one JSON object for machines.")(
-        function
-    )
+    return click.option(
+        "--json", "as_json", is_flag=True, help="Print one JSON object for machines."
+    )(function)
 
 
 def print_json(value: object) -> None:
@@ -49,8 +49,12 @@ def note(text: str) -> None:
 def progress_bar() -> Iterator[Progress]:
     """A bar with count, time gone and time to go; silent when standard error is no terminal."""
     columns = (
-        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn()
-    )  # fmt: skip
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=err, disable=not err.is_terminal, transient=True) as progress:
         yield progress
 

@@ -5,7 +5,7 @@
     ├── MissingPackage      3  an optional part is not installed; the message has the command
     ├── NoVariant           4  no variant keeps every limit
     ├── Refused             5  a bundle is not what its signer signed, or its signer is not trusted
-    ├── Misfit              6  the bundle is fine, but not for this device, or its model answers wrongly here
+    ├── Misfit              6  a sound bundle that is not for this device, or is ill here
     ├── Busy                7  another process holds the lock
     └── JobFailed           8  a step in a process of its own ended in an error or a signal
 
@@ -35,7 +35,8 @@ class MissingPackage(EdgekitError):
     @classmethod
     def of(cls, what: str, extra: str) -> "MissingPackage":
         """With the command that installs it."""
-        from edgekit.installation import install_command  # reads the installed metadata, so only when needed
+        # reads the installed metadata, so only when needed
+        from edgekit.installation import install_command
 
         return cls(f"{what} is not installed; get it with: {install_command(extra)}")
 

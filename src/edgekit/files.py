@@ -1,7 +1,7 @@
 """Files that survive a power cut, their digests, and locks.
 
-The order that survived every cut we tried (ext4 with both journal modes): write, fsync the file, rename, fsync the
-folder. A rename without the fsync before it leaves a file of zero length.
+The order that survived every cut we tried (ext4 with both journal modes): write, fsync the file,
+rename, fsync the folder. A rename without the fsync before it leaves a file of zero length.
 """
 
 import contextlib
@@ -33,7 +33,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Replace `path` by `data`: a reader, or a power cut, sees the old content or the new one and nothing else."""
+    """Replace `path` by `data`: a reader, or a power cut, sees the old content or the new one and
+    nothing else.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -108,7 +110,10 @@ def describe_file(path: Path, name: str) -> File:
             fast.update(chunk)
             size += len(chunk)
     return File(
-        path=name, size=size, sha256=f"sha256:{sha256.hexdigest()}", blake3=f"blake3:{fast.hexdigest()}"
+        path=name,
+        size=size,
+        sha256=f"sha256:{sha256.hexdigest()}",
+        blake3=f"blake3:{fast.hexdigest()}",
     )
 
 
@@ -117,7 +122,10 @@ def describe_bytes(data: bytes, name: str) -> File:
     from blake3 import blake3
 
     return File(
-        path=name, size=len(data), sha256=digest_bytes(data), blake3=f"blake3:{blake3(data).hexdigest()}"
+        path=name,
+        size=len(data),
+        sha256=digest_bytes(data),
+        blake3=f"blake3:{blake3(data).hexdigest()}",
     )
 
 
@@ -130,7 +138,8 @@ def describe_folder(folder: Path) -> tuple[File, ...]:
 def _holder(handle: int) -> str:
     """Take the lock; or else who has it.
 
-    One that was killed while it started a process has left the lock to that, for the moment until it is another program.
+    One that was killed while it started a process has left the lock to that, for the moment until
+    it is another program.
     """
     until, name = time.monotonic() + PASSED_ON_SECONDS, ""
     while time.monotonic() < until:
@@ -156,16 +165,21 @@ def _is_dead(name: str) -> bool:
 
 @contextlib.contextmanager
 def lock(path: Path, what: str) -> Iterator[None]:
-    """Hold `path` as a lock, with our process number in it; the kernel frees it when the holder dies.
+    """Hold `path` as a lock, with our process number in it; the kernel frees it when the holder
+    dies.
 
     Raises Busy, naming the holder, if another process has it.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         if holder := _holder(handle):
-            raise Busy(f"{path.parent}: {holder} is at work here; wait for it to end and run this again")
+            raise Busy(
+                f"{path.parent}: {holder} is at work here; wait for it to end and run this again"
+            )
         if not path.exists() or path.stat().st_ino != os.fstat(handle).st_ino:
-            raise Busy(f"{path.parent}: another process has just ended its work here; run this again")
+            raise Busy(
+                f"{path.parent}: another process has just ended its work here; run this again"
+            )
         # The name is a courtesy: on a full disk, what frees it must run.
         with contextlib.suppress(OSError):
             os.ftruncate(handle, 0)
@@ -184,7 +198,8 @@ def lock(path: Path, what: str) -> Iterator[None]:
 def brief_lock(folder: Path, seconds: float = BRIEF_SECONDS) -> Iterator[None]:
     """Hold a folder itself as a lock, for the moment in which a file in it is read and replaced.
 
-    Needs no file of its own, so it works on a full disk. Raises Busy if others hold it for so many seconds.
+    Needs no file of its own, so it works on a full disk. Raises Busy if others hold it for so many
+    seconds.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
@@ -192,7 +207,8 @@ def brief_lock(folder: Path, seconds: float = BRIEF_SECONDS) -> Iterator[None]:
         while not _is_taken(handle):
             if time.monotonic() > until:
                 raise Busy(
-                    f"{folder}: another process is at work here; wait for it to end and run this again"
+                    f"{folder}: another process is at work here; wait for it to end and run this"
+                    " again"
                 )
             time.sleep(0.01)
         yield

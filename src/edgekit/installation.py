@@ -1,7 +1,7 @@
 """How edgekit is installed: the distribution's name, and the command that adds an optional part.
 
-The distribution is `edgekit-onprem`. The public package index has a stranger's package under the name of
-our command, so no text of ours may tell anybody to install that.
+The distribution is `edgekit-onprem`. The public package index has a stranger's package under the
+name of our command, so no text of ours may tell anybody to install that.
 """
 
 import importlib.metadata
@@ -14,7 +14,8 @@ DISTRIBUTION = "edgekit-onprem"
 def install_command(extra: str) -> str:
     """Return the pip command that adds an extra, from where this edgekit was installed.
 
-    That is a folder or a wheel on this machine. Where pip did not note it, the wheel is named without its folder.
+    That is a folder or a wheel on this machine. Where pip did not note it, the wheel is named
+    without its folder.
     """
     return f"pip install '{_origin()}[{extra}]'"
 

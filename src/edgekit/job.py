@@ -1,8 +1,10 @@
-"""A step in a process of its own: an engine that crashes takes down a variant, never a build or a server.
+"""A step in a process of its own: an engine that crashes takes down a variant, never a build or a
+server.
 
-`run_job("package.module:function", request)` starts a fresh interpreter, gives it the request as JSON, and returns
-what the function returns. Progress and the result come back on a pipe of their own; whatever libraries print goes
-to the log file. Paths in a request are absolute: a job runs in a scratch folder.
+`run_job("package.module:function", request)` starts a fresh interpreter, gives it the request as
+JSON, and returns what the function returns. Progress and the result come back on a pipe of their
+own; whatever libraries print goes to the log file. Paths in a request are absolute: a job runs in a
+scratch folder.
 """
 
 import contextlib
@@ -38,10 +40,12 @@ def run_job(
     progress: Progress | None = None,
     seconds: float = LONGEST_SECONDS,
 ) -> Any:  # noqa: ANN401
-    """Call `function(request, progress)` in a fresh process and return its result (anything that JSON holds).
+    """Call `function(request, progress)` in a fresh process and return its result (anything that
+    JSON holds).
 
-    Raises the EdgekitError that the function raised; OSError ENOSPC for a full disk; JobFailed, with the signal's
-    name, for everything else, a job that takes longer than `seconds` among it. Ctrl-C here ends the job as well.
+    Raises the EdgekitError that the function raised; OSError ENOSPC for a full disk; JobFailed,
+    with the signal's name, for everything else, a job that takes longer than `seconds` among it.
+    Ctrl-C here ends the job as well.
     """
     reading, writing = os.pipe()
     # Libraries drop temporary files where they stand: in a folder that goes away with the job.
@@ -88,7 +92,9 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
 
 
 def _listen(reading: int, progress: Progress | None) -> dict[str, Any]:
-    """Hand progress on until the pipe closes; the last message that is not progress is the ending."""
+    """Hand progress on until the pipe closes; the last message that is not progress is the
+    ending.
+    """
     ending: dict[str, Any] = {}
     with os.fdopen(reading, "rb") as messages:
         for line in messages:
@@ -112,7 +118,9 @@ def _conclude(ending: dict[str, Any], code: int, log: Path) -> Any:  # noqa: ANN
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), ending["full"])
     if "kind" in ending:
         raise getattr(errors, ending["kind"])(ending["message"])
-    raise JobFailed(f"{ending.get('message', f'ended with exit code {code}')}; its output is in {log}")
+    raise JobFailed(
+        f"{ending.get('message', f'ended with exit code {code}')}; its output is in {log}"
+    )
 
 
 def main() -> None:
@@ -131,7 +139,9 @@ def main() -> None:
         try:
             module, name = function.split(":")
             work = getattr(importlib.import_module(module), name)
-            tell({"result": work(request, lambda what, share: tell({"what": what, "share": share}))})
+            tell(
+                {"result": work(request, lambda what, share: tell({"what": what, "share": share}))}
+            )
         except EdgekitError as error:
             tell({"kind": type(error).__name__, "message": str(error)})
         except ModuleNotFoundError as error:

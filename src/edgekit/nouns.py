@@ -1,8 +1,10 @@
-"""The nouns of edgekit, in the order in which the main job makes them. Each is frozen and passed on whole.
+"""The nouns of edgekit, in the order in which the main job makes them. Each is frozen and passed on
+whole.
 
     Source × Recipe ─► Artifact ─► Evidence ─► Variant ─► Choice ─► Build ─► (bundle) ─► Slot
 
-Spec is in edgekit.spec, Target in edgekit.targets, Recipe in edgekit.quantize.recipes: each beside the code that reads it.
+Spec is in edgekit.spec, Target in edgekit.targets, Recipe in edgekit.quantize.recipes: each beside
+the code that reads it.
 """
 
 import math
@@ -16,7 +18,9 @@ T = TypeVar("T")
 
 
 class Noun(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A record that is also a JSON object: unknown keys and wrong types are refused when it is read back."""
+    """A record that is also a JSON object: unknown keys and wrong types are refused when it is read
+    back.
+    """
 
     def to_json(self) -> bytes:
         """Canonical JSON: sorted keys, no white space, so that equal records are equal bytes."""
@@ -36,7 +40,9 @@ def read_json(data: bytes, kind: type[T]) -> T:
 
 
 class File(Noun, frozen=True, kw_only=True):
-    """One file of an artifact. `sha256` is what OCI names it by; `blake3` is for the fast check at every load."""
+    """One file of an artifact. `sha256` is what OCI names it by; `blake3` is for the fast check at
+    every load.
+    """
 
     path: str
     size: int  # bytes
@@ -45,13 +51,12 @@ class File(Noun, frozen=True, kw_only=True):
 
 
 class Setting(Noun, frozen=True, kw_only=True):
-    """How an engine runs an artifact: found by measuring, stored with the variant, used by the runtime.
+    """How an engine runs an artifact: found by measuring, stored with the variant, used by the
+    runtime.
 
-    precision: what the engine computes in where the file leaves it open ("bf16" on OpenVINO), or "as-stored".
-    threads: of one stream; 0 leaves it to the engine.
-    streams: engine calls that run side by side.
-    batch_size: inputs in one engine call.
-    options: what only this engine knows.
+    precision: what the engine computes in where the file leaves it open ("bf16" on OpenVINO), or
+    "as-stored". threads: of one stream; 0 leaves it to the engine. streams: engine calls that run
+    side by side. batch_size: inputs in one engine call. options: what only this engine knows.
     """
 
     precision: str = "as-stored"
@@ -85,7 +90,9 @@ class Artifact(Noun, frozen=True, kw_only=True):
 
 
 class Paired(Noun, frozen=True, kw_only=True, tag="paired"):
-    """Variant and reference on the same samples: all, those only the reference got right, those only the variant did."""
+    """Variant and reference on the same samples: all, those only the reference got right, those
+    only the variant did.
+    """
 
     samples: int
     lost: int
@@ -112,7 +119,9 @@ Comparison = Paired | Resampled
 
 
 class Counts(Noun, frozen=True, kw_only=True):
-    """Of one class: how often it was there and found, there and missed, and said where it was not."""
+    """Of one class: how often it was there and found, there and missed, and said where it was
+    not.
+    """
 
     found: int
     missed: int
@@ -132,9 +141,9 @@ class Counts(Noun, frozen=True, kw_only=True):
 class Reliability(Noun, frozen=True, kw_only=True):
     """How far the probabilities can be trusted.
 
-    roc_auc: of each label against all others, where the data has both.
-    ece: expected calibration error, 15 bins.
-    coverage_risk: the error rate among the most confident share of the samples, for shares from 0.1 to 1.
+    roc_auc: of each label against all others, where the data has both. ece: expected calibration
+    error, 15 bins. coverage_risk: the error rate among the most confident share of the samples, for
+    shares from 0.1 to 1.
     """
 
     roc_auc: dict[str, float]
@@ -146,8 +155,9 @@ class Reliability(Noun, frozen=True, kw_only=True):
 class Quality(Noun, frozen=True, kw_only=True):
     """What the gate measured of a variant's answers, on the whole evaluation set.
 
-    The answers are measured one at a time and in batches of the setting's size, since the results of integer
-    variants depend on their batch mates; what is said here is of the worse of the two, `judged_batch_size`.
+    The answers are measured one at a time and in batches of the setting's size, since the results
+    of integer variants depend on their batch mates; what is said here is of the worse of the two,
+    `judged_batch_size`.
     """
 
     metric: str
@@ -159,16 +169,20 @@ class Quality(Noun, frozen=True, kw_only=True):
     comparison: Comparison
     judged_batch_size: int
     agreement: (
-        float  # of variant and reference: the share of samples (or words) decided alike, or the mean cosine
+        # of variant and reference: the share of samples (or words) decided alike, or the mean
+        # cosine
+        float
     )
     batch_agreement: float  # the same, of the variant with itself: one at a time and in batches
     answer_error: (
-        float  # root mean square of the difference of the answers, over the reference's standard deviation
+        # root mean square of the difference of the answers, over the reference's standard deviation
+        float
     )
     max_answer_difference: float
     classes: dict[str, Counts]
     reliability: Reliability | None
-    golden_difference: float  # largest difference of an answer from the reference's on the golden samples
+    # largest difference of an answer from the reference's on the golden samples
+    golden_difference: float
     evaluation_sha256: str
     calibration_sha256: str
 
@@ -184,10 +198,11 @@ class Figure(Noun, frozen=True, kw_only=True):
 class Conditions(Noun, frozen=True, kw_only=True):
     """The machine during one measurement. None: this machine does not tell.
 
-    others: CPU time that other processes took, as a share of all cores; steal: what the hypervisor took.
-    slowdown: a fixed piece of work before and after the measurement, over the fastest of the session: 1.0 is calm.
-    mhz: mean clock frequency of the cores before, during (the lowest seen) and after. celsius: the hottest sensor
-    before, during (the highest seen) and after. throttled: thermal throttling events. cores: that others is a share of.
+    others: CPU time that other processes took, as a share of all cores; steal: what the hypervisor
+    took. slowdown: a fixed piece of work before and after the measurement, over the fastest of the
+    session: 1.0 is calm. mhz: mean clock frequency of the cores before, during (the lowest seen)
+    and after. celsius: the hottest sensor before, during (the highest seen) and after. throttled:
+    thermal throttling events. cores: that others is a share of.
     """
 
     others: float
@@ -201,7 +216,9 @@ class Conditions(Noun, frozen=True, kw_only=True):
 
 
 class ServerFigure(Noun, frozen=True, kw_only=True):
-    """MLPerf's server scenario: the largest Poisson arrival rate tried at which p99 keeps the limit."""
+    """MLPerf's server scenario: the largest Poisson arrival rate tried at which p99 keeps the
+    limit.
+    """
 
     queries_per_s: float
     p99_ms: Figure
@@ -210,17 +227,18 @@ class ServerFigure(Noun, frozen=True, kw_only=True):
 
 
 class Performance(Noun, frozen=True, kw_only=True):
-    """How fast one variant runs on one machine: measured in `rounds` fresh processes, in turns with other variants.
+    """How fast one variant runs on one machine: measured in `rounds` fresh processes, in turns with
+    other variants.
 
-    Latency is of one input at a time, from raw input to prediction, tokenizing and decoding included; throughput is of
-    full batches on every stream. Intervals of p50, p90 and throughput come from the spread between rounds (Student's t
-    on logarithms; Kalibera and Jones, Rigorous benchmarking in reasonable time, 2013), that of p99 from the order
-    statistics of all calls.
+    Latency is of one input at a time, from raw input to prediction, tokenizing and decoding
+    included; throughput is of full batches on every stream. Intervals of p50, p90 and throughput
+    come from the spread between rounds (Student's t on logarithms; Kalibera and Jones, Rigorous
+    benchmarking in reasonable time, 2013), that of p99 from the order statistics of all calls.
 
-    latency_quantiles: ms at 0, 1, ... 100 %. p99_ms: None where the calls are too few.
-    energy_j: joules for one input in the offline scenario; None where nothing measures it; energy_source says which
-    meter, or why none. disturbed: what disturbed rounds that could not be repeated in peace; empty: a clean figure.
-    skipped: what was not measured, and why.
+    latency_quantiles: ms at 0, 1, ... 100 %. p99_ms: None where the calls are too few. energy_j:
+    joules for one input in the offline scenario; None where nothing measures it; energy_source says
+    which meter, or why none. disturbed: what disturbed rounds that could not be repeated in peace;
+    empty: a clean figure. skipped: what was not measured, and why.
     """
 
     effort: Literal["quick", "default", "thorough"]
@@ -259,9 +277,11 @@ class Evidence(Noun, frozen=True, kw_only=True):
 
 
 class Profile(Noun, frozen=True, kw_only=True):
-    """What `edgekit profile` measured of one variant on one device; without a word on accuracy, which needs labels.
+    """What `edgekit profile` measured of one variant on one device; without a word on accuracy,
+    which needs labels.
 
-    manifest: digest of the variant's manifest in its bundle; "" of a build that is not packed. inputs: which ones.
+    manifest: digest of the variant's manifest in its bundle; "" of a build that is not packed.
+    inputs: which ones.
     """
 
     kind: Literal["measured"] = "measured"
@@ -304,7 +324,9 @@ class Broken(Noun, frozen=True, kw_only=True):
         """How far beyond: measured / allowed, or the other way round for a floor."""
         if self.measured is None:
             return math.inf
-        over, under = (self.allowed, self.measured) if self.is_floor else (self.measured, self.allowed)
+        over, under = (
+            (self.allowed, self.measured) if self.is_floor else (self.measured, self.allowed)
+        )
         return over / under if under > 0 else math.inf
 
 
@@ -325,8 +347,8 @@ class Variant(Noun, frozen=True, kw_only=True):
 class Choice(Noun, frozen=True, kw_only=True):
     """The variant to ship, or none; and why, in one line.
 
-    ties: accepted variants that the measurement can't tell from the chosen one. pareto: the measured variants that no
-    other beats in accuracy, latency and memory at once.
+    ties: accepted variants that the measurement can't tell from the chosen one. pareto: the
+    measured variants that no other beats in accuracy, latency and memory at once.
     """
 
     chosen: str | None
@@ -336,11 +358,12 @@ class Choice(Noun, frozen=True, kw_only=True):
 
 
 class Golden(Noun, frozen=True, kw_only=True):
-    """Inputs with answers: in a build the reference's, in a slot the variant's own, which a device must reproduce.
+    """Inputs with answers: in a build the reference's, in a slot the variant's own, which a device
+    must reproduce.
 
-    inputs: in the task's wire form (see edgekit.edge.tasks); made ones unless the spec releases named rows.
-    answers: one array of numbers for each input.
-    labels: what its columns mean, since numbers can be right and their names permuted.
+    inputs: in the task's wire form (see edgekit.edge.tasks); made ones unless the spec releases
+    named rows. answers: one array of numbers for each input. labels: what its columns mean, since
+    numbers can be right and their names permuted.
     """
 
     inputs: list[object]
@@ -349,7 +372,9 @@ class Golden(Noun, frozen=True, kw_only=True):
 
 
 class Build(Noun, frozen=True, kw_only=True):
-    """Everything that `edgekit build` found out. `edgekit report` and `edgekit bundle pack` read it back."""
+    """Everything that `edgekit build` found out. `edgekit report` and `edgekit bundle pack` read it
+    back.
+    """
 
     model: str
     version: str
@@ -370,7 +395,9 @@ class Build(Noun, frozen=True, kw_only=True):
 
 
 class Slot(Noun, frozen=True, kw_only=True):
-    """What lies in a slot beside the model's own files, as `slot.json`, and what a Model is opened from."""
+    """What lies in a slot beside the model's own files, as `slot.json`, and what a Model is opened
+    from.
+    """
 
     model: str
     version: str

@@ -1,8 +1,8 @@
 """No call home: what keeps our dependencies from reaching for the network.
 
-`import openvino` and `import nncf` look up an analytics host by default (openvino-telemetry). A module that is None
-in `sys.modules` can't be imported, and both packages live without it. The hub clients are told that they are
-offline. This is the belt; the appliance's sandbox is the braces.
+`import openvino` and `import nncf` look up an analytics host by default (openvino-telemetry). A
+module that is None in `sys.modules` can't be imported, and both packages live without it. The hub
+clients are told that they are offline. This is the belt; the appliance's sandbox is the braces.
 """
 
 import os
@@ -19,7 +19,9 @@ SWITCHES = {
 
 
 def stay_offline() -> None:
-    """Call before the first import of an engine or a build library; calling it again does nothing."""
+    """Call before the first import of an engine or a build library; calling it again does
+    nothing.
+    """
     os.environ.update(SWITCHES)
     if "openvino_telemetry" not in sys.modules:
         sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]

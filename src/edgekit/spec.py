@@ -1,4 +1,6 @@
-"""Spec: edgekit.toml, read and checked. What is wrong is said in one line that names the file and the key."""
+"""Spec: edgekit.toml, read and checked. What is wrong is said in one line that names the file and
+the key.
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -54,7 +56,8 @@ class DataPart(Noun, frozen=True, kw_only=True):
     )
     label: str = "label"
     calibration_samples: Count = 256
-    release_rows: list[Count] = []  # rows of the evaluation file that may travel in bundles as golden samples
+    # rows of the evaluation file that may travel in bundles as golden samples
+    release_rows: list[Count] = []
 
 
 class TargetPart(Noun, frozen=True, kw_only=True):
@@ -71,7 +74,8 @@ class Limits(Noun, frozen=True, kw_only=True):
     min_metric: Fraction | None = None  # the metric itself, whatever the reference has
     min_recall: dict[str, Fraction] = {}  # by class
     min_precision: dict[str, Fraction] = {}  # by class
-    confidence: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95  # one-sided, over all variants together
+    # one-sided, over all variants together
+    confidence: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95
     on_too_few: Literal["reject", "accept"] = (
         "reject"  # where the value keeps a limit and the samples can't show it
     )
@@ -90,8 +94,12 @@ class Spec(Noun, frozen=True, kw_only=True):
 
 
 PARTS: dict[str, type[Noun]] = {
-    "model": ModelPart, "model.threshold": ThresholdPart, "data": DataPart, "target": TargetPart, "limits": Limits,
-}  # fmt: skip
+    "model": ModelPart,
+    "model.threshold": ThresholdPart,
+    "data": DataPart,
+    "target": TargetPart,
+    "limits": Limits,
+}
 
 
 def load_spec(path: Path) -> Spec:
@@ -121,7 +129,8 @@ def _anchor(spec: Spec, path: Path) -> Spec:
             is_there = False
         if not is_there:
             raise InputError(
-                f"{path}: {key} = {value!r}: no such {kind}; paths are relative to {path.parent.resolve()}"
+                f"{path}: {key} = {value!r}: no such {kind}; paths are relative to"
+                f" {path.parent.resolve()}"
             )
         found[key] = str(place)
     return msgspec.structs.replace(

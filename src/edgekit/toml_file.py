@@ -1,4 +1,6 @@
-"""Reading a TOML file into a record. What is wrong is said in one line that names the file and the key."""
+"""Reading a TOML file into a record. What is wrong is said in one line that names the file and the
+key.
+"""
 
 import difflib
 import re
@@ -15,7 +17,9 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read_toml(path: Path, kind: type[T], parts: Mapping[str, type[msgspec.Struct]], hint: str) -> T:
-    """Read and check a file; raises InputError. parts: the record of each table. hint: how to get such a file."""
+    """Read and check a file; raises InputError. parts: the record of each table. hint: how to get
+    such a file.
+    """
     try:
         text = path.read_text("utf-8")
     except FileNotFoundError:
@@ -33,7 +37,9 @@ def read_toml(path: Path, kind: type[T], parts: Mapping[str, type[msgspec.Struct
 
 
 def _explain(message: str, parts: Mapping[str, type[msgspec.Struct]]) -> str:
-    """msgspec's message with the key as TOML writes it, and the nearest right key for a wrong one."""
+    """msgspec's message with the key as TOML writes it, and the nearest right key for a wrong
+    one.
+    """
     place = re.search(r" - at `\$\.?(.*)`$", message)
     where = place.group(1) if place else ""
     what = message[: place.start()] if place else message

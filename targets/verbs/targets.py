@@ -29,7 +29,11 @@ def targets(ctx: click.Context, as_json: bool) -> None:
     for target in all_targets().values():
         cpu = f"{target.architecture}: {' '.join(target.isa)}"
         table.add_row(
-            target.name, target.title, cpu, ", ".join(target.engines), target.compile_on_device or "-"
+            target.name,
+            target.title,
+            cpu,
+            ", ".join(target.engines),
+            target.compile_on_device or "-",
         )
     print_table(table)
     for target in all_targets().values():

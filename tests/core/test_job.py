@@ -56,7 +56,10 @@ def _importable(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_result_and_progress(tmp_path: Path) -> None:
     seen: list[tuple[str, float]] = []
     result = run_job(
-        f"{HERE}:double", {"value": 21}, tmp_path / "log", lambda what, share: seen.append((what, share))
+        f"{HERE}:double",
+        {"value": 21},
+        tmp_path / "log",
+        lambda what, share: seen.append((what, share)),
     )
     assert result == 42
     assert seen == [("doubling", 0.5)]
@@ -96,8 +99,8 @@ def test_a_silent_exit_is_a_failure(tmp_path: Path) -> None:
 def test_a_killed_parent_leaves_nothing_running(tmp_path: Path, number: signal.Signals) -> None:
     mark = tmp_path / "mark"
     code = (
-        f"import pathlib; from edgekit.job import run_job; "
-        f"run_job('{HERE}:linger', {{'mark': {str(mark)!r}}}, pathlib.Path({str(tmp_path / 'log')!r}))"
+        f"import pathlib; from edgekit.job import run_job; run_job('{HERE}:linger', {{'mark':"
+        f" {str(mark)!r}}}, pathlib.Path({str(tmp_path / 'log')!r}))"
     )
     parent = subprocess.Popen([sys.executable, "-c", code], stderr=subprocess.DEVNULL)
     while not mark.exists() or not mark.read_text():

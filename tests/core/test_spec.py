@@ -47,7 +47,11 @@ def test_a_sound_spec_has_absolute_paths_and_defaults(spec: Path) -> None:
         ),
         ("[data]", "[data]\nlabels = 3", "unknown key 'data.labels'; did you mean 'label'?"),
         ("[data]", "[limits]\np99 = 3\n[data]", "unknown key 'limits.p99'; did you mean 'p99_ms'?"),
-        ("[data]", '[limits]\np99_ms = "5"\n[data]', "limits.p99_ms: expected `float | null`, got `str`"),
+        (
+            "[data]",
+            '[limits]\np99_ms = "5"\n[data]',
+            "limits.p99_ms: expected `float | null`, got `str`",
+        ),
         ("[data]", "[limits]\np99_ms = -5\n[data]", "limits.p99_ms: expected `float` > 0.0"),
         (
             "[data]",

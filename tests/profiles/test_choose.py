@@ -27,7 +27,8 @@ def test_every_broken_limit_is_named_as_measured_and_allowed() -> None:
 
 def test_too_few_samples_is_an_answer() -> None:
     judged = judge(
-        variant("a", comparison=Paired(samples=100, lost=0, gained=0)), Limits(max_accuracy_drop=0.01)
+        variant("a", comparison=Paired(samples=100, lost=0, gained=0)),
+        Limits(max_accuracy_drop=0.01),
     )
     assert judged.status == "rejected"
     assert "too few samples to tell, about" in judged.reason
@@ -73,7 +74,9 @@ def test_without_a_choice_the_closest_is_named() -> None:
 
 
 def test_the_more_variants_are_tried_the_surer_each_must_be() -> None:
-    """Of many that lost a little, one keeps the limit by luck: the confidence is shared out among them."""
+    """Of many that lost a little, one keeps the limit by luck: the confidence is shared out among
+    them.
+    """
     limits = Limits(max_accuracy_drop=0.01)
     lossy = variant("a", comparison=Paired(samples=3000, lost=25, gained=10))
     alone, confidence = judge_all([lossy], limits)
@@ -90,11 +93,17 @@ def test_too_few_samples_can_be_accepted_but_a_loss_can_not() -> None:
     few = judge(variant("a", comparison=Paired(samples=100, lost=0, gained=0)), limits)
     assert few.status == "accepted"
     assert 'accepted by on_too_few = "accept": max_accuracy_drop' in few.reason
-    assert judge(variant("a", comparison=Paired(samples=100, lost=2, gained=0)), limits).status == "rejected"
+    assert (
+        judge(variant("a", comparison=Paired(samples=100, lost=2, gained=0)), limits).status
+        == "rejected"
+    )
 
 
 def test_floors_for_classes_are_kept_by_their_lower_bound() -> None:
-    classes = {"rare": Counts(found=58, missed=2, false=0), "common": Counts(found=970, missed=30, false=30)}
+    classes = {
+        "rare": Counts(found=58, missed=2, false=0),
+        "common": Counts(found=970, missed=30, false=30),
+    }
     measured = variant("a", classes=classes)
     assert (
         judge(measured, Limits(min_recall={"common": 0.95}, min_precision={"common": 0.95})).status
@@ -131,18 +140,25 @@ def test_a_p99_whose_doubt_breaks_the_limit_is_too_few_calls() -> None:
         measured, evidence=msgspec.structs.replace(measured.evidence, performance=performance)
     )
     judged = judge(doubtful, Limits(p99_ms=10))
-    assert "p99_ms 12 / 10 (measured 8; upper bound of 2000 calls): too few samples to tell" in judged.reason
+    assert (
+        "p99_ms 12 / 10 (measured 8; upper bound of 2000 calls): too few samples to tell"
+        in judged.reason
+    )
     assert judge(doubtful, Limits(p99_ms=10, on_too_few="accept")).status == "accepted"
     assert judge(doubtful, Limits(p99_ms=7, on_too_few="accept")).status == "rejected"
 
 
 def noisy(name: str, rounds: tuple[float, ...], size_bytes: int) -> Variant:
     """Accepted, with these medians."""
-    return judge(variant(name, p50_ms=rounds[0], round_p50_ms=rounds, size_bytes=size_bytes), Limits())
+    return judge(
+        variant(name, p50_ms=rounds[0], round_p50_ms=rounds, size_bytes=size_bytes), Limits()
+    )
 
 
 def test_what_the_rounds_can_not_tell_apart_is_a_tie_and_the_smaller_wins() -> None:
-    """The first is faster in two rounds of three; the third is slower in each, by more than the doubt."""
+    """The first is faster in two rounds of three; the third is slower in each, by more than the
+    doubt.
+    """
     fast = noisy("fast", (2.00, 2.10, 2.05), 90)
     small = noisy("small", (2.05, 2.05, 2.10), 20)
     slow = noisy("slow", (2.20, 2.31, 2.25), 10)
@@ -162,7 +178,13 @@ def test_size_accuracy_and_energy_are_objectives_too() -> None:
     small = judge(variant("small", size_bytes=10, metric_value=0.8), Limits())
     right = judge(variant("right", size_bytes=20, metric_value=0.9), Limits())
     thrifty = judge(
-        variant("thrifty", size_bytes=30, metric_value=0.7, energy_j=exactly(0.1), round_energy_j=(0.1,) * 3),
+        variant(
+            "thrifty",
+            size_bytes=30,
+            metric_value=0.7,
+            energy_j=exactly(0.1),
+            round_energy_j=(0.1,) * 3,
+        ),
         Limits(),
     )
     everyone = [small, right, thrifty]

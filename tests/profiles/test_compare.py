@@ -15,14 +15,20 @@ from tests.evidence import build, exactly, performance, variant, write_build
 def rounds(*p50: float, name: str = "a", **figures: Any) -> Variant:  # noqa: ANN401
     """A variant whose rounds took this many ms; throughput goes with them."""
     return variant(
-        name, p50_ms=p50[0], samples_per_s=1000 / p50[0], round_p50_ms=p50, round_samples_per_s=tuple(1000 / ms for ms in p50),
+        name,
+        p50_ms=p50[0],
+        samples_per_s=1000 / p50[0],
+        round_p50_ms=p50,
+        round_samples_per_s=tuple(1000 / ms for ms in p50),
         **figures,
-    )  # fmt: skip
+    )
 
 
 def compared(tmp_path: Path, a: Build, b: Build) -> Compared:
     """Two builds, by way of their files."""
-    return compare(read_side(write_build(tmp_path / "a", a)), read_side(write_build(tmp_path / "b", b)))
+    return compare(
+        read_side(write_build(tmp_path / "a", a)), read_side(write_build(tmp_path / "b", b))
+    )
 
 
 @pytest.mark.parametrize(
@@ -43,7 +49,9 @@ def compared(tmp_path: Path, a: Build, b: Build) -> Compared:
         ((4.0,), (1.0,), "can't tell"),  # of one round nobody knows the spread
     ],
 )
-def test_verdicts(tmp_path: Path, a: tuple[float, ...], b: tuple[float, ...], expected: str) -> None:
+def test_verdicts(
+    tmp_path: Path, a: tuple[float, ...], b: tuple[float, ...], expected: str
+) -> None:
     found = compared(tmp_path, build(rounds(*a)), build(rounds(*b))).variants[0]
     assert found.latency == found.throughput == expected
 
@@ -60,7 +68,9 @@ def test_a_disturbed_side_has_no_verdict(
 
 
 def test_ratios_are_b_over_a(tmp_path: Path) -> None:
-    found = compared(tmp_path, build(rounds(4.0, 4.0, 4.0)), build(rounds(2.0, 2.0, 2.0))).variants[0]
+    found = compared(tmp_path, build(rounds(4.0, 4.0, 4.0)), build(rounds(2.0, 2.0, 2.0))).variants[
+        0
+    ]
     assert found.p50_ratio.value == pytest.approx(0.5)
     assert found.throughput_ratio.value == pytest.approx(2.0)
     assert found.p50_ms == (4.0, 2.0)
@@ -76,7 +86,9 @@ def test_metric_size_and_memory(tmp_path: Path) -> None:
 
 
 def test_what_only_one_has_is_listed(tmp_path: Path) -> None:
-    found = compared(tmp_path, build(variant("a"), variant("old")), build(variant("new"), variant("a")))
+    found = compared(
+        tmp_path, build(variant("a"), variant("old")), build(variant("new"), variant("a"))
+    )
     assert [item.variant for item in found.variants] == ["a"]
     assert (found.only_a, found.only_b) == (("old",), ("new",))
 
@@ -84,9 +96,14 @@ def test_what_only_one_has_is_listed(tmp_path: Path) -> None:
 def test_what_makes_them_hard_to_compare_is_said(tmp_path: Path) -> None:
     before = variant("a", machine="box", versions={"onnxruntime": "1.23"}, evaluation_sha256="one")
     after = variant(
-        "a", machine="desk", versions={"onnxruntime": "1.24"}, evaluation_sha256="two", effort="quick",
-        setting=Setting(threads=2), disturbed=("round 1: other processes took 51% of the CPU time",),
-    )  # fmt: skip
+        "a",
+        machine="desk",
+        versions={"onnxruntime": "1.24"},
+        evaluation_sha256="two",
+        effort="quick",
+        setting=Setting(threads=2),
+        disturbed=("round 1: other processes took 51% of the CPU time",),
+    )
     found = compared(tmp_path, build(before), build(after, model="other"))
     said = "\n".join(found.warnings)
     for text in (
@@ -105,9 +122,17 @@ def test_what_makes_them_hard_to_compare_is_said(tmp_path: Path) -> None:
 def profile_file(path: Path, **figures: Any) -> Path:  # noqa: ANN401
     """As `edgekit profile --out` writes it."""
     profile = Profile(
-        model="tickets", version="1", variant="a", manifest="", setting=Setting(), performance=performance(**figures),
-        inputs="12 of tickets.csv", machine="box", target="x86-64-v4", versions={},
-    )  # fmt: skip
+        model="tickets",
+        version="1",
+        variant="a",
+        manifest="",
+        setting=Setting(),
+        performance=performance(**figures),
+        inputs="12 of tickets.csv",
+        machine="box",
+        target="x86-64-v4",
+        versions={},
+    )
     path.write_bytes(Profiles(machine="box", profiles=(profile,)).to_json())
     return path
 

@@ -1,4 +1,6 @@
-"""The eye on the machine: real load is noticed, and the files that Linux shows are read as it writes them."""
+"""The eye on the machine: real load is noticed, and the files that Linux shows are read as it
+writes them.
+"""
 
 import subprocess
 import sys
@@ -33,7 +35,9 @@ def test_a_process_that_burns_a_core_is_noticed() -> None:
         burner.wait()
     found = watch.conditions()
     assert found.others > 0.5 / detect_machine().cores
-    assert any("other processes took" in reason for reason in disturbances(found)) == (found.others > 0.05)
+    assert any("other processes took" in reason for reason in disturbances(found)) == (
+        found.others > 0.05
+    )
 
 
 def busy() -> float:
@@ -93,7 +97,9 @@ def test_rapl_is_summed_over_packages_and_wraps(tmp_path: Path) -> None:
     counter, source = find_counter(tmp_path)
     assert isinstance(counter, Rapl)
     assert source == "RAPL, package-0, package-1"
-    write(tmp_path / "class/powercap", {"intel-rapl:0/energy_uj": 50, "intel-rapl:1/energy_uj": 300})
+    write(
+        tmp_path / "class/powercap", {"intel-rapl:0/energy_uj": 50, "intel-rapl:1/energy_uj": 300}
+    )
     assert counter.joules() == pytest.approx((150 + 200) / 1e6)
 
 
@@ -102,10 +108,16 @@ def test_a_jetson_s_input_rail_is_watts_over_time(tmp_path: Path) -> None:
     write(
         chip,
         {
-            "name": "ina3221", "in1_label": "VDD_IN", "in1_input": 5000, "curr1_input": 2000,
-            "in2_label": "VDD_CPU_GPU_CV", "in2_input": 5000, "curr2_input": 1000, "in7_label": "sum of shunt voltages",
+            "name": "ina3221",
+            "in1_label": "VDD_IN",
+            "in1_input": 5000,
+            "curr1_input": 2000,
+            "in2_label": "VDD_CPU_GPU_CV",
+            "in2_input": 5000,
+            "curr2_input": 1000,
+            "in7_label": "sum of shunt voltages",
         },
-    )  # fmt: skip
+    )
     counter, source = find_counter(tmp_path)
     assert isinstance(counter, PowerMeter)
     assert source == "INA3221, VDD_IN"
@@ -125,14 +137,17 @@ def test_the_platform_s_own_counter_is_not_added_to_the_packages(tmp_path: Path)
     """psys has the packages in it."""
     for zone, name in (("intel-rapl:0", "package-0"), ("intel-rapl:1", "psys")):
         write(
-            tmp_path / "class/powercap" / zone, {"name": name, "energy_uj": 0, "max_energy_range_uj": 1 << 40}
+            tmp_path / "class/powercap" / zone,
+            {"name": name, "energy_uj": 0, "max_energy_range_uj": 1 << 40},
         )
     counter, source = find_counter(tmp_path)
     assert counter
     assert source == "RAPL, package-0"
 
 
-@pytest.mark.parametrize(("cores", "is_disturbed"), [(64, True), (20, True), (4, True), (None, False)])
+@pytest.mark.parametrize(
+    ("cores", "is_disturbed"), [(64, True), (20, True), (4, True), (None, False)]
+)
 def test_one_burned_core_is_a_disturbance_however_many_there_are(
     cores: int | None, is_disturbed: bool
 ) -> None:
@@ -140,7 +155,9 @@ def test_one_burned_core_is_a_disturbance_however_many_there_are(
     assert bool(said) == is_disturbed
 
 
-def test_the_cores_are_those_of_the_kernel_s_account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_cores_are_those_of_the_kernel_s_account(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     lines = [
         "cpu  1 0 1 100 0 0 0 0 0 0",
         *(f"cpu{number} 0 0 0 1 0 0 0 0 0 0" for number in range(64)),
@@ -154,6 +171,9 @@ def test_the_cores_are_those_of_the_kernel_s_account(tmp_path: Path, monkeypatch
 
 
 def test_of_two_stretches_the_worse_counts() -> None:
-    calm, busy = Conditions(others=0.0, steal=0.0, cores=2), Conditions(others=0.3, throttled=1, slowdown=1.5)
+    calm, busy = (
+        Conditions(others=0.0, steal=0.0, cores=2),
+        Conditions(others=0.3, throttled=1, slowdown=1.5),
+    )
     found = worse(calm, busy)
     assert (found.others, found.steal, found.slowdown) == (0.3, 0.0, 1.5)

@@ -10,7 +10,11 @@ from tests.conftest import edgekit
 from tests.evidence import build, exactly, variant, write_build
 
 PRICES = Prices(
-    requests_per_day=43_200, device_price=100, per_call_price=0.001, energy_price=0.5, currency="CHF"
+    requests_per_day=43_200,
+    device_price=100,
+    per_call_price=0.001,
+    energy_price=0.5,
+    currency="CHF",
 )
 
 
@@ -20,7 +24,9 @@ def line(prices: Prices, **figures: Any) -> Cost:  # noqa: ANN401
 
 
 def test_measured_energy_by_hand() -> None:
-    """43,200 requests of 10 J are 0.12 kWh, so 0.06; the calls cost 43.20, and 100 / 43.14 days pay for the device."""
+    """43,200 requests of 10 J are 0.12 kWh, so 0.06; the calls cost 43.20, and 100 / 43.14 days pay
+    for the device.
+    """
     cost = line(PRICES, samples_per_s=2.0, energy_j=exactly(10.0), energy_source="RAPL, package-0")
     assert cost.energy_from == "measured"
     assert cost.busy_share == pytest.approx(0.25)
@@ -82,9 +88,19 @@ def test_without_options_it_names_them_and_invents_nothing(tmp_path: Path) -> No
 def test_the_same_in_text_json_and_html(tmp_path: Path) -> None:
     folder = write_build(tmp_path / "build", build(variant("a", samples_per_s=2.0)))
     options = (
-        "--requests-per-day", "43200", "--device-price", "100", "--per-call-price", "0.001", "--watts", "20",
-        "--energy-price", "0.5", "--currency", "CHF",
-    )  # fmt: skip
+        "--requests-per-day",
+        "43200",
+        "--device-price",
+        "100",
+        "--per-call-price",
+        "0.001",
+        "--watts",
+        "20",
+        "--energy-price",
+        "0.5",
+        "--currency",
+        "CHF",
+    )
     text = edgekit("report", folder, *options).out
     page = tmp_path / "report.html"
     found = edgekit("report", folder, *options, "--html", page, "--json").json["cost"]

@@ -41,8 +41,11 @@ def test_what_is_wrong_with_the_data_is_named(
 ) -> None:
     data = content if isinstance(content, bytes) else content.encode()
     (warm_project / name).write_bytes(data)
-    if expected is None:  # another name for the only other column is understood, but not in one file only
-        assert "has no column 'words'" in edgekit("build", warm_project / "edgekit.toml", code=2).err
+    # another name for the only other column is understood, but not in one file only
+    if expected is None:
+        assert (
+            "has no column 'words'" in edgekit("build", warm_project / "edgekit.toml", code=2).err
+        )
         return
     ran = edgekit("build", warm_project / "edgekit.toml", code=2)
     assert expected in ran.err

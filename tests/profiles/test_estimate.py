@@ -16,7 +16,9 @@ from tests.evidence import write_build
 
 
 def test_products_are_counted_as_two_operations_for_each_multiply_add(tmp_path: Path) -> None:
-    """Embeddings [100, 8], one product [tokens, 8] x [8, 4], one of two runtime tensors [tokens, 4] x [4, tokens]."""
+    """Embeddings [100, 8], one product [tokens, 8] x [8, 4], one of two runtime tensors [tokens, 4]
+    x [4, tokens].
+    """
     weights = [
         helper.make_tensor("table", TensorProto.FLOAT, [100, 8], [0.0] * 800),
         helper.make_tensor("w", TensorProto.FLOAT, [8, 4], [0.0] * 32),
@@ -78,15 +80,27 @@ def test_without_the_variant_that_is_counted_the_recipe_is_named(tmp_path: Path)
     other = msgspec.structs.replace(variant, name="onnx-fp16")
     write_build(tmp_path, msgspec.structs.replace(build, variants=(other,)))
     ran = edgekit("profile", tmp_path, "--estimate", "jetson-orin-nano", code=2)
-    assert ran.err.endswith("an estimate counts the operations of onnx-fp32; add it to target.recipes\n")
+    assert ran.err.endswith(
+        "an estimate counts the operations of onnx-fp32; add it to target.recipes\n"
+    )
 
 
 @pytest.mark.parametrize(
     "options",
-    [("--out", "x.json"), ("--device", "ssh://box"), ("--server",), ("--p99-ms", "9"), ("--quick",), ("--variant", "a"), ("--key", "k")],
-)  # fmt: skip
+    [
+        ("--out", "x.json"),
+        ("--device", "ssh://box"),
+        ("--server",),
+        ("--p99-ms", "9"),
+        ("--quick",),
+        ("--variant", "a"),
+        ("--key", "k"),
+    ],
+)
 def test_what_an_estimate_would_ignore_is_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
-    ran = edgekit("profile", tmp_path, "--estimate", "jetson-orin-nano", *options, code=2, cwd=tmp_path)
+    ran = edgekit(
+        "profile", tmp_path, "--estimate", "jetson-orin-nano", *options, code=2, cwd=tmp_path
+    )
     assert f"--estimate measures nothing, so it does not go with {options[0]}" in ran.err
 
 
@@ -106,15 +120,26 @@ def test_what_an_estimate_would_ignore_is_refused(tmp_path: Path, options: tuple
 )
 def test_a_board_is_known_by_its_name(board: str, expected: str) -> None:
     machine = Machine(
-        architecture="arm64", cpu="", cores=6, isa=("asimd", "asimddp", "asimdhp"), memory_bytes=8 << 30, board=board,
+        architecture="arm64",
+        cpu="",
+        cores=6,
+        isa=("asimd", "asimddp", "asimdhp"),
+        memory_bytes=8 << 30,
+        board=board,
         accelerators=(),
-    )  # fmt: skip
+    )
     assert closest_target(machine).name == expected
 
 
 def test_what_can_not_be_estimated_is_said(built: Built) -> None:
-    assert "no speed is known" in edgekit("profile", built.folder, "--estimate", "x86-64-v3", code=2).err
-    assert "unknown device class" in edgekit("profile", built.folder, "--estimate", "jetson-nano", code=2).err
+    assert (
+        "no speed is known"
+        in edgekit("profile", built.folder, "--estimate", "x86-64-v3", code=2).err
+    )
+    assert (
+        "unknown device class"
+        in edgekit("profile", built.folder, "--estimate", "jetson-nano", code=2).err
+    )
 
 
 def test_peaks_are_those_of_the_data_sheets() -> None:

@@ -7,21 +7,35 @@ from hypothesis import strategies as st
 
 from edgekit.confidence import at_confidence, share_lower_bound, upper_bound
 from edgekit.nouns import Paired
-from edgekit.profiles.bootstrap import CONFIDENCES, corrected, resample, samples_for_share, samples_to_tell
+from edgekit.profiles.bootstrap import (
+    CONFIDENCES,
+    corrected,
+    resample,
+    samples_for_share,
+    samples_to_tell,
+)
 from edgekit.profiles.metrics import F1, METRICS, Assessment, ranks
 from edgekit.profiles.quality_job import metric_bounds
 
 
-@pytest.mark.parametrize(("lost", "gained", "samples"), [(12, 2, 14), (8, 2, 30), (4, 0, 54), (25, 21, 3080)])
+@pytest.mark.parametrize(
+    ("lost", "gained", "samples"), [(12, 2, 14), (8, 2, 30), (4, 0, 54), (25, 21, 3080)]
+)
 def test_the_bound_inverts_the_score_test(lost: int, gained: int, samples: int) -> None:
-    """At the bound, the score statistic under the constrained maximum of the likelihood, found by search, is -z."""
+    """At the bound, the score statistic under the constrained maximum of the likelihood, found by
+    search, is -z.
+    """
     bound = upper_bound(Paired(samples=samples, lost=lost, gained=gained), 0.95)
     gains = np.linspace(1e-9, (1 - bound) / 2 - 1e-9, 2_000_001)
-    likelihood = lost * np.log(gains + bound) + (samples - lost - gained) * np.log(1 - 2 * gains - bound)
+    likelihood = lost * np.log(gains + bound) + (samples - lost - gained) * np.log(
+        1 - 2 * gains - bound
+    )
     likelihood += gained * np.log(gains) if gained else 0.0
     gain = gains[np.argmax(likelihood)]
     variance = samples * (2 * gain + bound - bound**2)
-    assert (lost - gained - samples * bound) / np.sqrt(variance) == pytest.approx(-1.6448536, abs=2e-3)
+    assert (lost - gained - samples * bound) / np.sqrt(variance) == pytest.approx(
+        -1.6448536, abs=2e-3
+    )
 
 
 def test_no_disagreement_still_leaves_doubt() -> None:
@@ -87,7 +101,9 @@ def test_resampled_agreement_leaves_the_doubt_of_the_rule_of_three() -> None:
         3 / 300 / 2, rel=0.25
     )  # F1 loses half of what recall does
     assert samples_to_tell(resampled, 0.001, 0.95) is not None
-    assert upper_bound(resampled, 0.5) < upper_bound(resampled, 0.95) < upper_bound(resampled, 0.9999)
+    assert (
+        upper_bound(resampled, 0.5) < upper_bound(resampled, 0.95) < upper_bound(resampled, 0.9999)
+    )
 
 
 @pytest.mark.parametrize("share", [0.0, 0.02])
@@ -99,7 +115,9 @@ def test_the_bootstrap_covers_the_true_drop_of_f1(share: float) -> None:
         reference = np.stack([found, 0 * found, 0 * found], axis=1)
         lost = random.binomial(found.astype(int), share)
         variant = np.stack([found - lost, 0 * found, lost], axis=1)
-        both = resample(F1().value, reference, variant, (np.array([[1.5, 0, 0]]), np.array([[0, 0, 1.5]])))
+        both = resample(
+            F1().value, reference, variant, (np.array([[1.5, 0, 0]]), np.array([[0, 0, 1.5]]))
+        )
         true = 1 - 2 * (1 - share) / (2 - share)
         below += upper_bound(both, 0.95) < true
     assert below <= 5  # 5 % of 30 is 1.5; more than 5 has a chance of under 1 in 200
@@ -115,10 +133,14 @@ def lower_bound(metric: str, rows: np.ndarray, confidence: float = 0.95) -> floa
 
 
 def test_a_metric_of_perfect_rows_is_not_certain() -> None:
-    """Of three rows nothing is known; of many, the rule of three holds for them as it does for a comparison."""
+    """Of three rows nothing is known; of many, the rule of three holds for them as it does for a
+    comparison.
+    """
     found = np.array([2.0, 0.0, 0.0])
     assert lower_bound("micro_f1", np.tile(found, (3, 1))) < 0.7
-    assert 1 - lower_bound("micro_f1", np.tile(found, (300, 1))) == pytest.approx(3 / 300 / 2, rel=0.25)
+    assert 1 - lower_bound("micro_f1", np.tile(found, (300, 1))) == pytest.approx(
+        3 / 300 / 2, rel=0.25
+    )
     in_order = np.stack([np.arange(3.0), np.arange(3.0)], axis=1)
     assert lower_bound("spearman_cosine", in_order) < 0
 
@@ -145,7 +167,9 @@ def test_the_confidence_is_shared_out() -> None:
     [(50, 50, 0.05 ** (1 / 50)), (9, 10, 0.6058), (95, 100, 0.8977), (0, 9, 0.0)],
 )
 def test_the_exact_bound_of_a_share(hits: int, total: int, expected: float) -> None:
-    """Against Clopper and Pearson's: the beta distribution's quantile at 0.05 with (hits, total - hits + 1)."""
+    """Against Clopper and Pearson's: the beta distribution's quantile at 0.05 with (hits, total -
+    hits + 1).
+    """
     assert share_lower_bound(hits, total, 0.95) == pytest.approx(expected, abs=2e-4)
 
 

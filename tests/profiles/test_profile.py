@@ -44,16 +44,30 @@ def test_a_bundle_is_measured_on_the_user_s_own_inputs(
 ) -> None:
     out = tmp_path / "profile.json"
     ran = edgekit(
-        "profile", tar, "--key", keys / "release.pub", "--data", tiny / "evaluation.csv", "--input", "text", "--quick",
-        "--json", "--out", out,
-    )  # fmt: skip
+        "profile",
+        tar,
+        "--key",
+        keys / "release.pub",
+        "--data",
+        tiny / "evaluation.csv",
+        "--input",
+        "text",
+        "--quick",
+        "--json",
+        "--out",
+        out,
+    )
     (found,) = ran.json["profiles"]
     assert (found["variant"], found["kind"]) == ("onnx-int8-dynamic", "measured")
     assert found["manifest"].startswith("sha256:")
     assert " of evaluation.csv (sha256 of these inputs: " in found["inputs"]
     performance = found["performance"]
     assert performance["rounds"] == len(performance["conditions"]) == 3
-    assert performance["p50_ms"]["low"] < performance["p50_ms"]["value"] < performance["p50_ms"]["high"]
+    assert (
+        performance["p50_ms"]["low"]
+        < performance["p50_ms"]["value"]
+        < performance["p50_ms"]["high"]
+    )
     assert performance["latency_quantiles"] == sorted(performance["latency_quantiles"])
     assert performance["cold_load_ms"] > 0
     assert (performance["p99_ms"] is None) == (performance["calls"] < 1000)
@@ -64,8 +78,17 @@ def test_a_bundle_is_measured_on_the_user_s_own_inputs(
 
 def test_a_build_s_variants_take_turns_and_the_server_scenario_can_be_added(built: Built) -> None:
     ran = edgekit(
-        "profile", built.folder, "--variant", "onnx-fp32", "--variant", "openvino-int8", "--quick", "--server", "--p99-ms", "100",
-    )  # fmt: skip
+        "profile",
+        built.folder,
+        "--variant",
+        "onnx-fp32",
+        "--variant",
+        "openvino-int8",
+        "--quick",
+        "--server",
+        "--p99-ms",
+        "100",
+    )
     assert "onnx-fp32: serves" in ran.out
     assert "queries/s arriving at random with p99" in ran.out
     assert "openvino-int8" in ran.out
@@ -83,8 +106,8 @@ def test_another_process_at_work_is_noticed_and_the_figure_not_called_clean(buil
             burner.wait()
     assert "once more" in ran.err
     assert (
-        "Disturbed, also when measured again: 1 of 1 variants, such as onnx-fp32: round 1: other processes took"
-        in ran.out
+        "Disturbed, also when measured again: 1 of 1 variants, such as onnx-fp32: round 1: other"
+        " processes took" in ran.out
     )
 
 
@@ -97,9 +120,13 @@ def test_nothing_is_run_without_a_key_or_with_the_wrong_one(
     tar: Path, keys: Path, tmp_path: Path, temporary: Path
 ) -> None:
     assert "--key KEY.pub" in edgekit("profile", tar, code=2).err
-    assert "not signed by a trusted key" in edgekit("profile", tar, "--key", keys / "other.pub", code=5).err
     assert (
-        "no such bundle" in edgekit("profile", tmp_path / "no.tar", "--key", keys / "other.pub", code=2).err
+        "not signed by a trusted key"
+        in edgekit("profile", tar, "--key", keys / "other.pub", code=5).err
+    )
+    assert (
+        "no such bundle"
+        in edgekit("profile", tmp_path / "no.tar", "--key", keys / "other.pub", code=2).err
     )
     assert not list(temporary.iterdir())
 
@@ -133,9 +160,15 @@ class Host:
     def options(self, keys: Path) -> tuple[object, ...]:
         """What `edgekit profile` needs to reach it."""
         return (
-            "--key", keys / "release.pub", "--device", self.url, "--ssh-config", self.config, "--remote-edgekit",
+            "--key",
+            keys / "release.pub",
+            "--device",
+            self.url,
+            "--ssh-config",
+            self.config,
+            "--remote-edgekit",
             f"env TMPDIR={self.config.parent} {sys.executable} -m edgekit",
-        )  # fmt: skip
+        )
 
 
 @pytest.fixture(scope="session")
@@ -144,13 +177,15 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Host]:
         pytest.skip("needs OpenSSH's sshd and ssh on this machine")
     folder = tmp_path_factory.mktemp("sshd")
     for name in ("host", "user"):
-        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True)
+        subprocess.run(
+            ["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(folder / name)], check=True
+        )
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     (folder / "sshd_config").write_text(
-        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile {folder}/user.pub\n"
-        f"StrictModes no\nUsePAM no\nPidFile none\n"
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {folder}/host\nAuthorizedKeysFile"
+        f" {folder}/user.pub\nStrictModes no\nUsePAM no\nPidFile none\n"
     )
     (folder / "known_hosts").write_text(f"[127.0.0.1]:{port} {(folder / 'host.pub').read_text()}")
     config = folder / "ssh_config"
@@ -191,8 +226,12 @@ def test_a_device_is_measured_over_ssh_with_the_edgekit_that_is_there(
     assert not list(host.config.parent.glob("edgekit-staged-*"))
 
 
-def test_errors_of_the_device_and_of_the_way_to_it_are_one_line(host: Host, tar: Path, keys: Path) -> None:
-    wrong_key = [keys / "other.pub" if item == keys / "release.pub" else item for item in host.options(keys)]
+def test_errors_of_the_device_and_of_the_way_to_it_are_one_line(
+    host: Host, tar: Path, keys: Path
+) -> None:
+    wrong_key = [
+        keys / "other.pub" if item == keys / "release.pub" else item for item in host.options(keys)
+    ]
     assert "not signed by a trusted key" in edgekit("profile", tar, *wrong_key, code=5).err
     missing = [*host.options(keys)[:-1], "no-such-edgekit"]
     assert "no-such-edgekit is not there" in edgekit("profile", tar, *missing, code=8).err
@@ -214,7 +253,9 @@ def test_a_lost_link_leaves_nothing_running(host: Host, tar: Path, keys: Path) -
         *map(str, host.options(keys)),
         "--thorough",
     ]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    process = subprocess.Popen(
+        command, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True
+    )
     assert process.stderr
     for line in process.stderr:
         if "timing" in line:
@@ -224,7 +265,9 @@ def test_a_lost_link_leaves_nothing_running(host: Host, tar: Path, keys: Path) -
     process.wait()
     process.stderr.close()
     until = time.monotonic() + 30
-    while time.monotonic() < until and (list(host.config.parent.glob("edgekit-staged-*")) or _at_work(host)):
+    while time.monotonic() < until and (
+        list(host.config.parent.glob("edgekit-staged-*")) or _at_work(host)
+    ):
         time.sleep(0.2)
     assert not list(host.config.parent.glob("edgekit-staged-*"))
     assert not _at_work(host)
@@ -246,12 +289,19 @@ def _at_work(host: Host) -> list[str]:
 def fed_agent(tar: Path, key: Path, temporary: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The agent by itself, fed by hand: it has the header and all of the bundle but for the key."""
     header = {
-        "wish": {"effort": "thorough"}, "bundle": tar.stat().st_size, "key": key.stat().st_size, "inputs": 0, "said": "",
-    }  # fmt: skip
+        "wish": {"effort": "thorough"},
+        "bundle": tar.stat().st_size,
+        "key": key.stat().st_size,
+        "inputs": 0,
+        "said": "",
+    }
     process = subprocess.Popen(
-        [sys.executable, "-m", "edgekit", "profile", "--agent"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, env={**os.environ, "TMPDIR": str(temporary)},
-    )  # fmt: skip
+        [sys.executable, "-m", "edgekit", "profile", "--agent"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env={**os.environ, "TMPDIR": str(temporary)},
+    )
     assert process.stdin
     process.stdin.write(json.dumps(header).encode() + b"\n" + tar.read_bytes())
     process.stdin.flush()
@@ -266,7 +316,9 @@ def agent(tar: Path, keys: Path, tmp_path: Path) -> Iterator["subprocess.Popen[b
         yield process
 
 
-def test_an_end_is_a_lost_link(agent: "subprocess.Popen[bytes]", keys: Path, tmp_path: Path) -> None:
+def test_an_end_is_a_lost_link(
+    agent: "subprocess.Popen[bytes]", keys: Path, tmp_path: Path
+) -> None:
     """When its standard input ends, it stops within seconds."""
     assert agent.stdin
     assert agent.stdout
@@ -279,7 +331,9 @@ def test_an_end_is_a_lost_link(agent: "subprocess.Popen[bytes]", keys: Path, tmp
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("count", [8, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize(
+    "count", [8, pytest.param(200, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
+)
 def test_nothing_is_left_wherever_the_end_comes_and_a_hangup_after_it(
     keys: Path, tmp_path: Path, count: int
 ) -> None:

@@ -75,11 +75,15 @@ def test_the_last_words_are_told_when_there_is_no_answer(answer: Answer) -> None
         ({"version": "9.9", "kind": "Misfit"}, "9.9"),
     ],
 )
-def test_another_version_is_named_as_such(answer: Answer, line: dict[str, Any], version: str) -> None:
+def test_another_version_is_named_as_such(
+    answer: Answer, line: dict[str, Any], version: str
+) -> None:
     with pytest.raises(JobFailed) as caught:
         answer(line)
     said = str(caught.value)
-    assert said.startswith(f"me@box: the edgekit there, {version}, and this one, {__version__}, do not")
+    assert said.startswith(
+        f"me@box: the edgekit there, {version}, and this one, {__version__}, do not"
+    )
     assert said.endswith("install the same version on both")
 
 
@@ -92,22 +96,34 @@ def test_what_is_no_answer_is_passed_over(answer: Answer) -> None:
 @pytest.mark.parametrize(
     ("kind", "error"), [("Misfit", Misfit), ("ClassVar", EdgekitError), ("New", EdgekitError)]
 )
-def test_the_device_s_error_is_raised_here(answer: Answer, kind: str, error: type[Exception]) -> None:
+def test_the_device_s_error_is_raised_here(
+    answer: Answer, kind: str, error: type[Exception]
+) -> None:
     with pytest.raises(error, match="box: too old a board") as caught:
         answer({"version": "9.9", "kind": kind, "message": "too old a board"})
     assert type(caught.value) is error
 
 
 def test_the_agent_measures_and_says_its_version(ssh: Path, keys: Path, tmp_path: Path) -> None:
-    """The real agent, in place of the shell that ssh would start there; what it answers is noted on the way."""
+    """The real agent, in place of the shell that ssh would start there; what it answers is noted on
+    the way.
+    """
     heard = tmp_path / "heard"
     ssh.write_text(f'#!/bin/sh\nfor last; do :; done\nsh -c "$last" | tee {heard}\n')
     ssh.chmod(0o755)
     tar = small.bundle(tmp_path / "pumps.tar", small.signing(keys))
     ran = edgekit(
-        "profile", tar, "--key", keys / "release.pub", "--device", "ssh://box", "--remote-edgekit", f"{sys.executable} -m edgekit",
-        "--quick", "--json",
-    )  # fmt: skip
+        "profile",
+        tar,
+        "--key",
+        keys / "release.pub",
+        "--device",
+        "ssh://box",
+        "--remote-edgekit",
+        f"{sys.executable} -m edgekit",
+        "--quick",
+        "--json",
+    )
     assert [item["variant"] for item in ran.json["profiles"]] == ["onnx-fp32"]
     lines = [json.loads(line) for line in heard.read_text().splitlines()]
     assert {line["version"] for line in lines} == {__version__}
@@ -119,9 +135,17 @@ def test_text_of_a_device_is_no_markup_and_a_variant_is_measured_once(
 ) -> None:
     """A name in brackets is shown as it is; `--variant a --variant a` reaches the device as one."""
     profile = Profile(
-        model="m", version="1", variant="[/a]", manifest="", setting=Setting(), performance=performance(), inputs="4 of [/x]",
-        machine="[/box]", target="x86-64-v3", versions={},
-    )  # fmt: skip
+        model="m",
+        version="1",
+        variant="[/a]",
+        manifest="",
+        setting=Setting(),
+        performance=performance(),
+        inputs="4 of [/x]",
+        machine="[/box]",
+        target="x86-64-v3",
+        versions={},
+    )
     result = Profiles(machine="[/box]", profiles=(profile,)).to_json().decode()
     ssh.write_text(
         f"#!/bin/sh\nhead -n 1 >{tmp_path}/header\ncat <<'END'\n"
@@ -131,16 +155,28 @@ def test_text_of_a_device_is_no_markup_and_a_variant_is_measured_once(
     ssh.chmod(0o755)
     (tmp_path / "b.tar").write_text("nobody reads it")
     ran = edgekit(
-        "profile", tmp_path / "b.tar", "--key", keys / "release.pub", "--device", "ssh://box", "--variant", "b", "--variant", "a",
-        "--variant", "b",
-    )  # fmt: skip
+        "profile",
+        tmp_path / "b.tar",
+        "--key",
+        keys / "release.pub",
+        "--device",
+        "ssh://box",
+        "--variant",
+        "b",
+        "--variant",
+        "a",
+        "--variant",
+        "b",
+    )
     assert "[/box]; times with" in ran.out
     assert "[/a]" in ran.out
     assert json.loads((tmp_path / "header").read_text())["wish"]["variants"] == ["b", "a"]
 
 
 def test_the_inputs_are_named_by_what_is_in_them(tmp_path: Path) -> None:
-    """Of a file that was edited the name and the number of rows stay; of a large file not all is taken."""
+    """Of a file that was edited the name and the number of rows stay; of a large file not all is
+    taken.
+    """
     small.write_build(tmp_path)
     (staged,) = stage(tmp_path, (), None, tmp_path)
     data = tmp_path / "pumps.csv"
@@ -151,16 +187,22 @@ def test_the_inputs_are_named_by_what_is_in_them(tmp_path: Path) -> None:
 
     assert re.fullmatch(r"300 of pumps\.csv \(sha256 of these inputs: [0-9a-f]{8}\)", said(300))
     assert said(300) == said(300) != said(300, last="3,0,1")
-    assert said(MOST_INPUTS + 1).startswith(f"{MOST_INPUTS}, drawn from {MOST_INPUTS + 1}, of pumps.csv (")
+    assert said(MOST_INPUTS + 1).startswith(
+        f"{MOST_INPUTS}, drawn from {MOST_INPUTS + 1}, of pumps.csv ("
+    )
     golden = collect_inputs(staged, None, (), tmp_path)[1]
-    assert re.search(r"^4 golden samples, made up: .*\(sha256 of these inputs: [0-9a-f]{8}\)$", golden)
+    assert re.search(
+        r"^4 golden samples, made up: .*\(sha256 of these inputs: [0-9a-f]{8}\)$", golden
+    )
 
 
 def test_an_agent_that_does_not_understand_says_its_version() -> None:
     ran = edgekit("profile", "--agent", stdin='{"wish": {}, "naps": 3}\n')
     problem = json.loads(ran.out)
     assert problem["kind"] == "InputError"
-    assert f"the edgekit here, {__version__}, does not understand the other one" in problem["message"]
+    assert (
+        f"the edgekit here, {__version__}, does not understand the other one" in problem["message"]
+    )
 
 
 @pytest.mark.parametrize(
@@ -175,20 +217,38 @@ def test_an_agent_that_does_not_understand_says_its_version() -> None:
 )
 def test_where_a_device_is(url: str, host: str, port: int | None) -> None:
     device = parse_device(url, "env HOME=/tmp edgekit")
-    assert (device.host, device.port, device.command) == (host, port, ("env", "HOME=/tmp", "edgekit"))
+    assert (device.host, device.port, device.command) == (
+        host,
+        port,
+        ("env", "HOME=/tmp", "edgekit"),
+    )
 
 
 @pytest.mark.parametrize(
     "url",
-    ["box", "ssh://", "ssh://[::1", "ssh://box:0", "ssh://box:65536", "ssh://box:x", "ssh://-oProxyCommand=x", "ssh://-x@box",
-     "ssh://box/home", "ssh://box?x", "http://box", "ssh://me you@box"],
-)  # fmt: skip
+    [
+        "box",
+        "ssh://",
+        "ssh://[::1",
+        "ssh://box:0",
+        "ssh://box:65536",
+        "ssh://box:x",
+        "ssh://-oProxyCommand=x",
+        "ssh://-x@box",
+        "ssh://box/home",
+        "ssh://box?x",
+        "http://box",
+        "ssh://me you@box",
+    ],
+)
 def test_what_is_no_device(url: str) -> None:
     with pytest.raises(InputError, match="not of the form ssh://user@host"):
         parse_device(url, "edgekit")
 
 
-@pytest.mark.parametrize("url", ["ssh://me:secret@box", "ssh://me:sec/ret@box:22", "ssh://:secret@box"])
+@pytest.mark.parametrize(
+    "url", ["ssh://me:secret@box", "ssh://me:sec/ret@box:22", "ssh://:secret@box"]
+)
 def test_a_password_goes_nowhere(url: str) -> None:
     """Neither to ssh, whose command line every user of the machine can read, nor into a log."""
     with pytest.raises(InputError, match=r"not of the form") as caught:

@@ -1,4 +1,6 @@
-"""The report: one file that needs nothing, whatever the labels; the same content as text and as JSON."""
+"""The report: one file that needs nothing, whatever the labels; the same content as text and as
+JSON.
+"""
 
 import re
 from html.parser import HTMLParser
@@ -19,8 +21,15 @@ from tests.evidence import build, variant, write_build
 
 HOSTILE = "<script>alert(1)</script>\"'&"
 ARTIFACT = Artifact(
-    name="a", format="onnx", precision="int8", method="none", engine="onnxruntime", key="", files=(), contents={"[/h]": 1},
-)  # fmt: skip
+    name="a",
+    format="onnx",
+    precision="int8",
+    method="none",
+    engine="onnxruntime",
+    key="",
+    files=(),
+    contents={"[/h]": 1},
+)
 VOID = {"meta", "line", "circle", "path", "rect", "br"}
 
 
@@ -45,9 +54,17 @@ class Balanced(HTMLParser):
 @pytest.fixture(scope="module")
 def made() -> Build:
     """Three variants, one of them hostile and rejected, and one that was skipped."""
-    quiet = Conditions(others=0.01, governor="powersave", mhz=(3000, 2000, 2900), celsius=(50, 70, 66))
-    classes = {"leak": Counts(found=30, missed=10, false=5), HOSTILE: Counts(found=9, missed=1, false=0)}
-    better = {"leak": Counts(found=36, missed=4, false=4), HOSTILE: Counts(found=9, missed=1, false=0)}
+    quiet = Conditions(
+        others=0.01, governor="powersave", mhz=(3000, 2000, 2900), celsius=(50, 70, 66)
+    )
+    classes = {
+        "leak": Counts(found=30, missed=10, false=5),
+        HOSTILE: Counts(found=9, missed=1, false=0),
+    }
+    better = {
+        "leak": Counts(found=36, missed=4, false=4),
+        HOSTILE: Counts(found=9, missed=1, false=0),
+    }
     common: dict[str, Any] = {
         "conditions": (quiet,) * 3,
         "machine": "a box",
@@ -55,18 +72,32 @@ def made() -> Build:
     }
     spread = Figure(value=2.5, low=2.25, high=2.75)
     chosen = variant(
-        "onnx-int8", p50_ms=2.5, p90_ms=spread, metric_value=0.899, classes=classes, evaluation_sha256="sha256:cafe",
-        comparison=Paired(samples=3000, lost=6, gained=3), round_p50_ms=(2.4, 2.5, 2.6), skipped=("p99: 2000 calls are few",),
+        "onnx-int8",
+        p50_ms=2.5,
+        p90_ms=spread,
+        metric_value=0.899,
+        classes=classes,
+        evaluation_sha256="sha256:cafe",
+        comparison=Paired(samples=3000, lost=6, gained=3),
+        round_p50_ms=(2.4, 2.5, 2.6),
+        skipped=("p99: 2000 calls are few",),
         **common,
-    )  # fmt: skip
+    )
     slow = variant(
         "onnx-fp32", "fp32", p50_ms=7.0, classes=better, round_p50_ms=(6.9, 7.0, 7.1),
         disturbed=("round 2: other processes took 31% of the CPU time",), **common,
     )  # fmt: skip
-    bad = variant(HOSTILE, metric_value=0.5, comparison=Paired(samples=3000, lost=1200, gained=0), **common)
+    bad = variant(
+        HOSTILE, metric_value=0.5, comparison=Paired(samples=3000, lost=1200, gained=0), **common
+    )
     skipped = Variant(
-        name="gguf-q8_0", format="gguf", precision="int8", engine="llamacpp", status="skipped", reason=f"needs {HOSTILE}",
-    )  # fmt: skip
+        name="gguf-q8_0",
+        format="gguf",
+        precision="int8",
+        engine="llamacpp",
+        status="skipped",
+        reason=f"needs {HOSTILE}",
+    )
     return build(chosen, slow, bad, skipped)
 
 
@@ -97,11 +128,25 @@ def test_hostile_text_is_escaped(html: str) -> None:
 
 def test_figures_and_reasons_are_there(html: str) -> None:
     for text in (
-        "Ship onnx-int8", "Why: lowest p50 latency at batch 1, 2.50 ms", "2.80 times as fast as onnx-fp32", "2.25 – 2.75",
-        "+0.0010", "max_accuracy_drop", "a box", "powersave", "1.23.4", "sha256:cafe", "2000 – 3000", "50 – 70",
-        "p99: 2000 calls are few", "round 2: other processes took 31% of the CPU time", "30 of 40; was 0.900", "-0.150",
-        "--requests-per-day", "the clock frequency fell from 3000 to 2000 MHz",
-    ):  # fmt: skip
+        "Ship onnx-int8",
+        "Why: lowest p50 latency at batch 1, 2.50 ms",
+        "2.80 times as fast as onnx-fp32",
+        "2.25 – 2.75",
+        "+0.0010",
+        "max_accuracy_drop",
+        "a box",
+        "powersave",
+        "1.23.4",
+        "sha256:cafe",
+        "2000 – 3000",
+        "50 – 70",
+        "p99: 2000 calls are few",
+        "round 2: other processes took 31% of the CPU time",
+        "30 of 40; was 0.900",
+        "-0.150",
+        "--requests-per-day",
+        "the clock frequency fell from 3000 to 2000 MHz",
+    ):
         assert text in html, text
 
 
@@ -115,7 +160,12 @@ def test_plots_name_themselves(html: str) -> None:
 
 def test_a_build_with_nothing_measured_has_a_page_too() -> None:
     failed = Variant(
-        name="a", format="onnx", precision="int8", engine="onnxruntime", status="failed", reason="broke"
+        name="a",
+        format="onnx",
+        precision="int8",
+        engine="onnxruntime",
+        status="failed",
+        reason="broke",
     )
     empty = build(failed)
     text = page(empty, cost_sheet(empty, Prices()))
@@ -139,21 +189,35 @@ def test_text_and_json_say_the_same(made: Build, tmp_path: Path) -> None:
     assert "onnx-int8 ◆ ◄" in text
     assert "Not measured: p99: 2000 calls are few" in text
     assert found["not_measured"] == ["p99: 2000 calls are few"]
-    assert found["disturbed"] == {"onnx-fp32": ["round 2: other processes took 31% of the CPU time"]}
+    assert found["disturbed"] == {
+        "onnx-fp32": ["round 2: other processes took 31% of the CPU time"]
+    }
     assert found["chosen"] == "onnx-int8"
     assert [item["pareto"] for item in found["variants"]] == [True, True, False, False]
     assert found["variants"][0]["p50_ms"]["value"] == 2.5
 
 
 def test_text_in_brackets_is_no_markup(tmp_path: Path) -> None:
-    """Whoever names a version "2.0 [/final]" reads that, and no error of the library that draws tables."""
+    """Whoever names a version "2.0 [/final]" reads that, and no error of the library that draws
+    tables.
+    """
     odd = variant("int8 [/a]", metric="f1 [/b]", metric_value=0.5)
     odd = msgspec.structs.replace(odd, artifact=ARTIFACT)
     made = build(odd, model="[/c]", version="2.0 [/final]", target="[/d]", reference="[/e]")
-    made = msgspec.structs.replace(made, variants=(msgspec.structs.replace(made.variants[0], reason="[/f]"),))
+    made = msgspec.structs.replace(
+        made, variants=(msgspec.structs.replace(made.variants[0], reason="[/f]"),)
+    )
     folder = write_build(tmp_path / "build", made)
     out = edgekit("report", folder, "--requests-per-day", 1000, "--currency", "[/g]").out
-    for text in ("[/a]", "[/b]", "[/c] 2.0 [/final] on [/d]", "[/e]", "[/f]", "energy [/g]", "[/h] 100%"):
+    for text in (
+        "[/a]",
+        "[/b]",
+        "[/c] 2.0 [/final] on [/d]",
+        "[/e]",
+        "[/f]",
+        "energy [/g]",
+        "[/h] 100%",
+    ):
         assert text in " ".join(out.split()), text
 
 
@@ -168,7 +232,10 @@ def test_a_page_is_written_and_nothing_else_printed(made: Build, tmp_path: Path)
 
 def test_what_is_alike_is_said_once(tmp_path: Path) -> None:
     made = build(
-        *(variant(name, skipped=(f"p99: {calls} calls",)) for name, calls in (("a", 300), ("b", 310)))
+        *(
+            variant(name, skipped=(f"p99: {calls} calls",))
+            for name, calls in (("a", 300), ("b", 310))
+        )
     )
     found = edgekit("report", write_build(tmp_path, made), "--json").json
     assert found["not_measured"] == ["p99: 300 calls (a; 1 more alike)"]
@@ -184,7 +251,9 @@ def test_labels_keep_clear_of_each_other_and_of_marks() -> None:
     assert len(boxes) >= 12
     for place, box in enumerate(boxes):
         assert box.overlap(frame) == pytest.approx(box.overlap(box))
-        assert not any(box.overlap(other) for other in [*boxes[:place], *(mark.box for mark in marks)])
+        assert not any(
+            box.overlap(other) for other in [*boxes[:place], *(mark.box for mark in marks)]
+        )
 
 
 @pytest.mark.parametrize(("low", "high"), [(1.1, 2.0), (2.0, 9.0), (0.1, 300.0), (1.9, 2.0)])
@@ -198,7 +267,9 @@ def test_a_variant_that_lost_far_more_does_not_flatten_the_rest(made: Build) -> 
     """It stands at the edge, with its value."""
     html = page(made, cost_sheet(made, Prices()))
     wide = html[html.index('aria-labelledby="pareto-title') :].split("</svg>")[0]
-    ticks = [float(text) for text in re.findall(r'class="tick" [^>]*text-anchor="end">([\d.]+)<', wide)]
+    ticks = [
+        float(text) for text in re.findall(r'class="tick" [^>]*text-anchor="end">([\d.]+)<', wide)
+    ]
     assert min(ticks) > 0.85
     assert " 0.500<" in wide
 
@@ -207,6 +278,8 @@ def test_a_tie_of_all_metrics_still_draws() -> None:
     same = build(variant("a"), variant("b"))
     evidence = same.variants[0].evidence
     assert evidence
-    quality = msgspec.structs.replace(evidence.quality, comparison=Paired(samples=3000, lost=0, gained=0))
+    quality = msgspec.structs.replace(
+        evidence.quality, comparison=Paired(samples=3000, lost=0, gained=0)
+    )
     assert quality.comparison.drop == 0
     assert "<svg" in page(same, cost_sheet(same, Prices()))

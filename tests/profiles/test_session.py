@@ -15,18 +15,26 @@ from edgekit.errors import JobFailed
 from edgekit.nouns import Conditions, Noun, Performance, Setting
 from edgekit.profiles.scenarios import EFFORTS, offline, server
 from edgekit.profiles.session import Contender, Plan, Session, performances, run_session
-from edgekit.profiles.timing_job import Round, RoundRequest, drop_from_page_cache, largest_poisson_rate
+from edgekit.profiles.timing_job import (
+    Round,
+    RoundRequest,
+    drop_from_page_cache,
+    largest_poisson_rate,
+)
 
 PLAN = Plan(effort="quick", cores=2, inputs="")
 CONTENDERS = [
-    Contender(name=name, folder=name, engine="onnxruntime", setting=Setting()) for name in ("a", "b", "c")
+    Contender(name=name, folder=name, engine="onnxruntime", setting=Setting())
+    for name in ("a", "b", "c")
 ]
 
 
 class Machine:
     """Answers rounds as a machine would: `slow` names what is slow in which of its turns."""
 
-    def __init__(self, crash: str = "", busy_turns: Sequence[int] = (), signal: str = "SIGSEGV") -> None:
+    def __init__(
+        self, crash: str = "", busy_turns: Sequence[int] = (), signal: str = "SIGSEGV"
+    ) -> None:
         self.asked: list[str] = []
         self.begins: list[tuple[str, float]] = []
         self._crash, self._busy, self._signal = crash, busy_turns, signal
@@ -43,11 +51,19 @@ class Machine:
         times = np.linspace(0.9, 1.1, request.calls or 1) * factor
         return msgspec.to_builtins(
             Round(
-                times_ms=times.tolist(), is_stable=True, samples=1000, seconds=factor, load_ms=20.0, is_cold=request.is_cold,
-                peak_rss_bytes=1 << 20, joules=None, energy_source="not measured: no meter", calibration_s=0.03,
+                times_ms=times.tolist(),
+                is_stable=True,
+                samples=1000,
+                seconds=factor,
+                load_ms=20.0,
+                is_cold=request.is_cold,
+                peak_rss_bytes=1 << 20,
+                joules=None,
+                energy_source="not measured: no meter",
+                calibration_s=0.03,
                 conditions=Conditions(others=0.4 if is_busy else 0.0),
             )
-        )  # fmt: skip
+        )
 
 
 def measured(session: Session, name: str) -> Performance:
@@ -129,12 +145,16 @@ def test_who_was_killed_gets_another_session_and_who_crashes_does_not() -> None:
 def test_each_round_begins_at_other_inputs_the_same_for_all() -> None:
     machine = Machine()
     run_session(CONTENDERS, PLAN, machine.run, nothing)
-    assert sorted(set(machine.begins)) == [(name, number / 3) for name in "abc" for number in range(3)]
+    assert sorted(set(machine.begins)) == [
+        (name, number / 3) for name in "abc" for number in range(3)
+    ]
 
 
 def test_of_two_each_goes_first_in_every_other_round() -> None:
     machine = Machine()
-    run_session(CONTENDERS[:2], msgspec.structs.replace(PLAN, effort="thorough"), machine.run, nothing)
+    run_session(
+        CONTENDERS[:2], msgspec.structs.replace(PLAN, effort="thorough"), machine.run, nothing
+    )
     assert machine.asked[::2].count("a") == 5
 
 
@@ -174,7 +194,9 @@ def test_the_largest_rate_keeps_the_limit_and_is_one_that_can_be_sustained() -> 
 
 def test_the_search_for_a_rate_comes_to_an_end() -> None:
     model: Any = Sleeper()
-    found, said = largest_poisson_rate(model, ["x"], limit_ms=0.1, most=2000, queries=50, most_seconds=0.1)
+    found, said = largest_poisson_rate(
+        model, ["x"], limit_ms=0.1, most=2000, queries=50, most_seconds=0.1
+    )
     assert found is None
     assert "cut off after 0.05 s" in said
 
@@ -201,7 +223,9 @@ class Steady:
 
 
 def test_joules_are_of_the_samples_that_are_counted() -> None:
-    """At a constant 10 W, joules are ten times the seconds of the counted part, whatever came before it."""
+    """At a constant 10 W, joules are ten times the seconds of the counted part, whatever came
+    before it.
+    """
     model: Any = Steady()
     found = offline(model, ["x"], 0.4, joules=lambda: 10 * time.perf_counter())
     assert found.joules == pytest.approx(10 * found.seconds, rel=0.02)
@@ -221,6 +245,12 @@ def test_a_cold_load_is_one_that_reads_the_disk(tmp_path: Path) -> None:
 
 def is_in_memory(folder: Path) -> bool:
     """Whether its file system is a tmpfs."""
-    found = max((item for item in psutil.disk_partitions(all=True) if folder.resolve().is_relative_to(item.mountpoint)),
-        key=lambda item: len(item.mountpoint))  # fmt: skip
+    found = max(
+        (
+            item
+            for item in psutil.disk_partitions(all=True)
+            if folder.resolve().is_relative_to(item.mountpoint)
+        ),
+        key=lambda item: len(item.mountpoint),
+    )
     return found.fstype == "tmpfs"

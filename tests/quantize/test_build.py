@@ -19,18 +19,37 @@ from edgekit.targets.detect import detect_machine
 from tests.conftest import Built, edgekit
 
 FIELDS = (
-    "name", "format", "precision", "status", "reason", "metric", "metric_value", "reference_value", "p50_ms", "p99_ms",
-    "samples_per_s", "size_bytes", "peak_rss_bytes",
-)  # fmt: skip
+    "name",
+    "format",
+    "precision",
+    "status",
+    "reason",
+    "metric",
+    "metric_value",
+    "reference_value",
+    "p50_ms",
+    "p99_ms",
+    "samples_per_s",
+    "size_bytes",
+    "peak_rss_bytes",
+)
 
 
 def test_every_variant_is_built_and_measured(built: Built) -> None:
     names = [item["name"] for item in built.result["variants"]]
     openvino = "openvino-bf16" if "avx512_bf16" in detect_machine().isa else "openvino-fp32"
     assert names == [
-        "onnx-fp32", "onnx-int8-dynamic", "onnx-int8-static", "onnx-int8-smoothquant", openvino, "openvino-int8",
-        "openvino-int8-buckets", "gguf-f16", "gguf-q8_0", "gguf-q4_k_m",
-    ]  # fmt: skip
+        "onnx-fp32",
+        "onnx-int8-dynamic",
+        "onnx-int8-static",
+        "onnx-int8-smoothquant",
+        openvino,
+        "openvino-int8",
+        "openvino-int8-buckets",
+        "gguf-f16",
+        "gguf-q8_0",
+        "gguf-q4_k_m",
+    ]
     for item in built.result["variants"]:
         assert set(FIELDS) <= set(item)
         assert item["status"] in ("accepted", "rejected"), item["reason"]
@@ -96,10 +115,14 @@ def test_a_killed_build_goes_on(warm_project: Path) -> None:
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["onnx-fp32", "onnx-int8-dynamic"]\n')
     command = [sys.executable, "-m", "edgekit", "build", str(spec), "--quick", "--json"]
     for number in (signal.SIGKILL, signal.SIGINT):
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        )
         assert process.stderr
         for line in process.stderr:
-            if line.startswith("onnx-fp32: making" if number == signal.SIGKILL else "onnx-fp32: measuring"):
+            if line.startswith(
+                "onnx-fp32: making" if number == signal.SIGKILL else "onnx-fp32: measuring"
+            ):
                 break
         process.send_signal(number)
         rest = process.stderr.read()
@@ -117,7 +140,8 @@ def test_a_killed_build_goes_on(warm_project: Path) -> None:
     assert ran.json["chosen"]
     assert all(path.stat().st_mtime_ns == before for path, before in artifacts.items())
     keys = {
-        path.name.removesuffix(".json") for path in (warm_project / "build" / "cache" / "artifacts").iterdir()
+        path.name.removesuffix(".json")
+        for path in (warm_project / "build" / "cache" / "artifacts").iterdir()
     }
     assert all(re.fullmatch("[0-9a-f]{24}", key) for key in keys), keys
 
@@ -157,9 +181,8 @@ def test_two_builds_do_not_meet(project: Path) -> None:
 def test_a_missing_engine_is_skipped_with_its_command(warm_project: Path, tmp_path: Path) -> None:
     """An environment without OpenVINO, made by hiding it from the finders."""
     (tmp_path / "sitecustomize.py").write_text(
-        "import importlib.util\n"
-        "real = importlib.util.find_spec\n"
-        "importlib.util.find_spec = lambda name, *a: None if name == 'openvino' else real(name, *a)\n"
+        "import importlib.util\nreal = importlib.util.find_spec\nimportlib.util.find_spec = lambda"
+        " name, *a: None if name == 'openvino' else real(name, *a)\n"
     )
     spec = warm_project / "edgekit.toml"
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["openvino-fp32", "onnx-fp32"]\n')
@@ -174,7 +197,9 @@ def test_a_missing_engine_is_skipped_with_its_command(warm_project: Path, tmp_pa
 
 
 def test_an_engine_that_crashes_is_a_failed_variant(warm_project: Path, tmp_path: Path) -> None:
-    """llama.cpp is made to die of SIGSEGV whenever weights may be repacked, as its AMX path does on some machines."""
+    """llama.cpp is made to die of SIGSEGV whenever weights may be repacked, as its AMX path does on
+    some machines.
+    """
     if engine_version("llama.cpp") is None:
         pytest.skip("llama-cpp-python is not installed")
     (tmp_path / "sitecustomize.py").write_text(
@@ -192,8 +217,11 @@ def test_an_engine_that_crashes_is_a_failed_variant(warm_project: Path, tmp_path
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["gguf-f16"]\n')
     done = subprocess.run(
         [sys.executable, "-m", "edgekit", "build", str(spec), "--quick", "--json"],
-        env={**os.environ, "PYTHONPATH": str(tmp_path)}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
     assert "crashed with SIGSEGV, trying another setting" in done.stderr
     variant = json.loads(done.stdout)["variants"][0]
     assert variant["status"] == "accepted"
@@ -214,15 +242,27 @@ def test_for_latency_the_number_of_threads_is_measured(built: Built) -> None:
     artifact = build.variants[0].artifact
     assert artifact
     folder = built.folder / "cache" / "artifacts" / artifact.key
-    candidates = [Setting(threads=threads, batch_size=size) for threads in (2, 1) for size in (8, 32)]
+    candidates = [
+        Setting(threads=threads, batch_size=size) for threads in (2, 1) for size in (8, 32)
+    ]
     request = JudgeRequest(
-        folder=str(folder), task_folder=str(folder), engine="onnxruntime", settings=candidates, objective="latency",
-        evaluation="", evaluation_sha256="", columns=["text"], label="label", reference="", effort="quick",
+        folder=str(folder),
+        task_folder=str(folder),
+        engine="onnxruntime",
+        settings=candidates,
+        objective="latency",
+        evaluation="",
+        evaluation_sha256="",
+        columns=["text"],
+        label="label",
+        reference="",
+        effort="quick",
         calibration_sha256="",
-    )  # fmt: skip
+    )
     stages: list[str] = []
     texts = ["the belt slips again", "bearing whines on press 4"]
     chosen = sweep(request, texts, lambda what, share: stages.append(what))
     assert chosen in candidates
     assert stages[0] == "finding the best number of threads"
-    assert stages.count("finding the best setting") == 2  # of four: those with the better number of threads
+    # of four: those with the better number of threads
+    assert stages.count("finding the best setting") == 2

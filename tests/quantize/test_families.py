@@ -1,4 +1,6 @@
-"""Every encoder family, every text task: what is exported answers as PyTorch does, whatever the batch mates."""
+"""Every encoder family, every text task: what is exported answers as PyTorch does, whatever the
+batch mates.
+"""
 
 from pathlib import Path
 from typing import Any
@@ -24,9 +26,18 @@ def export(folder: Path, task: str, out: Path) -> tuple[Path, Any]:
     described.mkdir(parents=True)
     inspect_job(InspectRequest(source=source, max_length=None, out=str(described)), lambda *_: None)
     request = RecipeRequest(
-        recipe="onnx-fp32", source=source, base=None, task_folder=str(described), calibration="", columns=[], label="",
-        samples=0, excluded=[], isa=(), out=str(out),
-    )  # fmt: skip
+        recipe="onnx-fp32",
+        source=source,
+        base=None,
+        task_folder=str(described),
+        calibration="",
+        columns=[],
+        label="",
+        samples=0,
+        excluded=[],
+        isa=(),
+        out=str(out),
+    )
     recipe_job(request, lambda *_: None)
     return out, reference_of(source, load_task(described))
 
@@ -46,7 +57,8 @@ def test_an_export_answers_as_pytorch_does(family: str, task: str, tmp_path: Pat
             np.testing.assert_allclose(said, right, atol=2e-4)
     assert np.std(np.concatenate([np.ravel(answer) for answer in expected])) > 0.01
     feeds = model.task.encode([inputs[-1]])
-    assert feeds["input_ids"].shape == (1, MAX_LENGTH)  # cut, and never beyond the model's positions
+    # cut, and never beyond the model's positions
+    assert feeds["input_ids"].shape == (1, MAX_LENGTH)
 
 
 @pytest.mark.filterwarnings("ignore")

@@ -1,4 +1,6 @@
-"""GGUF: the converter's setup, what llama.cpp answers beside PyTorch, importance matrices, what a file really holds."""
+"""GGUF: the converter's setup, what llama.cpp answers beside PyTorch, importance matrices, what a
+file really holds.
+"""
 
 import hashlib
 import importlib.metadata
@@ -35,18 +37,34 @@ SAFE = Setting(threads=1, options={"extra_bufts": False})
 LENGTHS = [3, 17, 60, 256, 8]  # 256 is all that the models take
 
 
-def ingredients(folder: Path, out: Path, recipe: str, base: Path | None = None, **more: Any) -> Ingredients:  # noqa: ANN401
+def ingredients(
+    folder: Path,
+    out: Path,
+    recipe: str,
+    base: Path | None = None,
+    **more: Any,  # noqa: ANN401
+) -> Ingredients:
     """What a recipe gets for the model in `folder`."""
     config = json.loads((folder / "config.json").read_text())
     source = Source(
-        kind="huggingface", path=str(folder), task=find_hf_task(folder), architecture=config["architectures"][0], sha256="",
+        kind="huggingface",
+        path=str(folder),
+        task=find_hf_task(folder),
+        architecture=config["architectures"][0],
+        sha256="",
         files=describe_folder(folder),
-    )  # fmt: skip
+    )
     out.mkdir()
     return Ingredients(
-        source=source, base=base, calibration=more.get("calibration", []), tuning=[], isa=(), out=out,
-        progress=lambda what, share: None, options=RECIPES[recipe].options,
-    )  # fmt: skip
+        source=source,
+        base=base,
+        calibration=more.get("calibration", []),
+        tuning=[],
+        isa=(),
+        out=out,
+        progress=lambda what, share: None,
+        options=RECIPES[recipe].options,
+    )
 
 
 # --- edgekit setup gguf ---
@@ -64,9 +82,14 @@ def make_sdist(path: Path, files: dict[str, bytes], version: str = "") -> Path:
 
 
 GOOD = {
-    "convert_hf_to_gguf.py": b"#", "conversion/base.py": b"#", "conversion/bert.py": b"#", "gguf-py/gguf/__init__.py": b"#",
-    "LICENSE": b"MIT", "src/llama.cpp": b"int main() {}", "gguf-py/tests/test.py": b"#",
-}  # fmt: skip
+    "convert_hf_to_gguf.py": b"#",
+    "conversion/base.py": b"#",
+    "conversion/bert.py": b"#",
+    "gguf-py/gguf/__init__.py": b"#",
+    "LICENSE": b"MIT",
+    "src/llama.cpp": b"int main() {}",
+    "gguf-py/tests/test.py": b"#",
+}
 
 
 @needs_engine
@@ -82,9 +105,15 @@ def test_setup_unpacks_the_converter_and_nothing_else(
     assert first["checked"] == "--sha256"
     folder = gguf_tools.find_converter()
     assert str(folder) == first["folder"]
-    assert {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()} == {
-        "convert_hf_to_gguf.py", "conversion/base.py", "conversion/bert.py", "gguf-py/gguf/__init__.py", "LICENSE",
-    }  # fmt: skip
+    assert {
+        path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()
+    } == {
+        "convert_hf_to_gguf.py",
+        "conversion/base.py",
+        "conversion/bert.py",
+        "gguf-py/gguf/__init__.py",
+        "LICENSE",
+    }
     again = edgekit("setup", "gguf", "--sdist", sdist)
     assert again.out == f"{folder}: already here\n"
 
@@ -105,7 +134,9 @@ def test_setup_refuses_what_it_should_not_unpack(
     sdist = make_sdist(tmp_path / "x.tar.gz", files, version)
     with pytest.raises(InputError, match=expected):
         gguf_tools.unpack(sdist, installed, tmp_path / "cache" / "deep" / "folder")
-    assert not [path for path in tmp_path.rglob("*") if path.name in ("folder", "evil.py", "base.py")]
+    assert not [
+        path for path in tmp_path.rglob("*") if path.name in ("folder", "evil.py", "base.py")
+    ]
 
 
 @needs_engine
@@ -121,10 +152,15 @@ def test_setup_checks_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @needs_engine
-def test_setup_without_an_index_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_without_an_index_says_what_to_do(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for key, value in {
-        "XDG_CACHE_HOME": str(tmp_path), "PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "",
-    }.items():  # fmt: skip
+        "XDG_CACHE_HOME": str(tmp_path),
+        "PIP_CONFIG_FILE": "/dev/null",
+        "PIP_NO_INDEX": "1",
+        "PIP_FIND_LINKS": "",
+    }.items():
         monkeypatch.setenv(key, value)
     ran = edgekit("setup", "gguf", code=1)
     assert "on a machine without an index: edgekit setup gguf --sdist FILE" in ran.err
@@ -133,7 +169,9 @@ def test_setup_without_an_index_says_what_to_do(tmp_path: Path, monkeypatch: pyt
 
 @needs_engine
 @pytest.mark.slow
-def test_setup_gets_the_source_from_the_index(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_setup_gets_the_source_from_the_index(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     result = edgekit("setup", "gguf", "--json").json
     known = result["version"] in gguf_tools.KNOWN
@@ -192,7 +230,8 @@ def test_llama_cpp_answers_as_pytorch_does(architecture: str, pooling: str, tmp_
         say_pooling(tmp_path / "model", **{f"pooling_mode_{MODES[pooling]}": True})
     made = ingredients(tmp_path / "model", tmp_path / "out", "gguf-f16")
     gguf_float.make(made)
-    # ModernBERT looks 16 tokens to each side in most layers: longer texts show whether llama.cpp does, too.
+    # ModernBERT looks 16 tokens to each side in most layers: longer texts show whether llama.cpp
+    # does, too.
     lengths = [*LENGTHS, 700] if "Modern" in architecture else LENGTHS
     session = load_engine("llama.cpp").load(made.out, SAFE)
     for left in (False, True):
@@ -214,12 +253,19 @@ def say_pooling(folder: Path, **modes: bool) -> None:
     """As sentence-transformers writes it."""
     kinds = ("Transformer", "Pooling", "Normalize")
     modules = [
-        {"idx": index, "name": str(index), "path": f"{index}_{kind}" if index else "", "type": f"sentence_transformers.models.{kind}"}
+        {
+            "idx": index,
+            "name": str(index),
+            "path": f"{index}_{kind}" if index else "",
+            "type": f"sentence_transformers.models.{kind}",
+        }
         for index, kind in enumerate(kinds)
-    ]  # fmt: skip
+    ]
     (folder / "modules.json").write_text(json.dumps(modules))
     (folder / "1_Pooling").mkdir(exist_ok=True)
-    (folder / "1_Pooling" / "config.json").write_text(json.dumps({"word_embedding_dimension": 64, **modes}))
+    (folder / "1_Pooling" / "config.json").write_text(
+        json.dumps({"word_embedding_dimension": 64, **modes})
+    )
 
 
 @needs_engine
@@ -243,7 +289,11 @@ def test_bf16_keeps_the_pooler_too(tmp_path: Path) -> None:
             {},
             "has tanh where a DistilBertForSequenceClassification has ReLU",
         ),
-        ("MPNetForSequenceClassification", {}, "no GGUF is written for a MPNetForSequenceClassification"),
+        (
+            "MPNetForSequenceClassification",
+            {},
+            "no GGUF is written for a MPNetForSequenceClassification",
+        ),
         ("DebertaV2ForSequenceClassification", {}, "no GGUF is written for a DebertaV2"),
         ("BertForTokenClassification", {}, "no GGUF is written for a BertForTokenClassification"),
         ("BertModel", {"hidden_act": "relu"}, "hidden_act = 'relu'"),
@@ -264,7 +314,9 @@ def test_how_a_folder_pools(tmp_path: Path) -> None:
     say_pooling(tmp_path, pooling_mode_cls_token=True, pooling_mode_mean_tokens=False)
     assert read_pooling(tmp_path).mode == "cls"
     say_pooling(tmp_path, pooling_mode_cls_token=True, pooling_mode_mean_tokens=True)
-    with pytest.raises(InputError, match="pools by pooling_mode_cls_token, pooling_mode_mean_tokens"):
+    with pytest.raises(
+        InputError, match="pools by pooling_mode_cls_token, pooling_mode_mean_tokens"
+    ):
         read_pooling(tmp_path)
     text = (tmp_path / "modules.json").read_text()
     (tmp_path / "modules.json").write_text(text.replace("Normalize", "Dense"))
@@ -276,7 +328,9 @@ def test_how_a_folder_pools(tmp_path: Path) -> None:
 
 
 @needs_engine
-def test_importance_is_what_llama_cpp_needs_and_lowers_the_error_that_counts(tmp_path: Path) -> None:
+def test_importance_is_what_llama_cpp_needs_and_lowers_the_error_that_counts(
+    tmp_path: Path,
+) -> None:
     from edgekit.quantize.recipes import gguf_imatrix, gguf_quantize
 
     wide = {"hidden_size": 256, "intermediate_size": 512, "num_hidden_layers": 2}
@@ -306,7 +360,11 @@ def test_importance_is_what_llama_cpp_needs_and_lowers_the_error_that_counts(tmp
         assert losses[1] < losses[0], kind
 
     again = ingredients(
-        tmp_path / "model", tmp_path / "recipe", "gguf-q4_k_m-imatrix", base=made.out, calibration=calibration
+        tmp_path / "model",
+        tmp_path / "recipe",
+        "gguf-q4_k_m-imatrix",
+        base=made.out,
+        calibration=calibration,
     )
     gguf_quantize.make(again)
     assert (again.out / "model.gguf").read_bytes() == (tmp_path / "Q4_K_M-False.gguf").read_bytes()
@@ -321,9 +379,12 @@ def layer_norm_squares(model: Any, calibration: list[dict[str, np.ndarray]]) -> 
         total = tables["bert.embeddings.word_embeddings.weight"][ids]
         total = total + tables["bert.embeddings.position_embeddings.weight"][: len(ids)]
         total = total + tables["bert.embeddings.token_type_embeddings.weight"][0]
-        total = (total - total.mean(1, keepdims=True)) / np.sqrt(total.var(1, keepdims=True) + 1e-12)
+        total = (total - total.mean(1, keepdims=True)) / np.sqrt(
+            total.var(1, keepdims=True) + 1e-12
+        )
         rows.append(
-            total * tables["bert.embeddings.LayerNorm.weight"] + tables["bert.embeddings.LayerNorm.bias"]
+            total * tables["bert.embeddings.LayerNorm.weight"]
+            + tables["bert.embeddings.LayerNorm.bias"]
         )
     return np.asarray((np.concatenate(rows) ** 2).mean(0))
 
@@ -360,7 +421,9 @@ def test_narrow_rows_fall_back_and_the_contents_say_so(tmp_path: Path) -> None:
     gguf_float.make(made)
     for recipe in RECIPES.values():
         if recipe.format == "gguf" and recipe.base and not recipe.calibrated:
-            out = ingredients(tmp_path / "model", tmp_path / recipe.name, recipe.name, base=made.out)
+            out = ingredients(
+                tmp_path / "model", tmp_path / recipe.name, recipe.name, base=made.out
+            )
             gguf_quantize.make(out)
             held = contents(out.out)
             assert held, recipe.name
@@ -375,10 +438,21 @@ def test_contents_of_onnx_and_openvino(tmp_path: Path) -> None:
 
     graph = helper.make_graph(
         [
-            helper.make_node("MatMulNBits", ["x", "packed", "scales"], ["y"], domain="com.microsoft", K=64, N=8, bits=4),
-            helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.ones(3, np.float16), "c")),
+            helper.make_node(
+                "MatMulNBits",
+                ["x", "packed", "scales"],
+                ["y"],
+                domain="com.microsoft",
+                K=64,
+                N=8,
+                bits=4,
+            ),
+            helper.make_node(
+                "Constant", [], ["c"], value=numpy_helper.from_array(np.ones(3, np.float16), "c")
+            ),
         ],
-        "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 64])],
         [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 8])],
         [
             numpy_helper.from_array(np.zeros((8, 1, 32), np.uint8), "packed"),
@@ -386,19 +460,18 @@ def test_contents_of_onnx_and_openvino(tmp_path: Path) -> None:
             numpy_helper.from_array(np.zeros((5, 5), np.int8), "q"),
             helper.make_tensor("n", TensorProto.INT4, [5], [1, 2, 3, 4, 5]),
         ],
-    )  # fmt: skip
+    )
     (tmp_path / "o").mkdir()
     onnx.save(helper.make_model(graph), tmp_path / "o" / "model.onnx")
     assert contents(tmp_path / "o") == {"int4": 8 * 32 + 3, "fp32": 32, "int8": 25, "fp16": 6}
     assert contents(tmp_path) == {}
 
     script = (
-        "import sys; sys.modules['openvino_telemetry'] = None\n"
-        "import numpy as np, openvino as ov, openvino.opset13 as op\n"
-        "x = op.parameter([1, 4], np.float32)\n"
-        "w = op.convert(op.constant(np.ones((4, 6), np.int8)), 'f32')\n"
-        "y = op.add(op.matmul(x, w, False, False), op.constant(np.ones(6, np.float32)))\n"
-        f"ov.save_model(ov.Model([y], [x]), {str(tmp_path / 'v' / 'model.xml')!r}, compress_to_fp16=False)\n"
+        "import sys; sys.modules['openvino_telemetry'] = None\nimport numpy as np, openvino as ov,"
+        " openvino.opset13 as op\nx = op.parameter([1, 4], np.float32)\nw ="
+        " op.convert(op.constant(np.ones((4, 6), np.int8)), 'f32')\ny = op.add(op.matmul(x, w,"
+        " False, False), op.constant(np.ones(6, np.float32)))\nov.save_model(ov.Model([y], [x]),"
+        f" {str(tmp_path / 'v' / 'model.xml')!r}, compress_to_fp16=False)\n"
     )
     (tmp_path / "v").mkdir()
     subprocess.run([sys.executable, "-c", script], check=True)

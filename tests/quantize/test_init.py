@@ -14,7 +14,9 @@ def test_one_file_is_split_without_a_shared_input(project: Path, tmp_path: Path)
     text = data.read_text()
     data.write_text(text + text.splitlines(keepends=True)[1])  # one text twice
     spec = tmp_path / "new.toml"
-    assert edgekit("init", project / "model", data, "--out", spec, "--json").json == {"spec": str(spec)}
+    assert edgekit("init", project / "model", data, "--out", spec, "--json").json == {
+        "spec": str(spec)
+    }
     loaded = load_spec(spec)
     assert (loaded.model.task, loaded.data.input, loaded.data.label) == (
         "text-classification",
@@ -39,9 +41,15 @@ def test_two_files_are_taken_as_they_are(project: Path) -> None:
 
 def test_nothing_is_overwritten_and_nothing_half_written(project: Path, tmp_path: Path) -> None:
     model, data = project / "model", project / "evaluation.csv"
-    assert "exists already" in edgekit("init", model, data, "--out", project / "edgekit.toml", code=2).err
+    assert (
+        "exists already"
+        in edgekit("init", model, data, "--out", project / "edgekit.toml", code=2).err
+    )
     (tmp_path / "evaluation.csv").write_text("mine")
-    assert "exists already" in edgekit("init", model, data, "--out", tmp_path / "edgekit.toml", code=2).err
+    assert (
+        "exists already"
+        in edgekit("init", model, data, "--out", tmp_path / "edgekit.toml", code=2).err
+    )
     assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == ["evaluation.csv"]
 
 
@@ -55,8 +63,13 @@ def test_what_it_can_not_make_out_is_said(project: Path, tmp_path: Path) -> None
         in edgekit("init", project / "model", project / "odd.csv", *out, code=2).err
     )
     config = project / "model" / "config.json"
-    config.write_text(json.dumps(json.loads(config.read_text()) | {"architectures": ["BertForMaskedLM"]}))
-    assert "BertForMaskedLM is not supported" in edgekit("init", project / "model", data, *out, code=2).err
+    config.write_text(
+        json.dumps(json.loads(config.read_text()) | {"architectures": ["BertForMaskedLM"]})
+    )
+    assert (
+        "BertForMaskedLM is not supported"
+        in edgekit("init", project / "model", data, *out, code=2).err
+    )
     (tmp_path / "onnx").mkdir()
     (tmp_path / "onnx" / "task.json").write_text("[1")
     assert "not valid JSON" in edgekit("init", tmp_path / "onnx", data, *out, code=2).err

@@ -1,4 +1,6 @@
-"""What goes wrong when models are converted, planted one at a time: the gate catches each, and passes what is harmless."""
+"""What goes wrong when models are converted, planted one at a time: the gate catches each, and
+passes what is harmless.
+"""
 
 import json
 import shutil
@@ -36,7 +38,9 @@ def artifact(built: Built, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gate(built: Built, tiny: Path) -> Callable[[Model, str], Variant]:
-    """The status that a model gets on the tiny evaluation set, as a variant of the named precision."""
+    """The status that a model gets on the tiny evaluation set, as a variant of the named
+    precision.
+    """
     reference = next((built.folder / "cache" / "references").iterdir())
     task = load_task(next((built.folder / "cache" / "tasks").iterdir()))
 
@@ -94,7 +98,9 @@ def wrong_max_length(folder: Path) -> None:
 
 
 def left_padding(folder: Path) -> None:
-    """Positions are counted from the first column on, so it matters, but only beside a longer text."""
+    """Positions are counted from the first column on, so it matters, but only beside a longer
+    text.
+    """
     edit_json(folder, "task.json", lambda config: config.update(padding_side="left"))
 
 
@@ -109,19 +115,30 @@ def dropped_pooler(folder: Path) -> None:
     edit(folder, change)
 
 
-FAULTS = [scaled_weight, swapped_labels, another_tokenizer, wrong_max_length, left_padding, dropped_pooler]
+FAULTS = [
+    scaled_weight,
+    swapped_labels,
+    another_tokenizer,
+    wrong_max_length,
+    left_padding,
+    dropped_pooler,
+]
 
 
 @pytest.mark.parametrize(
     ("plant", "precision"),
     [
         *((plant, "fp32") for plant in FAULTS),
-        # An integer variant may answer otherwise as long as it is right as often: this model hardly minds positions.
+        # An integer variant may answer otherwise as long as it is right as often: this model hardly
+        # minds positions.
         *((plant, "int8") for plant in FAULTS if plant is not left_padding),
     ],
 )
 def test_a_planted_fault_is_caught(
-    artifact: Path, gate: Callable[[Model, str], Variant], plant: Callable[[Path], None], precision: str
+    artifact: Path,
+    gate: Callable[[Model, str], Variant],
+    plant: Callable[[Path], None],
+    precision: str,
 ) -> None:
     plant(artifact)
     judged = gate(open_model(artifact, "onnxruntime", SETTING), precision)
@@ -136,7 +153,10 @@ def test_nan_on_one_length_is_caught(artifact: Path, gate: Callable[[Model, str]
         def run(self, feeds: Tensors) -> Tensors:
             outputs = session.run(feeds)
             is_hit = feeds["input_ids"].shape[1] == 17
-            return {name: np.full_like(value, np.nan) if is_hit else value for name, value in outputs.items()}
+            return {
+                name: np.full_like(value, np.nan) if is_hit else value
+                for name, value in outputs.items()
+            }
 
     with pytest.raises(ArithmeticError, match=r"answers with NaN or infinity .*, first for row"):
         gate(Model(load_task(artifact), Broken(), SETTING), "int8")
@@ -173,7 +193,10 @@ def halved(folder: Path) -> None:
     [(reordered_nodes, "fp32"), (saved_again, "fp32"), (halved, "fp16"), (halved, "int8")],
 )
 def test_what_is_harmless_passes(
-    artifact: Path, gate: Callable[[Model, str], Variant], change: Callable[[Path], None], precision: str
+    artifact: Path,
+    gate: Callable[[Model, str], Variant],
+    change: Callable[[Path], None],
+    precision: str,
 ) -> None:
     change(artifact)
     judged = gate(open_model(artifact, "onnxruntime", SETTING), precision)

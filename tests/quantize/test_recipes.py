@@ -1,4 +1,6 @@
-"""Every ONNX and OpenVINO recipe on a small real model: what it writes, and that it answers as fp32 does."""
+"""Every ONNX and OpenVINO recipe on a small real model: what it writes, and that it answers as fp32
+does.
+"""
 
 import importlib
 import itertools
@@ -47,7 +49,13 @@ class Kitchen:
     calibration: Dataset
     evaluation: Dataset
 
-    def ingredients(self, name: str, out: Path, isa: tuple[str, ...] = VNNI, **options: Any) -> Ingredients:  # noqa: ANN401
+    def ingredients(
+        self,
+        name: str,
+        out: Path,
+        isa: tuple[str, ...] = VNNI,
+        **options: Any,  # noqa: ANN401
+    ) -> Ingredients:
         """As the build would hand them to a recipe."""
         recipe = RECIPES[name]
         assert recipe.base
@@ -73,7 +81,13 @@ class Kitchen:
                 shutil.copy(path, out)
         return out
 
-    def logits(self, name: str, isa: tuple[str, ...] = VNNI, batch: int = 8, **options: Any) -> np.ndarray:  # noqa: ANN401
+    def logits(
+        self,
+        name: str,
+        isa: tuple[str, ...] = VNNI,
+        batch: int = 8,
+        **options: Any,  # noqa: ANN401
+    ) -> np.ndarray:
         """Of the evaluation texts, whose lengths are mixed in every batch."""
         computes = RECIPES[name].computes
         setting = Setting(precision=computes, threads=1, batch_size=batch, options=options)
@@ -108,7 +122,9 @@ class Graph:
         return max(int(np.abs(weight.astype(int)).max()) for weight in stored)
 
     def weight_quantizers(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """(weight, scale, zero point) of every matrix that is stored as integers or quantized where it stands."""
+        """(weight, scale, zero point) of every matrix that is stored as integers or quantized where
+        it stands.
+        """
         matrices = []
         for node in self.of("DequantizeLinear", "QuantizeLinear"):
             weight = self.weights.get(node.input[0])
@@ -145,10 +161,15 @@ def kitchen(tiny: Path, tmp_path_factory: pytest.TempPathFactory) -> Kitchen:
         isa=VNNI,
         out=str(folder / "onnx-fp32"),
     )
-    run_job("edgekit.quantize.recipes.recipe_job:recipe_job", msgspec.to_builtins(request), folder / "log")
+    run_job(
+        "edgekit.quantize.recipes.recipe_job:recipe_job",
+        msgspec.to_builtins(request),
+        folder / "log",
+    )
     task = load_task(folder / "task")
     calibration, evaluation = (
-        read_dataset(tiny / f"{name}.csv", task, ["text"], "label") for name in ("calibration", "evaluation")
+        read_dataset(tiny / f"{name}.csv", task, ["text"], "label")
+        for name in ("calibration", "evaluation")
     )
     return Kitchen(folder, source, task, calibration, evaluation)
 
@@ -166,7 +187,8 @@ def test_answers_as_fp32_does(kitchen: Kitchen, name: str) -> None:
     assert np.isfinite(answers).all()
     assert np.mean(answers.argmax(1) == expected.argmax(1)) > 0.98
     lossy = RECIPES[name].precision != "fp32"
-    assert (np.abs(answers - expected).max() > 1e-5) == lossy  # nothing passes that was not quantized
+    # nothing passes that was not quantized
+    assert (np.abs(answers - expected).max() > 1e-5) == lossy
 
 
 def test_fp16_halves_every_weight(kitchen: Kitchen) -> None:
@@ -179,7 +201,9 @@ def test_fp16_halves_every_weight(kitchen: Kitchen) -> None:
 
 def test_dynamic_quantizes_the_fused_attention(kitchen: Kitchen) -> None:
     graph = kitchen.graph("onnx-int8-dynamic-fused")
-    layers = json.loads((Path(kitchen.source.path) / "config.json").read_text())["num_hidden_layers"]
+    layers = json.loads((Path(kitchen.source.path) / "config.json").read_text())[
+        "num_hidden_layers"
+    ]
     assert len(graph.of("QAttention")) == layers
     assert not graph.of("Softmax", "Attention")
     for made in (graph, kitchen.graph("onnx-int8-dynamic")):
@@ -198,8 +222,12 @@ def test_a_wrong_fusion_is_not_taken(
 
     def planted(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401
         fused = sound(*arguments, **options)
-        scale = next(item for item in fused.model.graph.initializer if "LayerNorm.weight" in item.name)
-        scale.CopyFrom(onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(scale) * 1.01, scale.name))
+        scale = next(
+            item for item in fused.model.graph.initializer if "LayerNorm.weight" in item.name
+        )
+        scale.CopyFrom(
+            onnx.numpy_helper.from_array(onnx.numpy_helper.to_array(scale) * 1.01, scale.name)
+        )
         return fused
 
     monkeypatch.setattr(module, "optimize_model", planted)
@@ -208,7 +236,12 @@ def test_a_wrong_fusion_is_not_taken(
 
 @pytest.mark.parametrize(
     "name",
-    ["onnx-int8-static", "onnx-int8-static-entropy", "onnx-int8-static-percentile", "onnx-int8-smoothquant"],
+    [
+        "onnx-int8-static",
+        "onnx-int8-static-entropy",
+        "onnx-int8-static-percentile",
+        "onnx-int8-smoothquant",
+    ],
 )
 def test_static_weights_are_int8_by_channel(kitchen: Kitchen, name: str) -> None:
     weights = kitchen.graph(name).weight_quantizers()
@@ -224,7 +257,9 @@ def test_the_three_ways_to_find_a_range_find_different_ones(kitchen: Kitchen) ->
     scales = []
     for name in ("onnx-int8-static", "onnx-int8-static-entropy", "onnx-int8-static-percentile"):
         graph = kitchen.graph(name)
-        activations = [node for node in graph.of("QuantizeLinear") if node.input[0] not in graph.weights]
+        activations = [
+            node for node in graph.of("QuantizeLinear") if node.input[0] not in graph.weights
+        ]
         scales.append({node.input[0]: float(graph.weights[node.input[1]]) for node in activations})
     minmax, entropy, percentile = scales
     assert minmax.keys() == entropy.keys() == percentile.keys()
@@ -234,7 +269,9 @@ def test_the_three_ways_to_find_a_range_find_different_ones(kitchen: Kitchen) ->
 
 
 def test_integers_follow_the_cpu(kitchen: Kitchen) -> None:
-    assert {zero.dtype for zero in kitchen.graph("onnx-int8-static").zero_points()} > {np.dtype("uint8")}
+    assert {zero.dtype for zero in kitchen.graph("onnx-int8-static").zero_points()} > {
+        np.dtype("uint8")
+    }
     signed = kitchen.graph("onnx-int8-static", ARM).zero_points()
     assert not any(zero.any() for zero in signed)
     assert {zero.dtype for zero in signed} <= {np.dtype("int8"), np.dtype("int32")}
@@ -276,7 +313,9 @@ def constants(folder: Path) -> Counter[str]:
     counts: Counter[str] = Counter()
     for node in ov.Core().read_model(folder / "model.xml").get_ops():
         if node.get_type_name() == "Constant":
-            counts[node.get_element_type().get_type_name()] += int(np.prod(list(node.get_output_shape(0))))
+            counts[node.get_element_type().get_type_name()] += int(
+                np.prod(list(node.get_output_shape(0)))
+            )
     return counts
 
 
@@ -336,7 +375,9 @@ def test_awq_scales_what_follows_a_relu(tmp_path: Path) -> None:
     ends = [onnx.helper.make_tensor_value_info(name, 1, shape) for name in ("x", "logits")]
     graph = onnx.helper.make_graph(nodes, "relu", ends[:1], ends[1:], weights)
     onnx.save(
-        onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8),
+        onnx.helper.make_model(
+            graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=8
+        ),
         tmp_path / "model.onnx",
     )
     source = Source(
@@ -375,11 +416,14 @@ def test_accuracy_control_gives_back_operations_until_the_limit_holds(
 
     def doubt(feeds: dict[str, np.ndarray]) -> float:
         best = np.sort(
-            compiled({port.get_any_name(): feeds[port.get_any_name()] for port in compiled.inputs})[0][0]
+            compiled({port.get_any_name(): feeds[port.get_any_name()] for port in compiled.inputs})[
+                0
+            ][0]
         )
         return float(best[-1] - best[-2])
 
-    ingredients.tuning[:] = sorted(texts, key=doubt)[:100]  # the least rounding tips some of them on any CPU
+    # the least rounding tips some of them on any CPU
+    ingredients.tuning[:] = sorted(texts, key=doubt)[:100]
     make(ingredients)
 
     def quantizers(folder: Path) -> int:
@@ -446,15 +490,21 @@ def test_buckets_are_in_the_file_and_can_be_switched_off(kitchen: Kitchen) -> No
 
     folder, engine = kitchen.made("openvino-int8-buckets"), load_engine("openvino")
     assert isinstance(engine.load(folder, Setting()), openvino.BucketSession)
-    assert isinstance(engine.load(folder, Setting(options={"buckets": "off"})), openvino.OpenVinoSession)
+    assert isinstance(
+        engine.load(folder, Setting(options={"buckets": "off"})), openvino.OpenVinoSession
+    )
 
 
 def tokens_model(folder: Path) -> None:
-    """Each token's id, times two where the mask is 1, as [batch, tokens, 1]; and their sum as [batch, 1]."""
+    """Each token's id, times two where the mask is 1, as [batch, tokens, 1]; and their sum as
+    [batch, 1].
+    """
     import openvino as ov
     from openvino import opset13 as ops
 
-    ids, mask = (ops.parameter([-1, -1], np.int64, name=name) for name in ("input_ids", "attention_mask"))
+    ids, mask = (
+        ops.parameter([-1, -1], np.int64, name=name) for name in ("input_ids", "attention_mask")
+    )
     ids.output(0).set_names({"input_ids"})
     mask.output(0).set_names({"attention_mask"})
     doubled = ops.convert(ops.multiply(ops.multiply(ids, mask), np.int64(2)), "f32")
@@ -463,7 +513,9 @@ def tokens_model(folder: Path) -> None:
     tokens.output(0).set_names({"logits"})
     total.output(0).set_names({"sum"})
     ov.save_model(
-        ov.Model([tokens, total], [ids, mask], "tokens"), folder / "model.xml", compress_to_fp16=False
+        ov.Model([tokens, total], [ids, mask], "tokens"),
+        folder / "model.xml",
+        compress_to_fp16=False,
     )
 
 
@@ -487,7 +539,9 @@ def test_buckets_put_tokens_back_in_place(tmp_path: Path, left: bool, rows: int 
 
     tokens_model(tmp_path)
     model, feeds = ov.Core().read_model(tmp_path / "model.xml"), mixed_batch(left)
-    session = BucketSession(model, [4, 6, 12], rows, lambda model, _: ov.Core().compile_model(model, "CPU"))
+    session = BucketSession(
+        model, [4, 6, 12], rows, lambda model, _: ov.Core().compile_model(model, "CPU")
+    )
     outputs = session.run(feeds)
     expected = (feeds["input_ids"] * feeds["attention_mask"] * 2).astype(np.float32)
     assert np.array_equal(outputs["logits"], expected[:, :, None])

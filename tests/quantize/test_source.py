@@ -63,7 +63,10 @@ def only_pickle(model: Path) -> None:
         (lambda m: (m / "model.safetensors").unlink(), "no model.safetensors"),
         (lambda m: (m / "config.json").unlink(), "no model in it"),
         (lambda m: (m / "config.json").write_text("{"), "config.json: not valid JSON"),
-        (lambda m: (m / "tokenizer.json").write_text("{}"), "no tokenizer that transformers can read"),
+        (
+            lambda m: (m / "tokenizer.json").write_text("{}"),
+            "no tokenizer that transformers can read",
+        ),
         (change_config(auto_map={"AutoModel": "own.Model"}), "auto_map asks for remote code"),
         (
             change_config(architectures=["BertForMaskedLM"]),

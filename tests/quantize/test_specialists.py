@@ -107,12 +107,18 @@ def test_an_embedder(tmp_path: Path, keys: Path) -> None:
 
 def test_any_number_of_labels_with_a_threshold(tmp_path: Path, keys: Path) -> None:
     make_family(
-        "distilbert", "text-classification", tmp_path / "model", problem_type="multi_label_classification"
+        "distilbert",
+        "text-classification",
+        tmp_path / "model",
+        problem_type="multi_label_classification",
     )
     rng = random.Random(4)
     for name, seed, count in (("calibration", 0, 40), ("evaluation", 1, 60)):
         rows = [
-            {"text": " ".join(words), "label": rng.sample(["O", "B-PART", "I-PART"], rng.randint(0, 2))}
+            {
+                "text": " ".join(words),
+                "label": rng.sample(["O", "B-PART", "I-PART"], rng.randint(0, 2)),
+            }
             for words in sentences(count, seed)
         ]
         (tmp_path / f"{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
@@ -122,7 +128,9 @@ def test_any_number_of_labels_with_a_threshold(tmp_path: Path, keys: Path) -> No
     assert (built["status"], built["metric"]) == ("accepted", "micro_f1"), built["reason"]
     assert built["reliability"]["roc_auc"].keys() == {"O", "B-PART", "I-PART"}
     appliance = deployed(tmp_path, keys, "onnx-fp32")
-    described = next((appliance / "slots").rglob("task.json")) if (appliance / "slots").is_dir() else None
+    described = (
+        next((appliance / "slots").rglob("task.json")) if (appliance / "slots").is_dir() else None
+    )
     config = json.loads((described or next(appliance.rglob("task.json"))).read_text())
     assert 0 < config["thresholds"]["B-PART"] < 1
     assert "labels" in edgekit("predict", appliance, "the pump leaks", "--json").json
@@ -154,7 +162,9 @@ def test_a_source_that_is_quantized_already(quantized: Path, tiny: Path) -> None
     assert (alone["chosen"], alone["variants"][0]["precision"]) == ("onnx-source", "as-stored")
     assert alone["reference"].endswith("the source itself")
     source = 'source = "model"\n'
-    spec.write_text(text.replace(source, f'{source}reference = "{tiny / "model"}"\n').replace("0.5", "0.05"))
+    spec.write_text(
+        text.replace(source, f'{source}reference = "{tiny / "model"}"\n').replace("0.5", "0.05")
+    )
     compared = edgekit("build", spec, "--quick", "--json").json
     assert (compared["chosen"], compared["reference"]) == ("onnx-source", "PyTorch fp32")
     assert 0.9 < compared["variants"][0]["agreement"] <= 1
@@ -169,7 +179,9 @@ def test_a_source_that_is_quantized_already(quantized: Path, tiny: Path) -> None
         ::-1
     ]  # a swapped label map is caught by the names, as the reference has its own
     (quantized / "model" / "task.json").write_text(json.dumps(task))
-    spec.write_text(text.replace(source, f'{source}reference = "{tiny / "model"}"\n').replace("0.5", "0.05"))
+    spec.write_text(
+        text.replace(source, f'{source}reference = "{tiny / "model"}"\n').replace("0.5", "0.05")
+    )
     assert "max_accuracy_drop" in edgekit("build", spec, "--quick", code=4).err
 
 
@@ -179,10 +191,15 @@ def test_a_gguf_source(built: Built, quantized: Path, tiny: Path) -> None:
     assert artifact
     (quantized / "model" / "model.onnx").unlink()
     shutil.copyfile(
-        built.folder / "cache" / "artifacts" / artifact.key / "model.gguf", quantized / "model" / "model.gguf"
+        built.folder / "cache" / "artifacts" / artifact.key / "model.gguf",
+        quantized / "model" / "model.gguf",
     )
     spec = write_spec(
-        quantized, "text-classification", "csv", ["gguf-source"], f'reference = "{tiny / "model"}"\n'
+        quantized,
+        "text-classification",
+        "csv",
+        ["gguf-source"],
+        f'reference = "{tiny / "model"}"\n',
     )
     found = edgekit("build", spec, "--quick", "--json").json["variants"][0]
     assert (found["name"], found["status"]) == ("gguf-source", "accepted"), found["reason"]
@@ -193,8 +210,13 @@ def test_floors_name_classes_that_there_are(warm_project: Path) -> None:
     spec = warm_project / "edgekit.toml"
     text = spec.read_text() + '[target]\nrecipes = ["onnx-fp32"]\n'
     spec.write_text(text + "[limits.min_recall]\nrust = 0.9\n")
-    assert "limits.min_recall: the model has no class 'rust'; it has:" in edgekit("build", spec, code=2).err
-    spec.write_text(text + "[limits.min_recall]\nbelt_slip = 0.9\n[limits.min_precision]\nbelt_slip = 0.98\n")
+    assert (
+        "limits.min_recall: the model has no class 'rust'; it has:"
+        in edgekit("build", spec, code=2).err
+    )
+    spec.write_text(
+        text + "[limits.min_recall]\nbelt_slip = 0.9\n[limits.min_precision]\nbelt_slip = 0.98\n"
+    )
     ran = edgekit("build", spec, "--quick", "--json", code=4)
     reason = ran.json["variants"][0]["reason"]
     assert "min_precision.belt_slip" in reason

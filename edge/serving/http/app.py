@@ -1,7 +1,7 @@
 """The front: HTTP on loopback. It checks shapes, hands inputs on unread, and never touches a model.
 
-KServe v2 (https://kserve.github.io/website, "Open Inference Protocol") and a plain POST /v1/predict. Error bodies come
-from a closed list of messages and never repeat the request.
+KServe v2 (https://kserve.github.io/website, "Open Inference Protocol") and a plain POST
+/v1/predict. Error bodies come from a closed list of messages and never repeat the request.
 """
 
 import asyncio
@@ -26,7 +26,8 @@ from edgekit.errors import InputError
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 SLOW_SECONDS = 10  # a client that takes longer to send its request is cut off
 MAX_BODY = 32 << 20
-MAX_VALUES = 1 << 20  # in one body, since each becomes an object: a comma, or a bracket, may stand for one
+# in one body, since each becomes an object: a comma, or a bracket, may stand for one
+MAX_VALUES = 1 << 20
 PARTING_SECONDS = 10.0  # that requests in flight have when the server is told to stop
 MAX_INPUTS = 1024  # in one request
 
@@ -58,7 +59,9 @@ class PredictRequest(msgspec.Struct, frozen=True):
 
 
 class ModelError(tornado.web.HTTPError):
-    """What the worker says of an input; a feature's name in it may be in any script, which a status line can't hold."""
+    """What the worker says of an input; a feature's name in it may be in any script, which a status
+    line can't hold.
+    """
 
     def __init__(self, code: int, text: str) -> None:
         super().__init__(code)
@@ -85,7 +88,9 @@ class Handler(tornado.web.RequestHandler):
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:  # noqa: ANN401
         error = kwargs.get("exc_info", (None, None))[1]
-        self.finish(json.dumps({"error": error.text if isinstance(error, ModelError) else self._reason}))
+        self.finish(
+            json.dumps({"error": error.text if isinstance(error, ModelError) else self._reason})
+        )
 
     def log_exception(self, *args: Any) -> None:  # noqa: ANN401
         """Tornado would print the request."""
@@ -163,7 +168,11 @@ class ModelMetadata(Handler):
                 "platform": f"edgekit_{hello.engine}",
                 "inputs": [{"name": "inputs", "datatype": datatype, "shape": shape}],
                 "outputs": hello.outputs,
-                "parameters": {"task": hello.task, "labels": hello.labels, "variant": hello.variant},
+                "parameters": {
+                    "task": hello.task,
+                    "labels": hello.labels,
+                    "variant": hello.variant,
+                },
             }
         )
 
@@ -190,7 +199,9 @@ class Infer(Handler):
 
 
 class Predict(Handler):
-    """POST /v1/predict, also /v1/classify: `{"inputs": "text"}` or `{"inputs": ["text", ...], "top_k": 3}`."""
+    """POST /v1/predict, also /v1/classify: `{"inputs": "text"}` or `{"inputs": ["text", ...],
+    "top_k": 3}`.
+    """
 
     async def post(self) -> None:
         request: PredictRequest = self.body(PredictRequest)
@@ -256,10 +267,13 @@ class NotFound(Handler):
 
 
 async def serve(store: Store, model: str, host: str, port: int, started: Any) -> None:  # noqa: ANN401 - a callback
-    """Serve until SIGTERM or SIGINT; `started(port)` is called once the model answers. Port 0 takes a free one."""
+    """Serve until SIGTERM or SIGINT; `started(port)` is called once the model answers. Port 0 takes
+    a free one.
+    """
     if host not in LOOPBACK:
         raise InputError(
-            f"--host {host}: without TLS and a token the server listens on this machine only (127.0.0.1)"
+            f"--host {host}: without TLS and a token the server listens on this machine only"
+            " (127.0.0.1)"
         )
     supervisor = Supervisor(store, model)
     sockets = bind_sockets(port, host)
@@ -290,7 +304,9 @@ async def serve(store: Store, model: str, host: str, port: int, started: Any) ->
 
 
 async def _is_started(supervisor: Supervisor, stopping: asyncio.Event) -> bool:
-    """Start the first worker, which may take minutes; False if we are told to stop before it answers."""
+    """Start the first worker, which may take minutes; False if we are told to stop before it
+    answers.
+    """
     start, stop = asyncio.create_task(supervisor.start()), asyncio.create_task(stopping.wait())
     await asyncio.wait({start, stop}, return_when=asyncio.FIRST_COMPLETED)
     stop.cancel()

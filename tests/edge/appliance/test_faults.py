@@ -1,4 +1,6 @@
-"""A fault at every system call that changes an appliance: it holds the old model or the new one, and nobody mends it."""
+"""A fault at every system call that changes an appliance: it holds the old model or the new one,
+and nobody mends it.
+"""
 
 import contextlib
 import json
@@ -36,7 +38,9 @@ def can_cut_power() -> bool:
     return tools and os.geteuid() == 0 and Path("/dev/loop-control").exists()
 
 
-needs_power = pytest.mark.skipif(not can_cut_power(), reason="needs root, loop devices and mkfs.ext4")
+needs_power = pytest.mark.skipif(
+    not can_cut_power(), reason="needs root, loop devices and mkfs.ext4"
+)
 
 
 @pytest.fixture(scope="module")
@@ -65,7 +69,9 @@ def scene(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def litter(box: Path) -> None:
-    """What killed deploys leave: a slot that no pointer names, blobs that no slot links to, half a file."""
+    """What killed deploys leave: a slot that no pointer names, blobs that no slot links to, half a
+    file.
+    """
     slot = next((box / "slots" / "pumps").iterdir())
     shutil.copytree(slot, slot.with_name("0123456789abcdef"), copy_function=os.link)
     for number in range(3):
@@ -132,7 +138,9 @@ def test_a_sample_of_power_cuts_leaves_the_old_model_or_the_new_one(scene: Path)
 
 @needs_power
 def test_a_deploy_that_forgets_to_sync_is_found_out(scene: Path) -> None:
-    """What shows that the cuts cut: with fsync left out the same sweep finds pointers of zero length."""
+    """What shows that the cuts cut: with fsync left out the same sweep finds pointers of zero
+    length.
+    """
     found = strike(scene, ("commit", "cut-journal-noalloc", "--careless"))
     assert told("a commit without fsync", found)
 
@@ -167,7 +175,9 @@ def test_every_power_cut_leaves_the_old_model_or_the_new_one(scene: Path) -> Non
 
 @needs_power
 def test_a_full_disk_stops_a_deploy_and_nothing_else(scene: Path, tmp_path: Path) -> None:
-    """Not one block is left: what serves goes on, what frees the disk works, and so does the way back."""
+    """Not one block is left: what serves goes on, what frees the disk works, and so does the way
+    back.
+    """
     image, disk = tmp_path / "image", tmp_path / "disk"
     shutil.copy(scene / "two.img", image)
     disk.mkdir()
@@ -248,7 +258,9 @@ class Contest:
 
 
 def contests(scene: Path, folder: Path, bundles: list[Path], rounds: int) -> Counter[str]:
-    """Two or three at once, in every third round one of them killed; raises if there is no one winner."""
+    """Two or three at once, in every third round one of them killed; raises if there is no one
+    winner.
+    """
     rng, count = random.Random(0), Counter[str]()
     for number in range(rounds):
         box = folder / str(number)
@@ -277,7 +289,9 @@ def test_of_deploys_at_once_one_wins(scene: Path, equals: list[Path], tmp_path: 
 
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
-def test_of_deploys_at_once_one_wins_150_times(scene: Path, equals: list[Path], tmp_path: Path) -> None:
+def test_of_deploys_at_once_one_wins_150_times(
+    scene: Path, equals: list[Path], tmp_path: Path
+) -> None:
     count = contests(scene, tmp_path, equals, 150)
     print(f"deploys at once, one winner each: {dict(count)}")
     assert count["turned away"] > 75
@@ -314,5 +328,8 @@ def test_redeploying_with_one_layer_changed_writes_little_more_than_that_layer(
     first = traced_deploy(bundles[0], box, "--trust", keys / "release.pub")
     assert first > 8_300_000  # so the meter counts
     again = traced_deploy(bundles[1], box)
-    print(f"redeployed a bundle of {sizes[1]:,} bytes with 300,000 changed: {again:,} bytes were written")
+    print(
+        f"redeployed a bundle of {sizes[1]:,} bytes with 300,000 changed: {again:,} bytes were"
+        " written"
+    )
     assert 300_000 < again <= 300_000 + (64 << 10)

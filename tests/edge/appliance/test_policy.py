@@ -23,7 +23,9 @@ def box(keys: Path, tmp_path: Path) -> Path:
 
 
 def second(keys: Path, tmp_path: Path, **figures: Any) -> Path:  # noqa: ANN401
-    return small.bundle(tmp_path / "second.tar", small.signing(keys), version="1.1.0", seed=1, **figures)
+    return small.bundle(
+        tmp_path / "second.tar", small.signing(keys), version="1.1.0", seed=1, **figures
+    )
 
 
 def serving(box: Path) -> str:
@@ -139,10 +141,15 @@ def test_an_engine_that_is_older_than_the_one_that_was_measured_does_not_fit(
     assert serving(box) == "1.0.0"
 
 
-def test_the_disk_is_checked_before_anything_is_copied(box: Path, keys: Path, tmp_path: Path) -> None:
+def test_the_disk_is_checked_before_anything_is_copied(
+    box: Path, keys: Path, tmp_path: Path
+) -> None:
     (box / "policy.toml").write_text("min_free_mb = 1e12\n")
     before = sorted((box / "blobs" / "sha256").iterdir())
-    assert "are to stay free (min_free_mb)" in edgekit("deploy", second(keys, tmp_path), box, code=2).err
+    assert (
+        "are to stay free (min_free_mb)"
+        in edgekit("deploy", second(keys, tmp_path), box, code=2).err
+    )
     assert sorted((box / "blobs" / "sha256").iterdir()) == before
 
 
@@ -159,7 +166,9 @@ def test_the_disk_is_checked_before_anything_is_copied(box: Path, keys: Path, tm
         ("[", "not valid TOML"),
     ],
 )
-def test_a_wrong_policy_is_named(box: Path, keys: Path, tmp_path: Path, policy: str, said: str) -> None:
+def test_a_wrong_policy_is_named(
+    box: Path, keys: Path, tmp_path: Path, policy: str, said: str
+) -> None:
     (box / "policy.toml").write_text(policy)
     assert said in edgekit("deploy", second(keys, tmp_path), box, code=2).err
     assert serving_file(box)

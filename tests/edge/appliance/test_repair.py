@@ -1,4 +1,6 @@
-"""What a device gets over by itself or by one command: rot, damaged records, first contact, a revocation with a bad bundle."""
+"""What a device gets over by itself or by one command: rot, damaged records, first contact, a
+revocation with a bad bundle.
+"""
 
 from pathlib import Path
 
@@ -39,7 +41,8 @@ def state(box: Path) -> tuple[str | None, str | None, str | None]:
     """The versions that are current, previous and proven."""
     (found,) = edgekit("status", box, "--json").json["models"]
     current, previous, last = (
-        found[role]["version"] if found.get(role) else None for role in ("current", "previous", "proven")
+        found[role]["version"] if found.get(role) else None
+        for role in ("current", "previous", "proven")
     )
     return current, previous, last
 
@@ -119,7 +122,9 @@ def test_damaged_records_say_the_way_out(box: Path, tars: list[Path]) -> None:
     assert "its schema is" in edgekit("status", box, code=2).err
 
 
-def test_first_contact_by_policy_on_a_fresh_partition(tars: list[Path], keys: Path, tmp_path: Path) -> None:
+def test_first_contact_by_policy_on_a_fresh_partition(
+    tars: list[Path], keys: Path, tmp_path: Path
+) -> None:
     box = tmp_path / "new"
     (box / "lost+found").mkdir(parents=True)
     (box / "release.pub").write_bytes((keys / "release.pub").read_bytes())
@@ -129,9 +134,21 @@ def test_first_contact_by_policy_on_a_fresh_partition(tars: list[Path], keys: Pa
     assert edgekit("status", box, "--json").json["trust"]["release"]
 
 
-def test_what_serves_is_shown_even_if_trust_contradicts_itself(box: Path, keys: Path, tmp_path: Path) -> None:
+def test_what_serves_is_shown_even_if_trust_contradicts_itself(
+    box: Path, keys: Path, tmp_path: Path
+) -> None:
     trust = tmp_path / "trust.json"
-    edgekit("trust", "init", trust, "--root", keys / "other.pub", "--release", keys / "release.pub", "--root-key", keys / "other.key")  # fmt: skip
+    edgekit(
+        "trust",
+        "init",
+        trust,
+        "--root",
+        keys / "other.pub",
+        "--release",
+        keys / "release.pub",
+        "--root-key",
+        keys / "other.key",
+    )
     (box / "release.pub").write_bytes((keys / "release.pub").read_bytes())
     (box / "policy.toml").write_text('[keys]\nrelease = ["release.pub"]\n')
     assert "policy.toml names keys" in edgekit("trust", "install", trust, box, code=2).err
@@ -142,7 +159,9 @@ def test_what_serves_is_shown_even_if_trust_contradicts_itself(box: Path, keys: 
     assert "nothing can be deployed" in ran.err
 
 
-def test_a_named_evidence_role_leaves_the_release_key_none(box: Path, tars: list[Path], keys: Path) -> None:
+def test_a_named_evidence_role_leaves_the_release_key_none(
+    box: Path, tars: list[Path], keys: Path
+) -> None:
     for name in ("release.pub", "other.pub"):
         (box / name).write_bytes((keys / name).read_bytes())
     named = '[evidence]\nmax_drop = 0.9\n[keys]\nrelease = ["release.pub"]\n'
@@ -162,11 +181,15 @@ def test_the_memory_limit_lets_what_serves_be_deployed_again(box: Path, tars: li
     edgekit("fsck", box)
 
 
-def test_what_is_staged_outlives_a_deploy(box: Path, tars: list[Path], keys: Path, tmp_path: Path) -> None:
+def test_what_is_staged_outlives_a_deploy(
+    box: Path, tars: list[Path], keys: Path, tmp_path: Path
+) -> None:
     (box / "policy.toml").write_text('[evidence]\nmeasured_here = true\nunmeasured = "stage"\n')
     by = small.signing(keys, counter=1_005_000)
     edgekit(
-        "deploy", small.bundle(tmp_path / "staged.tar", by, version="1.5.0", seed=7, target="elsewhere"), box
+        "deploy",
+        small.bundle(tmp_path / "staged.tar", by, version="1.5.0", seed=7, target="elsewhere"),
+        box,
     )
     (box / "policy.toml").unlink()
     edgekit("deploy", tars[2], box)

@@ -23,7 +23,9 @@ def box(keys: Path, tmp_path: Path) -> Path:
     """An appliance with pumps 1.0.0 and, serving, 1.1.0."""
     folder = tmp_path / "box"
     for version, seed in (("1.0.0", 0), ("1.1.0", 1)):
-        bundle = small.bundle(tmp_path / f"{version}.tar", small.signing(keys), version=version, seed=seed)
+        bundle = small.bundle(
+            tmp_path / f"{version}.tar", small.signing(keys), version=version, seed=seed
+        )
         edgekit("deploy", bundle, folder, "--trust", keys / "release.pub")
     return folder
 
@@ -79,7 +81,9 @@ def test_fsck_says_so_where_nothing_is_left_to_fall_back_on(box: Path, tmp_path:
 
 def test_gc_and_uninstall(box: Path, keys: Path, tmp_path: Path) -> None:
     assert edgekit("gc", box, "--json").json == {"freed_bytes": 0}
-    edgekit("deploy", small.bundle(tmp_path / "fans.tar", small.signing(keys), name="fans", seed=2), box)
+    edgekit(
+        "deploy", small.bundle(tmp_path / "fans.tar", small.signing(keys), name="fans", seed=2), box
+    )
     assert edgekit("uninstall", box, "pumps", "--json").json["freed_bytes"] > 0
     assert Store(box).models() == ["fans"]
     edgekit("fsck", box)
@@ -88,7 +92,9 @@ def test_gc_and_uninstall(box: Path, keys: Path, tmp_path: Path) -> None:
 
 
 def test_an_older_store_is_brought_up_to_date(box: Path, keys: Path, tmp_path: Path) -> None:
-    """Schema 1 had neither counters nor a proven slot. What reads it works at once; what changes it upgrades it."""
+    """Schema 1 had neither counters nor a proven slot. What reads it works at once; what changes it
+    upgrades it.
+    """
     (box / "schema").write_text("1")
     (box / "counters.json").unlink()
     shutil.rmtree(box / "watch")
@@ -104,7 +110,11 @@ def test_an_older_store_is_brought_up_to_date(box: Path, keys: Path, tmp_path: P
     edgekit("rollback", box)
     assert (box / "schema").read_text() == "2"
     assert serving(box) == "1.0.0"
-    edgekit("deploy", small.bundle(tmp_path / "2.tar", small.signing(keys), version="2.0.0", seed=2), box)
+    edgekit(
+        "deploy",
+        small.bundle(tmp_path / "2.tar", small.signing(keys), version="2.0.0", seed=2),
+        box,
+    )
     edgekit("fsck", box)
 
 
@@ -114,11 +124,18 @@ def test_a_newer_store_is_left_alone(box: Path) -> None:
         assert "update edgekit" in edgekit(verb, box, code=2).err
 
 
-CLOCKS = ["1970-01-02 00:00:00", "1999-12-31 23:59:59", "2038-01-19 03:14:08", "2100-01-01 00:00:00"]
+CLOCKS = [
+    "1970-01-02 00:00:00",
+    "1999-12-31 23:59:59",
+    "2038-01-19 03:14:08",
+    "2100-01-01 00:00:00",
+]
 
 
 @pytest.mark.parametrize("clock", CLOCKS)
-def test_a_wrong_clock_refuses_nothing_and_stops_nothing(clock: str, keys: Path, tmp_path: Path) -> None:
+def test_a_wrong_clock_refuses_nothing_and_stops_nothing(
+    clock: str, keys: Path, tmp_path: Path
+) -> None:
     if shutil.which("faketime") is None:
         pytest.skip("needs faketime (a Debian package)")
     box, trust = tmp_path / "box", tmp_path / "trust.json"
@@ -134,9 +151,15 @@ def test_a_wrong_clock_refuses_nothing_and_stops_nothing(clock: str, keys: Path,
     first = small.bundle(tmp_path / "1.tar", small.signing(keys))
     second = small.bundle(tmp_path / "2.tar", small.signing(keys), version="1.1.0", seed=1)
     commands: list[tuple[object, ...]] = [
-        ("deploy", first, box, "--trust", trust), ("deploy", second, box), ("predict", box, "[1, 2, 3]"),
-        ("rollback", box), ("trust", "install", trust, box), ("fsck", box), ("gc", box), ("status", box),
-    ]  # fmt: skip
+        ("deploy", first, box, "--trust", trust),
+        ("deploy", second, box),
+        ("predict", box, "[1, 2, 3]"),
+        ("rollback", box),
+        ("trust", "install", trust, box),
+        ("fsck", box),
+        ("gc", box),
+        ("status", box),
+    ]
     for command in commands:
         done = subprocess.run(
             ["faketime", clock, sys.executable, "-m", "edgekit", *map(str, command)],
@@ -147,7 +170,9 @@ def test_a_wrong_clock_refuses_nothing_and_stops_nothing(clock: str, keys: Path,
 
 
 def test_a_lock_that_a_killed_process_passed_on_is_waited_for(tmp_path: Path) -> None:
-    """As when it is killed between fork and exec: the child has the lock until it is another program."""
+    """As when it is killed between fork and exec: the child has the lock until it is another
+    program.
+    """
     with subprocess.Popen(["true"]) as process:
         process.wait()
     path = tmp_path / "lock"

@@ -19,25 +19,33 @@ ROWS = 6000
 
 @pytest.fixture
 def source(tmp_path: Path, tiny: Path) -> Path:
-    texts = [line.rsplit(",", 1)[0] for line in (tiny / "evaluation.csv").read_text().splitlines()[1:]]
+    texts = [
+        line.rsplit(",", 1)[0] for line in (tiny / "evaluation.csv").read_text().splitlines()[1:]
+    ]
     rng = random.Random(3)
     path = tmp_path / "in.csv"
     with path.open("w", newline="") as file:
-        csv.writer(file).writerows([("id", "text"), *((number, rng.choice(texts)) for number in range(ROWS))])
+        csv.writer(file).writerows(
+            [("id", "text"), *((number, rng.choice(texts)) for number in range(ROWS))]
+        )
     return path
 
 
 def test_a_batch_killed_again_and_again_gives_the_same_file(
     appliance: Path, source: Path, tmp_path: Path
 ) -> None:
-    """Killed at random moments, always after some progress; the output is that of the uninterrupted run."""
+    """Killed at random moments, always after some progress; the output is that of the uninterrupted
+    run.
+    """
     whole, out = tmp_path / "whole.csv", tmp_path / "out.csv"
     assert edgekit("batch", source, whole, "--appliance", appliance, "--json").json["rows"] == ROWS
     command = ["batch", str(source), str(out), "--appliance", str(appliance), "--checkpoint", "0"]
     journal, rng, seen = tmp_path / "out.csv.journal", random.Random(4), [0]
     for number in [signal.SIGKILL, signal.SIGINT, signal.SIGTERM] * 2:
         process = subprocess.Popen(
-            [sys.executable, "-m", "edgekit", *command], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "edgekit", *command],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
         )
         while rows_of(journal) <= seen[-1]:
             assert process.poll() is None, "the batch was done before it was killed"
@@ -103,7 +111,9 @@ def test_what_is_wrong_with_the_file_is_named(
     (tmp_path / name).write_text(content)
     assert (
         expected
-        in edgekit("batch", tmp_path / name, tmp_path / "out.csv", "--appliance", appliance, code=2).err
+        in edgekit(
+            "batch", tmp_path / name, tmp_path / "out.csv", "--appliance", appliance, code=2
+        ).err
     )
     assert not (tmp_path / "out.csv").exists()
 
@@ -113,19 +123,24 @@ def test_an_output_is_never_overwritten(appliance: Path, tmp_path: Path) -> None
     (tmp_path / "out.csv").write_text("mine")
     assert (
         "exists already"
-        in edgekit("batch", tmp_path / "in.csv", tmp_path / "out.csv", "--appliance", appliance, code=2).err
+        in edgekit(
+            "batch", tmp_path / "in.csv", tmp_path / "out.csv", "--appliance", appliance, code=2
+        ).err
     )
     assert (tmp_path / "out.csv").read_text() == "mine"
     with (tmp_path / "new.csv.lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        edgekit("batch", tmp_path / "in.csv", tmp_path / "new.csv", "--appliance", appliance, code=7)
+        edgekit(
+            "batch", tmp_path / "in.csv", tmp_path / "new.csv", "--appliance", appliance, code=7
+        )
 
 
 def test_values_keep_their_columns(appliance: Path, tmp_path: Path) -> None:
     """JSON objects may have their keys in any order, and lack some."""
     source = tmp_path / "in.jsonl"
     source.write_text(
-        '{"text": "belt slip", "id": 1}\n{"id": 2, "text": "coolant leak"}\n{"text": "bearing noise"}\n{"id": 4, "x": 1}\n'
+        '{"text": "belt slip", "id": 1}\n{"id": 2, "text": "coolant leak"}\n{"text": "bearing'
+        ' noise"}\n{"id": 4, "x": 1}\n'
     )
     edgekit("batch", source, tmp_path / "out.csv", "--appliance", appliance, code=1)
     with (tmp_path / "out.csv").open(newline="") as file:

@@ -44,7 +44,9 @@ def test_folder_and_tar_hold_the_same(bundle: Path, tar: Path, keys: Path, tmp_p
     ).stdout
 
 
-def test_packing_again_gives_the_same_bytes(built: Built, tar: Path, keys: Path, tmp_path: Path) -> None:
+def test_packing_again_gives_the_same_bytes(
+    built: Built, tar: Path, keys: Path, tmp_path: Path
+) -> None:
     pack(built, keys, tmp_path / "again.tar", "onnx-int8-dynamic")
     assert (tmp_path / "again.tar").read_bytes() == tar.read_bytes()
 
@@ -82,7 +84,9 @@ def test_inspect_and_verify(tar: Path, keys: Path) -> None:
     assert shown["variants"][0]["evidence"]["quality"]["comparison"]["samples"] == 400
     assert "model.onnx" in edgekit("bundle", "inspect", tar, "--key", keys / "release.pub").out
     assert "nothing verified" in edgekit("bundle", "inspect", tar).out
-    assert edgekit("bundle", "verify", tar, "--key", keys / "other.pub", code=5).err.count("\n") == 1
+    assert (
+        edgekit("bundle", "verify", tar, "--key", keys / "other.pub", code=5).err.count("\n") == 1
+    )
 
 
 def test_no_text_of_the_users_travels(bundle: Path, tiny: Path) -> None:
@@ -115,7 +119,9 @@ def flip(path: Path, bit: int) -> None:
     path.write_bytes(data)
 
 
-def test_every_flipped_bit_of_the_records_is_refused(bundle: Path, keys: Path, tmp_path: Path) -> None:
+def test_every_flipped_bit_of_the_records_is_refused(
+    bundle: Path, keys: Path, tmp_path: Path
+) -> None:
     """Every file of a bundle but the large blobs: one random bit in every eight bytes."""
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     rng = random.Random(1)
@@ -137,9 +143,15 @@ def test_every_flipped_bit_of_the_records_is_refused(bundle: Path, keys: Path, t
 def test_random_flips_of_a_tar_are_refused(tar: Path, keys: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copy(tar, tmp_path / "copy.tar"))
     sound, rng = copy.read_bytes(), random.Random(2)
-    headers = [offset for offset in range(0, len(sound), 512) if b"ustar" in sound[offset : offset + 512]]
+    headers = [
+        offset for offset in range(0, len(sound), 512) if b"ustar" in sound[offset : offset + 512]
+    ]
     places = [rng.randrange(8 * len(sound)) for _ in range(150)]
-    places += [8 * (offset + rng.randrange(512)) + rng.randrange(8) for offset in headers for _ in range(10)]
+    places += [
+        8 * (offset + rng.randrange(512)) + rng.randrange(8)
+        for offset in headers
+        for _ in range(10)
+    ]
     places += [8 * (len(sound) - 1 - rng.randrange(1024)) for _ in range(20)]
     for bit in places:
         flip(copy, bit)
@@ -164,7 +176,9 @@ def edit_json(name: str, change: Callable[[dict[str, object]], object]) -> Calla
         lambda b: (b / "blobs" / "sha256" / ("0" * 64)).write_text("x"),
         lambda b: (b / "index.json").unlink(),
         lambda b: (b / "oci-layout").write_text('{"imageLayoutVersion": "1.0.0"}'),
-        lambda b: max((b / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size).unlink(),
+        lambda b: max(
+            (b / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size
+        ).unlink(),
         lambda b: (b / "link").symlink_to("/etc/passwd"),
         lambda b: os.mkfifo(b / "pipe"),
         edit_json("index.json", lambda top: top.update(annotations={"x": "y"})),
@@ -199,7 +213,9 @@ def test_a_tar_that_others_write_is_refused(bundle: Path, keys: Path, tmp_path: 
 def test_signatures_of_one_release_do_not_fit_another(
     built: Built, bundle: Path, keys: Path, tmp_path: Path
 ) -> None:
-    """Mix and match: the signature of one bundle over the files of another, both by a trusted key."""
+    """Mix and match: the signature of one bundle over the files of another, both by a trusted
+    key.
+    """
     other = tmp_path / "other"
     pack(built, keys, other, "onnx-fp32")
     mixed = Path(shutil.copytree(bundle, tmp_path / "mixed"))
@@ -211,7 +227,9 @@ def test_signatures_of_one_release_do_not_fit_another(
         accept(mixed, keys / "release.pub")
 
 
-def test_evidence_of_one_variant_does_not_fit_another(built: Built, keys: Path, tmp_path: Path) -> None:
+def test_evidence_of_one_variant_does_not_fit_another(
+    built: Built, keys: Path, tmp_path: Path
+) -> None:
     """Both envelopes are signed; each says of which variant it is."""
     for name in ("onnx-fp32", "onnx-int8-dynamic"):
         pack(built, keys, tmp_path / name, name)
@@ -222,14 +240,18 @@ def test_evidence_of_one_variant_does_not_fit_another(built: Built, keys: Path, 
         return folder / "blobs" / digest.replace(":", "/")
 
     manifest = json.loads(blob(mine, top["manifests"][2]["digest"]).read_text())
-    manifest["layers"] = json.loads(blob(other, theirs["manifests"][2]["digest"]).read_text())["layers"]
+    manifest["layers"] = json.loads(blob(other, theirs["manifests"][2]["digest"]).read_text())[
+        "layers"
+    ]
     data = json.dumps(manifest, sort_keys=True, separators=(",", ":")).encode()
     for digest in (
         top["manifests"][2]["digest"],
         json.loads(blob(mine, top["manifests"][2]["digest"]).read_text())["layers"][0]["digest"],
     ):
         blob(mine, digest).unlink()
-    shutil.copy(blob(other, manifest["layers"][0]["digest"]), blob(mine, manifest["layers"][0]["digest"]))
+    shutil.copy(
+        blob(other, manifest["layers"][0]["digest"]), blob(mine, manifest["layers"][0]["digest"])
+    )
     digest = f"sha256:{hashlib.sha256(data).hexdigest()}"
     blob(mine, digest).write_bytes(data)
     top["manifests"][2] |= {"digest": digest, "size": len(data)}
@@ -238,7 +260,9 @@ def test_evidence_of_one_variant_does_not_fit_another(built: Built, keys: Path, 
         accept(mine, keys / "release.pub")
 
 
-def test_a_file_that_changed_since_the_build_is_not_packed(built: Built, keys: Path, tmp_path: Path) -> None:
+def test_a_file_that_changed_since_the_build_is_not_packed(
+    built: Built, keys: Path, tmp_path: Path
+) -> None:
     folder = Path(shutil.copytree(built.folder, tmp_path / "build"))
     for path in (folder / "cache" / "artifacts").glob("*/model.onnx"):
         path.write_bytes(path.read_bytes() + b"x")
@@ -249,9 +273,10 @@ def test_a_file_that_changed_since_the_build_is_not_packed(built: Built, keys: P
 
 def test_no_engine_is_loaded_for_the_verdict(bundle: Path, keys: Path) -> None:
     code = (
-        "import sys; from pathlib import Path; from tests.edge.bundle.test_bundle import accept;"
-        f"accept(Path({str(bundle)!r}), Path({str(keys / 'release.pub')!r}));"
-        "print([m for m in ('onnxruntime', 'openvino', 'llama_cpp', 'onnx', 'torch', 'tokenizers') if m in sys.modules])"
+        "import sys; from pathlib import Path; from tests.edge.bundle.test_bundle import"
+        f" accept;accept(Path({str(bundle)!r}), Path({str(keys / 'release.pub')!r}));print([m for m"
+        " in ('onnxruntime', 'openvino', 'llama_cpp', 'onnx', 'torch', 'tokenizers') if m in"
+        " sys.modules])"
     )
     done = subprocess.run(
         [sys.executable, "-c", code],
@@ -281,13 +306,18 @@ def test_keys(tmp_path: Path) -> None:
         "--out",
     )
     assert "this passphrase opens" in edgekit(*pack_with, tmp_path / "b", code=2).err
-    assert "not a bundle" in edgekit("bundle", "verify", tmp_path, "--key", tmp_path / "word", code=2).err
+    assert (
+        "not a bundle"
+        in edgekit("bundle", "verify", tmp_path, "--key", tmp_path / "word", code=2).err
+    )
 
 
 def test_a_measurement_is_attached_later_by_a_role_of_its_own(
     built: Built, tar: Path, keys: Path, tmp_path: Path
 ) -> None:
-    """The release and what is deployed stay the same; who does not trust the role sees no measurement."""
+    """The release and what is deployed stay the same; who does not trust the role sees no
+    measurement.
+    """
     profile, attached = tmp_path / "box.json", tmp_path / "attached.tar"
     edgekit("profile", tar, "--key", keys / "release.pub", "--quick", "--out", profile)
     sign = ("--trust", keys / "release.pub", "--key", keys / "other.key")
@@ -303,9 +333,19 @@ def test_a_measurement_is_attached_later_by_a_role_of_its_own(
     assert trusted["release"] == before["release"]
     edgekit("deploy", attached, tmp_path / "appliance", "--trust", keys / "release.pub")
     again = tmp_path / "again.tar"
-    assert "holds none of the variants" in edgekit(
-        "bundle", "attach", pack_other(built, keys, tmp_path), profile, *sign, "--out", again, code=2
-    ).err  # fmt: skip
+    assert (
+        "holds none of the variants"
+        in edgekit(
+            "bundle",
+            "attach",
+            pack_other(built, keys, tmp_path),
+            profile,
+            *sign,
+            "--out",
+            again,
+            code=2,
+        ).err
+    )
     assert (
         "no such file"
         in edgekit("bundle", "attach", tar, tmp_path / "no.json", *sign, "--out", again, code=2).err
@@ -319,17 +359,35 @@ def pack_other(built: Built, keys: Path, folder: Path) -> Path:
     return folder / "other.tar"
 
 
-def test_the_evidence_of_a_build_can_have_a_key_of_its_own(built: Built, keys: Path, tmp_path: Path) -> None:
+def test_the_evidence_of_a_build_can_have_a_key_of_its_own(
+    built: Built, keys: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "two.tar"
     edgekit(
-        "bundle", "pack", built.folder, "--key", keys / "release.key", "--evidence-key", keys / "other.key",
-        "--variant", "onnx-fp32", "--out", out,
-    )  # fmt: skip
+        "bundle",
+        "pack",
+        built.folder,
+        "--key",
+        keys / "release.key",
+        "--evidence-key",
+        keys / "other.key",
+        "--variant",
+        "onnx-fp32",
+        "--out",
+        out,
+    )
     release_only = edgekit("bundle", "inspect", out, "--key", keys / "release.pub", "--json").json
     assert release_only["variants"][0]["evidence"] is None
     both = edgekit(
-        "bundle", "inspect", out, "--key", keys / "release.pub", "--evidence-key", keys / "other.pub", "--json"
-    )  # fmt: skip
+        "bundle",
+        "inspect",
+        out,
+        "--key",
+        keys / "release.pub",
+        "--evidence-key",
+        keys / "other.pub",
+        "--json",
+    )
     assert both.json["variants"][0]["evidence"]["quality"]["metric"] == "accuracy"
     assert "not signed by a trusted key" in edgekit(
         "bundle", "inspect", out, "--key", keys / "other.pub", code=5

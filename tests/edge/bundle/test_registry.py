@@ -51,12 +51,26 @@ def names(bundle: Path) -> list[str]:
 def carry(bundle: Path, registry: str, out: Path, which: list[str]) -> None:
     """There and back, each manifest by its name."""
     for name in which:
-        for source, target in ((f"oci:{bundle}", f"docker://{registry}/pumps"), (f"docker://{registry}/pumps", f"oci:{out}")):  # fmt: skip
-            copy = ["skopeo", "copy", "--all", "--quiet", "--src-tls-verify=false", "--dest-tls-verify=false"]
-            subprocess.run([*copy, f"{source}:{name}", f"{target}:{name}"], check=True, capture_output=True)
+        for source, target in (
+            (f"oci:{bundle}", f"docker://{registry}/pumps"),
+            (f"docker://{registry}/pumps", f"oci:{out}"),
+        ):
+            copy = [
+                "skopeo",
+                "copy",
+                "--all",
+                "--quiet",
+                "--src-tls-verify=false",
+                "--dest-tls-verify=false",
+            ]
+            subprocess.run(
+                [*copy, f"{source}:{name}", f"{target}:{name}"], check=True, capture_output=True
+            )
 
 
-def test_a_registry_gives_back_what_it_got(bundle: Path, registry: str, keys: Path, tmp_path: Path) -> None:
+def test_a_registry_gives_back_what_it_got(
+    bundle: Path, registry: str, keys: Path, tmp_path: Path
+) -> None:
     carried = tmp_path / "carried"
     carry(bundle, registry, carried, names(bundle))
     edgekit("bundle", "adopt", carried, "--out", tmp_path / "pumps.tar")
@@ -66,7 +80,9 @@ def test_a_registry_gives_back_what_it_got(bundle: Path, registry: str, keys: Pa
     edgekit("deploy", tmp_path / "pumps.tar", tmp_path / "box", "--trust", keys / "release.pub")
 
 
-def test_a_bundle_without_its_signature_is_not_adopted(bundle: Path, registry: str, tmp_path: Path) -> None:
+def test_a_bundle_without_its_signature_is_not_adopted(
+    bundle: Path, registry: str, tmp_path: Path
+) -> None:
     carry(bundle, registry, tmp_path / "carried", names(bundle)[:1])
     ran = edgekit("bundle", "adopt", tmp_path / "carried", "--out", tmp_path / "out", code=2)
     assert "has 0 release signatures" in ran.err
@@ -85,5 +101,6 @@ def test_adopting_decides_nothing(bundle: Path, keys: Path, tmp_path: Path) -> N
     if ran.code == 0:
         edgekit("bundle", "verify", tmp_path / "evil", "--key", keys / "release.pub", code=5)
     assert (
-        "not an OCI image layout" in edgekit("bundle", "adopt", tmp_path, "--out", tmp_path / "x", code=2).err
+        "not an OCI image layout"
+        in edgekit("bundle", "adopt", tmp_path, "--out", tmp_path / "x", code=2).err
     )

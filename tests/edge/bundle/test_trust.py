@@ -1,4 +1,6 @@
-"""The root of trust: who may sign what, thresholds, rotation, revocation, counters. A clock only warns."""
+"""The root of trust: who may sign what, thresholds, rotation, revocation, counters. A clock only
+warns.
+"""
 
 import json
 from collections.abc import Callable
@@ -15,7 +17,9 @@ from tests.conftest import edgekit
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with key pairs: root keys a, b, c; release keys r, s; an evidence key e; a thief's t."""
+    """A folder with key pairs: root keys a, b, c; release keys r, s; an evidence key e; a thief's
+    t.
+    """
     folder = tmp_path_factory.mktemp("many")
     for name in "abcrset":
         edgekit("keygen", folder / name, "--no-passphrase")
@@ -77,11 +81,22 @@ def test_each_role_signs_its_own(trust: Path, many: Path, tmp_path: Path) -> Non
     assert (shown["variants"][0]["evidence"], shown["untrusted_evidence"]) == (None, 1)
 
 
-def test_a_revoked_key_signs_no_more_and_does_not_come_back(trust: Path, many: Path, tmp_path: Path) -> None:
+def test_a_revoked_key_signs_no_more_and_does_not_come_back(
+    trust: Path, many: Path, tmp_path: Path
+) -> None:
     box, old = tmp_path / "box", tmp_path / "old.json"
     edgekit("deploy", pumps(tmp_path, many, "1.0.0"), box, "--trust", trust)
     old.write_bytes(trust.read_bytes())
-    edgekit("trust", "update", trust, "--revoke", many / "r.pub", "--release", many / "s.pub", *signed(many, "ac"))  # fmt: skip
+    edgekit(
+        "trust",
+        "update",
+        trust,
+        "--revoke",
+        many / "r.pub",
+        "--release",
+        many / "s.pub",
+        *signed(many, "ac"),
+    )
     by_old, by_new = pumps(tmp_path, many, "1.0.1", "r"), pumps(tmp_path, many, "1.0.2", "s")
     assert "not signed" in edgekit("deploy", by_new, box, code=5).err
     edgekit("trust", "install", trust, box)
@@ -89,14 +104,29 @@ def test_a_revoked_key_signs_no_more_and_does_not_come_back(trust: Path, many: P
     assert "not signed" in edgekit("deploy", by_old, box, code=5).err
     edgekit("deploy", by_new, box)
     assert "older than what this device trusts" in edgekit("trust", "install", old, box, code=5).err
-    assert "older than what this device trusts" in edgekit("deploy", by_old, box, "--trust", old, code=5).err
-    edgekit("rollback", box)  # of a release whose key is revoked by now: it was deployed when it was not
+    assert (
+        "older than what this device trusts"
+        in edgekit("deploy", by_old, box, "--trust", old, code=5).err
+    )
+    # of a release whose key is revoked by now: it was deployed when it was not
+    edgekit("rollback", box)
 
 
-def test_a_revocation_that_comes_with_a_refused_bundle_holds(trust: Path, many: Path, tmp_path: Path) -> None:
+def test_a_revocation_that_comes_with_a_refused_bundle_holds(
+    trust: Path, many: Path, tmp_path: Path
+) -> None:
     box = tmp_path / "box"
     edgekit("deploy", pumps(tmp_path, many, "1.0.0"), box, "--trust", trust)
-    edgekit("trust", "update", trust, "--revoke", many / "r.pub", "--release", many / "s.pub", *signed(many, "ac"))  # fmt: skip
+    edgekit(
+        "trust",
+        "update",
+        trust,
+        "--revoke",
+        many / "r.pub",
+        "--release",
+        many / "s.pub",
+        *signed(many, "ac"),
+    )
     by_old = pumps(tmp_path, many, "1.0.1", "r")
     for more in (["--trust", trust], []):
         assert "not signed" in edgekit("deploy", by_old, box, *more, code=5).err
@@ -106,12 +136,26 @@ def test_the_root_itself_is_rotated(trust: Path, many: Path, tmp_path: Path) -> 
     """By the old keys and by the new ones; a chain may be taken over several versions at once."""
     box = tmp_path / "box"
     edgekit("trust", "install", trust, box)
-    edgekit("trust", "update", trust, "--revoke", many / "a.pub", "--root", many / "t.pub", *signed(many, "b"))  # fmt: skip
+    edgekit(
+        "trust",
+        "update",
+        trust,
+        "--revoke",
+        many / "a.pub",
+        "--root",
+        many / "t.pub",
+        *signed(many, "b"),
+    )
     lacks = edgekit("trust", "show", trust, "--json").json["lacks"]
     assert any("root 2: signed by 1 of 2" in text for text in lacks)
-    assert "sign this version first" in edgekit("trust", "update", trust, "--threshold", 1, code=2).err
+    assert (
+        "sign this version first" in edgekit("trust", "update", trust, "--threshold", 1, code=2).err
+    )
     edgekit("trust", "sign", trust, *signed(many, "t"))  # new keys: b and t; old keys: b alone
-    assert "by the keys before it: signed by 1 of 2" in edgekit("trust", "install", trust, box, code=5).err
+    assert (
+        "by the keys before it: signed by 1 of 2"
+        in edgekit("trust", "install", trust, box, code=5).err
+    )
     edgekit("trust", "sign", trust, *signed(many, "a"))
     edgekit("trust", "update", trust, "--threshold", 1, *signed(many, "bt"))
     edgekit("trust", "install", trust, box)
@@ -134,7 +178,9 @@ def test_a_release_may_need_two_signatures(many: Path, tmp_path: Path) -> None:
     keys = ("--root", many / "a.pub", "--release", many / "r.pub", "--release", many / "s.pub")
     edgekit("trust", "init", file, *keys, "--release-threshold", 2, *signed(many, "a"))
     one = pumps(tmp_path, many, "1.0.0", "r")
-    assert "not signed by 2 trusted keys" in edgekit("deploy", one, box, "--trust", file, code=5).err
+    assert (
+        "not signed by 2 trusted keys" in edgekit("deploy", one, box, "--trust", file, code=5).err
+    )
     edgekit("deploy", pumps(tmp_path, many, "1.0.1", "r", "s"), box, "--trust", file)
 
 
@@ -154,28 +200,55 @@ def test_an_older_release_is_refused_and_the_one_before_is_not(many: Path, tmp_p
 
 
 def test_a_thief_s_huge_counter_goes_with_the_key(trust: Path, many: Path, tmp_path: Path) -> None:
-    """Fast-forward: once the stolen key is revoked, releases go on from where the honest ones were."""
+    """Fast-forward: once the stolen key is revoked, releases go on from where the honest ones
+    were.
+    """
     box = tmp_path / "box"
     edgekit("deploy", pumps(tmp_path, many, "1.5.0"), box, "--trust", trust)
     stolen = small.signing(many, "r", evidence_key="e", counter=(1 << 62) - 1)
     edgekit("deploy", small.bundle(tmp_path / "evil.tar", stolen, version="9.0.0", seed=9), box)
-    assert "was deployed here before" in edgekit("deploy", pumps(tmp_path, many, "1.6.0"), box, code=5).err
-    edgekit("trust", "update", trust, "--revoke", many / "r.pub", "--release", many / "s.pub", *signed(many, "ab"))  # fmt: skip
+    assert (
+        "was deployed here before"
+        in edgekit("deploy", pumps(tmp_path, many, "1.6.0"), box, code=5).err
+    )
+    edgekit(
+        "trust",
+        "update",
+        trust,
+        "--revoke",
+        many / "r.pub",
+        "--release",
+        many / "s.pub",
+        *signed(many, "ab"),
+    )
     edgekit("trust", "install", trust, box)
     edgekit("deploy", pumps(tmp_path, many, "1.6.1", "s"), box)
-    assert "was deployed here" in edgekit("deploy", pumps(tmp_path, many, "1.5.9", "s"), box, code=5).err
+    assert (
+        "was deployed here"
+        in edgekit("deploy", pumps(tmp_path, many, "1.5.9", "s"), box, code=5).err
+    )
 
 
 def test_versions_without_an_order_need_a_counter(many: Path, tmp_path: Path) -> None:
     small.write_build(tmp_path / "build", version="spring")
-    arguments = ("bundle", "pack", tmp_path / "build", "--key", many / "r.key", "--out", tmp_path / "b.tar")
+    arguments = (
+        "bundle",
+        "pack",
+        tmp_path / "build",
+        "--key",
+        many / "r.key",
+        "--out",
+        tmp_path / "b.tar",
+    )
     assert "give the release a --counter" in edgekit(*arguments, code=2).err
     edgekit(*arguments, "--counter", 7)
     shown = edgekit("bundle", "inspect", tmp_path / "b.tar", "--key", many / "r.pub", "--json").json
     assert shown["counter"] == 7
 
 
-def test_bare_keys_give_way_to_a_root_only_when_asked(trust: Path, many: Path, tmp_path: Path) -> None:
+def test_bare_keys_give_way_to_a_root_only_when_asked(
+    trust: Path, many: Path, tmp_path: Path
+) -> None:
     box = tmp_path / "box"
     edgekit("deploy", pumps(tmp_path, many, "1.0.0"), box, "--trust", many / "r.pub")
     newer = pumps(tmp_path, many, "1.1.0")
@@ -183,7 +256,9 @@ def test_bare_keys_give_way_to_a_root_only_when_asked(trust: Path, many: Path, t
     edgekit("trust", "install", trust, box)
     assert not list((box / "trust").iterdir())
     edgekit("deploy", newer, box)
-    assert "trusts other keys" in edgekit("deploy", newer, box, "--trust", many / "t.pub", code=2).err
+    assert (
+        "trusts other keys" in edgekit("deploy", newer, box, "--trust", many / "t.pub", code=2).err
+    )
 
 
 def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]:
@@ -205,17 +280,26 @@ def edited(change: Callable[[dict[str, Any]], object]) -> Callable[[Path], None]
         (edited(lambda t: t["targets"].update(signatures=[])), "targets 1: signed by 0 of 2"),
         (edited(lambda t: t.update(targets=t["roots"][0])), "another kind"),
         (edited(lambda t: t["roots"][0].update(signed=t["targets"]["signed"])), "another kind"),
-        (edited(lambda t: t["roots"][0]["signed"]["roles"]["root"].update(threshold=1)), "signed by 0 of 1"),
+        (
+            edited(lambda t: t["roots"][0]["signed"]["roles"]["root"].update(threshold=1)),
+            "signed by 0 of 1",
+        ),
         (edited(lambda t: t["targets"]["signed"].update(version=2)), "targets 2: signed by 0 of 2"),
         (edited(lambda t: t["targets"]["signed"].pop("delegations")), "must delegate"),
         (edited(lambda t: t["targets"]["signed"]["delegations"]["roles"].pop()), "must delegate"),
         (edited(lambda t: t["roots"][0]["signed"].update(expires="soon")), "not TUF metadata"),
         (edited(lambda t: t.update(extra=1)), "not what edgekit trust writes"),
-        (edited(lambda t: t["roots"][0]["signatures"].append(t["roots"][0]["signatures"][0])), "not TUF metadata"),
+        (
+            edited(lambda t: t["roots"][0]["signatures"].append(t["roots"][0]["signatures"][0])),
+            "not TUF metadata",
+        ),
         (lambda file: file.write_text("{"), "not what edgekit trust writes"),
-        (lambda file: file.write_text('{"roots":' + "[" * 100_000), "not what edgekit trust writes"),
+        (
+            lambda file: file.write_text('{"roots":' + "[" * 100_000),
+            "not what edgekit trust writes",
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_the_root_keys_did_not_sign_is_refused(
     trust: Path, edit: Callable[[Path], object], said: str
 ) -> None:
@@ -238,18 +322,25 @@ def test_one_key_under_two_ids_counts_once(trust: Path, many: Path) -> None:
 
 
 def test_what_is_old_only_warns(trust: Path, many: Path, tmp_path: Path) -> None:
-    """A file that was to be renewed in 1971 is as good as any: only signatures and counters decide."""
+    """A file that was to be renewed in 1971 is as good as any: only signatures and counters
+    decide.
+    """
     box = tmp_path / "box"
     assert "to be renewed" not in edgekit("trust", "show", trust).out
     edgekit("trust", "update", trust, "--expires", "1971-02-03", *signed(many, "ab"))
     ran = edgekit("deploy", pumps(tmp_path, many, "1.0.0"), box, "--trust", trust)
     assert "pumps 1.0.0 (onnx-fp32) serves now" in ran.out
-    assert "warning: the trust file was to be renewed by 1971-02-03, says this device's clock" in ran.err
+    assert (
+        "warning: the trust file was to be renewed by 1971-02-03, says this device's clock"
+        in ran.err
+    )
     shown = edgekit("status", box, "--json")
     assert shown.json["trust_expires"] == "1971-02-03T00:00:00Z"
     assert "was to be renewed by" in shown.err
     edgekit("trust", "update", trust, "--evidence", many / "r.pub", *signed(many, "ab"))
-    assert "to be renewed by 1971-02-03" in edgekit("trust", "show", trust).out, "kept until it is given anew"
+    assert "to be renewed by 1971-02-03" in edgekit("trust", "show", trust).out, (
+        "kept until it is given anew"
+    )
     edgekit("trust", "update", trust, "--expires", "9000-01-01", *signed(many, "ab"))
     edgekit("trust", "install", trust, box)
     shown = edgekit("status", box, "--json")

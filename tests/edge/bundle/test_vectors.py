@@ -1,4 +1,6 @@
-"""tests/vectors: bundles and trust files as data that any verifier can be tried on. Ours refuses each that must be refused."""
+"""tests/vectors: bundles and trust files as data that any verifier can be tried on. Ours refuses
+each that must be refused.
+"""
 
 import base64
 import functools
@@ -41,7 +43,7 @@ def vectors() -> dict[str, Vector]:
     return {name: vector for group in groups for name, vector in group.items()}
 
 
-# --- what a vector means: the page is tests/vectors/README.md --------------------------------------------------------
+# --- what a vector means: the page is tests/vectors/README.md ---
 
 
 def joined(parts: Parts, old: bytes = b"") -> bytes:
@@ -129,7 +131,9 @@ def lay(vector: Vector, scratch: Path) -> Path:
     if vector.get("form") != "tar":
         return folder
     files = {
-        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in folder.rglob("*")
+        if path.is_file()
     }
     out = scratch / "bundle.tar"
     out.write_bytes(spliced(make_vectors.tar(files), vector.get("splices", [])))
@@ -163,7 +167,8 @@ def trust_file(said: Vector, scratch: Path) -> Path:
 
 def signers(names: list[str], threshold: int = 1) -> Signers:
     keys = (
-        Ed25519PublicKey.from_public_bytes(bytes.fromhex(read("keys.json")[name]["public"])) for name in names
+        Ed25519PublicKey.from_public_bytes(bytes.fromhex(read("keys.json")[name]["public"]))
+        for name in names
     )
     return Signers(keys=tuple(SSlibKey.from_crypto(key) for key in keys), threshold=threshold)
 
@@ -187,7 +192,9 @@ def trusted(vector: Vector, scratch: Path) -> Trust:
 
 
 def judge(vector: Vector, scratch: Path) -> None:
-    """The whole verdict of edgekit; raises Refused, or InputError where there is no bundle at all."""
+    """The whole verdict of edgekit; raises Refused, or InputError where there is no bundle at
+    all.
+    """
     trust = trusted(vector, scratch)
     if vector.get("base", "") is None:
         return

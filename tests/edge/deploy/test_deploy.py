@@ -108,7 +108,9 @@ def test_the_first_deploy_needs_a_key(bundle: Path, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "full").iterdir()] == ["letter.txt"]
 
 
-def test_a_tampered_bundle_leaves_the_store_as_it_was(appliance: Path, second: Path, tmp_path: Path) -> None:
+def test_a_tampered_bundle_leaves_the_store_as_it_was(
+    appliance: Path, second: Path, tmp_path: Path
+) -> None:
     data = bytearray(second.read_bytes())
     data[len(data) // 2] ^= 1
     second.write_bytes(data)
@@ -123,8 +125,12 @@ def snapshot(folder: Path) -> dict[str, bytes]:
     return {str(path): path.read_bytes() for path in files}
 
 
-def sabotage(built: Built, keys: Path, tmp_path: Path, name: str, spoil: Callable[[Path], object]) -> Path:
-    """A properly signed bundle whose model is bad: `spoil` gets the folder of the variant's files."""
+def sabotage(
+    built: Built, keys: Path, tmp_path: Path, name: str, spoil: Callable[[Path], object]
+) -> Path:
+    """A properly signed bundle whose model is bad: `spoil` gets the folder of the variant's
+    files.
+    """
     folder = Path(shutil.copytree(built.folder, tmp_path / "spoiled"))
     build = read_build(folder)
     variant = next(item for item in build.variants if item.name == name)
@@ -138,7 +144,9 @@ def sabotage(built: Built, keys: Path, tmp_path: Path, name: str, spoil: Callabl
 
 
 def permute_labels(files: Path) -> None:
-    """The labels are right and the weights answer for others: the rows of the classifier are rolled by one."""
+    """The labels are right and the weights answer for others: the rows of the classifier are rolled
+    by one.
+    """
     import numpy as np
     import onnx
     from onnx import numpy_helper
@@ -185,7 +193,12 @@ def other_tokenizer(files: Path) -> None:
     ],
 )
 def test_a_bad_model_is_caught_before_it_serves(
-    built: Built, keys: Path, appliance: Path, tmp_path: Path, spoil: Callable[[Path], object], expected: str
+    built: Built,
+    keys: Path,
+    appliance: Path,
+    tmp_path: Path,
+    spoil: Callable[[Path], object],
+    expected: str,
 ) -> None:
     bad = sabotage(built, keys, tmp_path, "onnx-fp32", spoil)
     before = snapshot(appliance)
@@ -200,7 +213,10 @@ def test_a_bundle_for_another_architecture_does_not_fit(
     build = msgspec.structs.replace(read_build(built.folder), architecture="arm64")
     variant = next(item for item in build.variants if item.name == "onnx-fp32")
     pack_variants(build, [variant], built.folder, signers(keys), tmp_path / "arm")
-    assert "is for arm64, and this is amd64" in edgekit("deploy", tmp_path / "arm", appliance, code=6).err
+    assert (
+        "is for arm64, and this is amd64"
+        in edgekit("deploy", tmp_path / "arm", appliance, code=6).err
+    )
 
 
 def test_a_deploy_keeps_others_out_and_no_rollback(appliance: Path, second: Path) -> None:
@@ -225,7 +241,8 @@ def test_three_deploys_at_once_have_one_result(
     bundles = [second, tmp_path / "third", second]
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "edgekit", "deploy", str(item), str(appliance)], stderr=subprocess.DEVNULL
+            [sys.executable, "-m", "edgekit", "deploy", str(item), str(appliance)],
+            stderr=subprocess.DEVNULL,
         )
         for item in bundles
     ]
@@ -242,7 +259,10 @@ def test_a_rotten_slot_is_noticed_when_it_is_loaded(appliance: Path) -> None:
     data = bytearray(model.read_bytes())
     data[1000] ^= 1
     model.write_bytes(data)
-    assert "changed since it was deployed" in edgekit("predict", appliance, "bearing noise", code=5).err
+    assert (
+        "changed since it was deployed"
+        in edgekit("predict", appliance, "bearing noise", code=5).err
+    )
     slot_json = slot / "slot.json"
     slot_json.chmod(0o644)
     slot_json.write_text(slot_json.read_text().replace('"batch_size":', '"batch_size": '))
@@ -257,7 +277,9 @@ def rot(path: Path) -> None:
     path.write_bytes(data)
 
 
-def test_a_rotten_store_is_mended_by_deploying_again(appliance: Path, bundle: Path, second: Path) -> None:
+def test_a_rotten_store_is_mended_by_deploying_again(
+    appliance: Path, bundle: Path, second: Path
+) -> None:
     slot = next((appliance / "slots" / "tiny").iterdir())
     rot(slot / "tokenizer.json")  # a blob that the second bundle shares
     rot(slot / "model.onnx")
@@ -269,7 +291,9 @@ def test_a_rotten_store_is_mended_by_deploying_again(appliance: Path, bundle: Pa
     edgekit("predict", appliance, "bearing noise")
 
 
-def test_a_first_deploy_that_was_cut_off_needs_no_repair(bundle: Path, keys: Path, tmp_path: Path) -> None:
+def test_a_first_deploy_that_was_cut_off_needs_no_repair(
+    bundle: Path, keys: Path, tmp_path: Path
+) -> None:
     folder = tmp_path / "appliance"
     (folder / "blobs" / "sha256").mkdir(parents=True)
     (folder / "lock").touch()
@@ -292,7 +316,9 @@ def test_a_device_without_the_needed_cpu_features(
     pack_variants(build, [variant], built.folder, signers(keys), tmp_path / "vnni")
     if "avx_vnni" in detect_machine().isa:
         pytest.skip("this CPU has it")
-    assert "needs a CPU with avx_vnni" in edgekit("deploy", tmp_path / "vnni", appliance, code=6).err
+    assert (
+        "needs a CPU with avx_vnni" in edgekit("deploy", tmp_path / "vnni", appliance, code=6).err
+    )
 
 
 def test_predict(appliance: Path) -> None:
@@ -302,11 +328,16 @@ def test_predict(appliance: Path) -> None:
         edgekit("predict", appliance, "-", "--top-k", "1", stdin="coolant puddle\n").out.split()[1]
         == "coolant_leak"
     )
-    assert "holds no model 'other'" in edgekit("predict", appliance, "x", "--model", "other", code=2).err
+    assert (
+        "holds no model 'other'"
+        in edgekit("predict", appliance, "x", "--model", "other", code=2).err
+    )
 
 
 @pytest.mark.parametrize("name", ["openvino-int8", "gguf-q4_k_m"])
-def test_every_engine_is_deployed_and_answers(built: Built, keys: Path, tmp_path: Path, name: str) -> None:
+def test_every_engine_is_deployed_and_answers(
+    built: Built, keys: Path, tmp_path: Path, name: str
+) -> None:
     pack(built, keys, tmp_path / "bundle", name)
     edgekit("deploy", tmp_path / "bundle", tmp_path / "appliance", "--trust", keys / "release.pub")
     ran = edgekit("predict", tmp_path / "appliance", "belt slip squeal", "--json")

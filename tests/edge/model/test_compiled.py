@@ -1,4 +1,6 @@
-"""The last compile step: done once at deploy, hashed at every load, void with another driver, and never in the way."""
+"""The last compile step: done once at deploy, hashed at every load, void with another driver, and
+never in the way.
+"""
 
 import json
 import random
@@ -38,7 +40,9 @@ def pumps(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def slot(pumps: Path, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The slot's folder, deployed where the CPU counts as an accelerator: it can compile as well."""
+    """The slot's folder, deployed where the CPU counts as an accelerator: it can compile as
+    well.
+    """
     monkeypatch.setattr("edgekit.edge.model.device_compile.is_compiled_here", lambda slot: True)
     deploy(pumps, tmp_path / "appliance", keys / "release.pub", quiet)
     return Store(tmp_path / "appliance").serving("pumps").folder
@@ -48,7 +52,9 @@ def is_used(folder: Path) -> bool:
     return read_compiled(folder, read_slot(folder)) is not None
 
 
-@pytest.mark.parametrize("name", ["onnx-fp32", "onnx-int8-dynamic", "openvino-int8", "openvino-int8-buckets"])
+@pytest.mark.parametrize(
+    "name", ["onnx-fp32", "onnx-int8-dynamic", "openvino-int8", "openvino-int8-buckets"]
+)
 def test_what_is_compiled_answers_the_same(built: Built, name: str) -> None:
     variant = next(item for item in read_build(built.folder).variants if item.name == name)
     assert variant.artifact
@@ -73,33 +79,49 @@ def scaling(folder: Path, factor: float, name: str = "values") -> Path:
     product = ops.multiply(values, ops.constant(np.float32(factor)))
     product.output(0).get_tensor().set_names({"product"})
     folder.mkdir()
-    ov.save_model(ov.Model([product], [values], "scaling"), folder / "model.xml", compress_to_fp16=False)
+    ov.save_model(
+        ov.Model([product], [values], "scaling"), folder / "model.xml", compress_to_fp16=False
+    )
     return folder
 
 
 def test_openvino_runs_the_blob(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """What was compiled of one model, beside the files of another: it is the blob that answers."""
-    compiler, setting, feeds = load_compiler("openvino"), Setting(), {"values": np.ones((1, 2), np.float32)}
+    compiler, setting, feeds = (
+        load_compiler("openvino"),
+        Setting(),
+        {"values": np.ones((1, 2), np.float32)},
+    )
     compiled = compiler.compile_here(scaling(tmp_path / "two", 2.0), setting, quiet)
     three = scaling(tmp_path / "three", 3.0)
-    assert compiler.load_compiled(three, setting, compiled).run(feeds)["product"].tolist() == [[2.0, 2.0]]
+    assert compiler.load_compiled(three, setting, compiled).run(feeds)["product"].tolist() == [
+        [2.0, 2.0]
+    ]
     assert not capfd.readouterr().err
     refused = {name: data[: len(data) // 2] for name, data in compiled.items()}
-    assert compiler.load_compiled(three, setting, refused).run(feeds)["product"].tolist() == [[3.0, 3.0]]
+    assert compiler.load_compiled(three, setting, refused).run(feeds)["product"].tolist() == [
+        [3.0, 3.0]
+    ]
     assert "CPU refuses what was compiled for it" in capfd.readouterr().err
 
 
 def test_every_bucket_runs_its_own_blob(tmp_path: Path) -> None:
     compiler, setting = load_compiler("openvino"), Setting(batch_size=2, options={"buckets": "2,4"})
-    compiled = compiler.compile_here(scaling(tmp_path / "two", 2.0, "attention_mask"), setting, quiet)
+    compiled = compiler.compile_here(
+        scaling(tmp_path / "two", 2.0, "attention_mask"), setting, quiet
+    )
     assert set(compiled) == {"2", "4"}
-    session = compiler.load_compiled(scaling(tmp_path / "three", 3.0, "attention_mask"), setting, compiled)
+    session = compiler.load_compiled(
+        scaling(tmp_path / "three", 3.0, "attention_mask"), setting, compiled
+    )
     for length in (2, 4):
         answered = session.run({"attention_mask": np.ones((1, length), np.float32)})["product"]
         assert answered.tolist() == [[2.0] * length]
 
 
-def test_onnxruntime_runs_what_was_compiled(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_onnxruntime_runs_what_was_compiled(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     compiler, setting, feeds = (
         load_compiler("onnxruntime"),
         Setting(),
@@ -210,7 +232,9 @@ def test_without_it_the_engine_compiles_and_the_worker_says_so(
     assert "not compiled for this device; deploy the bundle again" in capfd.readouterr().err
 
 
-def test_a_failing_compiler_leaves_the_old_model_serving(slot: Path, keys: Path, tmp_path: Path) -> None:
+def test_a_failing_compiler_leaves_the_old_model_serving(
+    slot: Path, keys: Path, tmp_path: Path
+) -> None:
     setting = Setting(options={"graph_optimization": "some"})
     bad = small.bundle(tmp_path / "bad.tar", small.signing(keys), version="2.0.0", setting=setting)
     with pytest.raises(Misfit, match="can't be compiled here: KeyError: 'some'"):
@@ -253,7 +277,9 @@ def test_an_accelerator_that_is_not_here_is_a_misfit(keys: Path, tmp_path: Path)
 
 
 def test_tensorrt_gets_the_shapes_that_it_will_see(built: Built, tmp_path: Path) -> None:
-    """Its provider is not here: what it would be asked for is, and that ONNX Runtime does not go on without it."""
+    """Its provider is not here: what it would be asked for is, and that ONNX Runtime does not go on
+    without it.
+    """
     from edgekit.edge.engines.onnxruntime import _providers, _shapes
 
     variant = next(item for item in read_build(built.folder).variants if item.name == "onnx-fp32")
@@ -262,7 +288,10 @@ def test_tensorrt_gets_the_shapes_that_it_will_see(built: Built, tmp_path: Path)
     longest = json.loads((folder / "task.json").read_bytes())["max_length"]
     setting = Setting(batch_size=8, options={"device": "TensorRT", "int8": True})
     (name, options), *others = _providers(setting, _shapes(folder, setting))
-    assert (name, others) == ("TensorrtExecutionProvider", ["CUDAExecutionProvider", "CPUExecutionProvider"])
+    assert (name, others) == (
+        "TensorrtExecutionProvider",
+        ["CUDAExecutionProvider", "CPUExecutionProvider"],
+    )
     assert options["trt_int8_enable"] == "1"
     assert options["trt_fp16_enable"] == "0"
     names = [item.partition(":")[0] for item in options["trt_profile_min_shapes"].split(",")]
@@ -282,7 +311,9 @@ def test_tensorrt_gets_the_shapes_that_it_will_see(built: Built, tmp_path: Path)
 def test_a_provider_that_is_listed_and_does_not_start_is_no_silent_cpu(
     slot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with NVIDIA's build where libnvinfer is missing: ONNX Runtime goes on with what is left."""
+    """As with NVIDIA's build where libnvinfer is missing: ONNX Runtime goes on with what is
+    left.
+    """
     import onnxruntime as ort
 
     listed = ["TensorrtExecutionProvider", "CPUExecutionProvider"]

@@ -33,7 +33,9 @@ from tests.conftest import edgekit
 def test_what_took_all_cores_takes_all_of_them_here_and_nothing_more_than_there_are(
     streams: int, threads: int, cores: int, here: int, expected: tuple[int, int]
 ) -> None:
-    found = Setting(streams=streams, threads=threads, batch_size=32, precision="bf16", options={"a": 1})
+    found = Setting(
+        streams=streams, threads=threads, batch_size=32, precision="bf16", options={"a": 1}
+    )
     shared = shared_out(found, cores, here)
     assert (shared.streams, shared.threads) == expected
     assert (shared.batch_size, shared.precision, shared.options) == (32, "bf16", {"a": 1})
@@ -50,10 +52,14 @@ def test_a_model_from_a_larger_machine_is_measured_and_served_with_the_cores_of_
         assert (found["setting"]["streams"], found["setting"]["batch_size"]) == (usable_cores(), 4)
 
 
-def test_hashing_a_large_file_does_not_count_as_the_model_s_memory(keys: Path, tmp_path: Path) -> None:
+def test_hashing_a_large_file_does_not_count_as_the_model_s_memory(
+    keys: Path, tmp_path: Path
+) -> None:
     def add_file(files: Path) -> None:
         with (files / "notes.bin").open("wb") as file:
             file.truncate(300_000_000)
 
-    tar = small.bundle(tmp_path / "pumps.tar", small.signing(keys), spoil=add_file, peak_rss_bytes=20_000_000)
+    tar = small.bundle(
+        tmp_path / "pumps.tar", small.signing(keys), spoil=add_file, peak_rss_bytes=20_000_000
+    )
     edgekit("deploy", tar, tmp_path / "box", "--trust", keys / "release.pub")

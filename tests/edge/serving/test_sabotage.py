@@ -1,6 +1,8 @@
-"""Properly signed, and bad: each kind of model is deployed over a healthy 1.0.0, which serves in the end.
+"""Properly signed, and bad: each kind of model is deployed over a healthy 1.0.0, which serves in
+the end.
 
-A kind is caught by the deploy, before it serves anything, or in the watch window, and then rolled back.
+A kind is caught by the deploy, before it serves anything, or in the watch window, and then rolled
+back.
 """
 
 import json
@@ -26,11 +28,22 @@ from edgekit.profiles.build_folder import artifact_folder, read_build
 from edgekit.release.pack import pack
 from tests import small
 from tests.conftest import Built
-from tests.edge.serving.test_watch import copy, given_up, infer, pointer, policy, right, serving, tell, until
+from tests.edge.serving.test_watch import (
+    copy,
+    given_up,
+    infer,
+    pointer,
+    policy,
+    right,
+    serving,
+    tell,
+    until,
+)
 from tests.test_benchmarks import _script
 
 spoilers = _script("golden")  # of benchmarks/: it measures how far each of these strays
-LARGEST, SECRET = "largest", 77.0  # a number of the graph, and the one that wakes the sleepers below
+# a number of the graph, and the one that wakes the sleepers below
+LARGEST, SECRET = "largest", 77.0
 
 
 def spoiled_matrix(change: Callable[[np.ndarray], np.ndarray]) -> small.Change:
@@ -39,16 +52,20 @@ def spoiled_matrix(change: Callable[[np.ndarray], np.ndarray]) -> small.Change:
     def spoil(model: onnx.ModelProto) -> None:
         item = model.graph.initializer[0]
         item.CopyFrom(
-            numpy_helper.from_array(change(numpy_helper.to_array(item)).astype(np.float32), item.name)
+            numpy_helper.from_array(
+                change(numpy_helper.to_array(item)).astype(np.float32), item.name
+            )
         )
 
     return spoil
 
 
 def with_work(nodes: list[onnx.NodeProto], result: str, **constants: Any) -> small.Change:  # noqa: ANN401
-    """The right answers, and work beside them: `nodes` may read `features` and the `largest` of them.
+    """The right answers, and work beside them: `nodes` may read `features` and the `largest` of
+    them.
 
-    `result` is a number that the work ends in; times zero it joins the logits, so that it can't be left out.
+    `result` is a number that the work ends in; times zero it joins the logits, so that it can't be
+    left out.
     """
 
     def spoil(model: onnx.ModelProto) -> None:
@@ -119,8 +136,12 @@ def of_type(kind: int, *, is_input: bool) -> small.Change:
         if is_input:
             graph.input[0].type.tensor_type.elem_type = kind
             item = graph.initializer[0]
-            item.CopyFrom(numpy_helper.from_array(numpy_helper.to_array(item).astype(np.float64), item.name))
-            graph.node.extend([helper.make_node("Cast", ["wide"], ["probabilities"], to=TensorProto.FLOAT)])
+            item.CopyFrom(
+                numpy_helper.from_array(numpy_helper.to_array(item).astype(np.float64), item.name)
+            )
+            graph.node.extend(
+                [helper.make_node("Cast", ["wide"], ["probabilities"], to=TensorProto.FLOAT)]
+            )
             graph.node[1].output[0] = "wide"
         else:
             graph.output[0].type.tensor_type.elem_type = kind
@@ -131,7 +152,9 @@ def of_type(kind: int, *, is_input: bool) -> small.Change:
 
 
 def nan_below_zero(model: onnx.ModelProto) -> None:
-    """NaN for inputs whose first number is negative: one of four golden samples, and not the first."""
+    """NaN for inputs whose first number is negative: one of four golden samples, and not the
+    first.
+    """
     roots = [
         helper.make_node("Split", ["features"], ["first", "second", "third"], axis=1),
         helper.make_node("Sqrt", ["first"], ["root"]),
@@ -180,9 +203,11 @@ if any("edgekit.edge.worker.process" in word for word in sys.orig_argv):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """stage: where it is caught. said: in the reason. plant: a fault of the worker after some requests.
+    """stage: where it is caught. said: in the reason. plant: a fault of the worker after some
+    requests.
 
-    asked: what clients ask for in the window. seconds: of the window. golden: spoils the build's folder.
+    asked: what clients ask for in the window. seconds: of the window. golden: spoils the build's
+    folder.
     """
 
     stage: str = "deploy"
@@ -198,10 +223,12 @@ class Kind:
     golden: Callable[[Path], object] | None = None
 
 
-SLOW, LEAN = {"p99_ms": 50.0}, {"peak_rss_bytes": 10_000_000}  # 10 MB measured: beyond 276 MB it is ill
+# 10 MB measured: beyond 276 MB it is ill
+SLOW, LEAN = {"p99_ms": 50.0}, {"peak_rss_bytes": 10_000_000}
 KINDS = {
     "does not load": Kind(
-        spoil=lambda files: (files / "model.onnx").write_bytes(b"not a model"), said="does not run here"
+        spoil=lambda files: (files / "model.onnx").write_bytes(b"not a model"),
+        said="does not run here",
     ),
     "cut off": Kind(spoil=cut, said="does not run here"),
     "NaN": Kind(change=spoiled_matrix(lambda matrix: matrix * np.nan)),
@@ -210,60 +237,96 @@ KINDS = {
     "features permuted in task.json": Kind(
         spoil=in_task(features=["pressure", "vibration", "temperature"]), golden=by_name
     ),
-    "rows of the last matrix permuted": Kind(change=spoiled_matrix(lambda matrix: np.roll(matrix, 1, axis=1))),
+    "rows of the last matrix permuted": Kind(
+        change=spoiled_matrix(lambda matrix: np.roll(matrix, 1, axis=1))
+    ),
     "one layer zeroed": Kind(change=spoiled_matrix(np.zeros_like)),
     "scale off by two": Kind(change=spoiled_matrix(lambda matrix: 2 * matrix)),
     "weights of another version": Kind(change=spoiled_matrix(lambda matrix: small.weights(7))),
     "another number of classes": Kind(
         change=spoiled_matrix(lambda matrix: np.pad(matrix, ((0, 0), (0, 1))))
     ),
-    "takes another type": Kind(change=of_type(TensorProto.DOUBLE, is_input=True), said="does not run here"),
+    "takes another type": Kind(
+        change=of_type(TensorProto.DOUBLE, is_input=True), said="does not run here"
+    ),
     "gives another type": Kind(change=of_type(TensorProto.INT64, is_input=False)),
     "too slow": Kind(
-        change=with_work([loop("trips")], "counted", trips=np.int64(300_000)), limits=SLOW, said="is too slow here"
+        change=with_work([loop("trips")], "counted", trips=np.int64(300_000)),
+        limits=SLOW,
+        said="is too slow here",
     ),
     "hangs": Kind(
-        change=with_work([loop("trips")], "counted", trips=np.int64(2**62)), golden_seconds=5,
+        change=with_work([loop("trips")], "counted", trips=np.int64(2**62)),
+        golden_seconds=5,
         said="took longer than 5 s",
     ),
     "takes more memory than measured": Kind(
-        change=with_work(much_memory("numbers"), "summed", numbers=np.int64(10**8), flat=np.array([1])),
-        figures=LEAN, said="of memory here",
+        change=with_work(
+            much_memory("numbers"), "summed", numbers=np.int64(10**8), flat=np.array([1])
+        ),
+        figures=LEAN,
+        said="of memory here",
     ),
     "takes much memory for some inputs": Kind(
         change=with_work(
-            when_woken("many", "few", "numbers") + much_memory("numbers"), "summed", secret=np.float32(SECRET),
-            many=np.int64(10**8), few=np.int64(1), flat=np.array([1]),
+            when_woken("many", "few", "numbers") + much_memory("numbers"),
+            "summed",
+            secret=np.float32(SECRET),
+            many=np.int64(10**8),
+            few=np.int64(1),
+            flat=np.array([1]),
         ),
-        figures=LEAN, asked=(SECRET, 0.0, 0.0), stage="window", said="started 3 times in its watch window",
+        figures=LEAN,
+        asked=(SECRET, 0.0, 0.0),
+        stage="window",
+        said="started 3 times in its watch window",
     ),
     "dies of some inputs": Kind(
         change=with_work(
             [
                 *when_woken("minus_one", "one", "divisor"),
-                helper.make_node("Div", ["lowest", "divisor"], ["quotient"]),  # which has no result for -1
+                # which has no result for -1
+                helper.make_node("Div", ["lowest", "divisor"], ["quotient"]),
                 helper.make_node("Cast", ["quotient"], ["wide"], to=TensorProto.FLOAT),
             ],
-            "wide", secret=np.float32(SECRET), minus_one=np.int32(-1), one=np.int32(1), lowest=np.int32(-(2**31)),
+            "wide",
+            secret=np.float32(SECRET),
+            minus_one=np.int32(-1),
+            one=np.int32(1),
+            lowest=np.int32(-(2**31)),
         ),
-        asked=(SECRET, 0.0, 0.0), stage="window", said="started 3 times in its watch window",
+        asked=(SECRET, 0.0, 0.0),
+        stage="window",
+        said="started 3 times in its watch window",
     ),
     "crashes after some requests": Kind(
         plant="os.abort()", stage="window", said="started 3 times in its watch window"
     ),
     "leaks": Kind(
-        plant="leak.append(b'.' * 30_000_000)", figures=LEAN, stage="window",
+        plant="leak.append(b'.' * 30_000_000)",
+        figures=LEAN,
+        stage="window",
         said="started 3 times in its watch window",
     ),
     "becomes slow": Kind(
         plant="time.sleep(0.1)", limits=SLOW, seconds=3, stage="window", said="is too slow here"
     ),
-    "becomes wrong": Kind(plant="said = [answer + 1 for answer in said]", seconds=3, stage="window"),
-}  # fmt: skip
+    "becomes wrong": Kind(
+        plant="said = [answer + 1 for answer in said]", seconds=3, stage="window"
+    ),
+}
 SAMPLE = (
-    "does not load", "NaN for some inputs", "labels permuted in task.json", "one layer zeroed", "scale off by two",
-    "gives another type", "too slow", "takes more memory than measured", "dies of some inputs", "becomes wrong",
-)  # fmt: skip
+    "does not load",
+    "NaN for some inputs",
+    "labels permuted in task.json",
+    "one layer zeroed",
+    "scale off by two",
+    "gives another type",
+    "too slow",
+    "takes more memory than measured",
+    "dies of some inputs",
+    "becomes wrong",
+)
 HANGS = Kind(
     change=with_work(
         [*when_woken("many", "few", "trips"), loop("trips")], "counted", secret=np.float32(SECRET),
@@ -287,7 +350,12 @@ def bad_bundle(kind: Kind, keys: Path, folder: Path) -> Path:
     """Version 1.1.0, signed: the weights of 1.0.0, and what is wrong with them."""
     made = folder / "build"
     build, variant = small.write_build(
-        made, version="1.1.0", change=kind.change, spoil=kind.spoil, limits=kind.limits, **kind.figures
+        made,
+        version="1.1.0",
+        change=kind.change,
+        spoil=kind.spoil,
+        limits=kind.limits,
+        **kind.figures,
     )
     if kind.golden:
         kind.golden(made)
@@ -331,7 +399,8 @@ def test_every_kind_of_bad_model_is_caught(
     healthy: Path, keys: Path, tmp_path: Path, names: tuple[str, ...]
 ) -> None:
     caught = {
-        name: catch(KINDS[name], healthy, keys, tmp_path / str(place)) for place, name in enumerate(names)
+        name: catch(KINDS[name], healthy, keys, tmp_path / str(place))
+        for place, name in enumerate(names)
     }
     stages = {name: stage for name, (stage, _) in caught.items()}
     print(
@@ -344,7 +413,9 @@ def test_every_kind_of_bad_model_is_caught(
 
 
 def test_a_healthy_one_is_deployed_and_proven(healthy: Path, keys: Path, tmp_path: Path) -> None:
-    """What this file makes is accepted where nothing is wrong: work beside the answers, golden samples by name, a plant."""
+    """What this file makes is accepted where nothing is wrong: work beside the answers, golden
+    samples by name, a plant.
+    """
     work = with_work([loop("trips")], "counted", trips=np.int64(10))
     kind = Kind(change=work, golden=by_name, limits={"p99_ms": 1e4}, seconds=1)
     with pytest.raises(AssertionError, match=r"1\.1\.0 was proven"):
@@ -353,7 +424,9 @@ def test_a_healthy_one_is_deployed_and_proven(healthy: Path, keys: Path, tmp_pat
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
-def test_a_model_that_hangs_on_some_inputs_is_rolled_back(healthy: Path, keys: Path, tmp_path: Path) -> None:
+def test_a_model_that_hangs_on_some_inputs_is_rolled_back(
+    healthy: Path, keys: Path, tmp_path: Path
+) -> None:
     stage, reason = catch(HANGS, healthy, keys, tmp_path / "hangs")
     assert (stage, HANGS.said in reason) == ("window", True)
 
@@ -401,7 +474,9 @@ def test_every_kind_of_bad_text_model_is_caught(
 
 
 def test_the_benchmark_parts_the_healthy_from_the_bad(tmp_path: Path) -> None:
-    """benchmarks/golden.py on a small build: its own answers here are the same, and each sabotage strays."""
+    """benchmarks/golden.py on a small build: its own answers here are the same, and each sabotage
+    strays.
+    """
     build, _ = small.write_build(tmp_path / "build")
     [variant] = spoilers.healthy(tmp_path / "build", build)
     row = spoilers.spread_row(variant, tmp_path / "build", spoilers.places()[:2])

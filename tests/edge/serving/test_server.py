@@ -1,4 +1,6 @@
-"""The server, as clients see it: right answers, clear errors, a worker that dies, a model that is switched."""
+"""The server, as clients see it: right answers, clear errors, a worker that dies, a model that is
+switched.
+"""
 
 import json
 import signal
@@ -157,14 +159,18 @@ def test_bad_requests_get_an_error_that_repeats_nothing(
 
 def test_other_hosts_and_addresses(server: Server) -> None:
     assert server.call("/v2/health/live", None, Host="evil.example")[0] == 403
-    assert "this machine only" in edgekit("serve", server.appliance, "--host", "0.0.0.0", code=2).err  # noqa: S104
+    assert (
+        "this machine only" in edgekit("serve", server.appliance, "--host", "0.0.0.0", code=2).err  # noqa: S104
+    )
     taken = edgekit("serve", server.appliance, "--port", server.port, code=1).err
     assert "Address already in use" in taken
 
 
 def test_a_slow_client_is_cut_off_and_others_are_served(server: Server) -> None:
     with socket.create_connection(("127.0.0.1", server.port)) as slow:
-        slow.sendall(b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{")
+        slow.sendall(
+            b"POST /v1/classify HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{"
+        )
         assert server.call("/v1/classify", {"inputs": "belt slip"})[0] == 200
         slow.settimeout(30)
         assert slow.recv(100) == b""

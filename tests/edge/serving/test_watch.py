@@ -1,4 +1,6 @@
-"""The watch window: a new version proves itself while it serves, or the one before comes back; with a real server."""
+"""The watch window: a new version proves itself while it serves, or the one before comes back; with
+a real server.
+"""
 
 import asyncio
 import errno
@@ -37,7 +39,9 @@ VERSIONS = ("1.0.0", "1.1.0", "1.2.0")
 
 @dataclass(frozen=True)
 class Boxes:
-    """bundles: by version. one: an appliance where 1.0.0 is proven. two: 1.1.0 came after it and is watched."""
+    """bundles: by version. one: an appliance where 1.0.0 is proven. two: 1.1.0 came after it and is
+    watched.
+    """
 
     folder: Path
 
@@ -79,7 +83,9 @@ def copy(box: Path, to: Path) -> Path:
     return to
 
 
-def policy(box: Path, *, seconds: float = 600, starts: int = 3, golden_seconds: float = 300) -> None:
+def policy(
+    box: Path, *, seconds: float = 600, starts: int = 3, golden_seconds: float = 300
+) -> None:
     """Write [watch]; by default the window does not end within a test."""
     box.mkdir(exist_ok=True)
     (box / "policy.toml").write_text(
@@ -89,13 +95,21 @@ def policy(box: Path, *, seconds: float = 600, starts: int = 3, golden_seconds: 
 
 @contextmanager
 def serving(box: Path, planted: Path | None = None) -> Iterator[Server]:
-    """A running `edgekit serve`; what it says goes to serve.log beside the box. planted: holds a sitecustomize.py."""
+    """A running `edgekit serve`; what it says goes to serve.log beside the box. planted: holds a
+    sitecustomize.py.
+    """
     log = box.parent / "serve.log"
     command = [sys.executable, "-m", "edgekit", "serve", str(box), "--port", "0", "--json"]
-    path = os.pathsep.join(filter(None, [str(planted) if planted else "", os.environ.get("PYTHONPATH", "")]))
+    path = os.pathsep.join(
+        filter(None, [str(planted) if planted else "", os.environ.get("PYTHONPATH", "")])
+    )
     with log.open("a") as said:
         process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=said, text=True, env={**os.environ, "PYTHONPATH": path}
+            command,
+            stdout=subprocess.PIPE,
+            stderr=said,
+            text=True,
+            env={**os.environ, "PYTHONPATH": path},
         )
     assert process.stdout
     try:
@@ -144,7 +158,9 @@ def answering(server: Server) -> str:
 def workers(server: Server, version: str) -> list[psutil.Process]:
     """The processes that run a version, also one that is still loading."""
     store = Store(server.appliance)
-    folders = {str(folder.resolve()) for _, slot, folder in store.named() if slot.version == version}
+    folders = {
+        str(folder.resolve()) for _, slot, folder in store.named() if slot.version == version
+    }
     found = []
     for child in psutil.Process(server.process.pid).children():
         try:
@@ -156,7 +172,9 @@ def workers(server: Server, version: str) -> list[psutil.Process]:
 
 
 def kill_each(server: Server, version: str, *, once_it_answers: bool) -> int:
-    """Kill every worker of a version until another version is current; returns how many there were."""
+    """Kill every worker of a version until another version is current; returns how many there
+    were.
+    """
     killed: set[int] = set()
 
     def is_over() -> bool:
@@ -178,7 +196,9 @@ def right(version: str) -> list[float]:
 
 
 def infer(server: Server, row: object = small.INPUTS[0]) -> tuple[int, str, list[float]]:
-    """Status, version and probabilities of one request; (0, "", []) where a client's patience is at an end."""
+    """Status, version and probabilities of one request; (0, "", []) where a client's patience is at
+    an end.
+    """
     tensor = {"name": "inputs", "shape": [1, 3], "datatype": "FP32", "data": row}
     try:
         status, answer = server.call("/v2/models/pumps/infer", {"inputs": [tensor]})
@@ -234,9 +254,12 @@ def test_the_proven_slot_is_kept_through_gc_and_later_deploys(two: Path, boxes: 
     [pytest.param(False, marks=pytest.mark.slow), True],
     ids=["as it starts", "as it serves"],
 )
-def test_a_worker_that_keeps_dying_brings_the_version_before_back(two: Path, once_it_answers: bool) -> None:
+def test_a_worker_that_keeps_dying_brings_the_version_before_back(
+    two: Path, once_it_answers: bool
+) -> None:
     with serving(two) as server:
-        # The first worker answers before `serving` hands the server over, so it is among those that are killed.
+        # The first worker answers before `serving` hands the server over, so it is among those that
+        # are killed.
         assert kill_each(server, "1.1.0", once_it_answers=once_it_answers) == 3
         until(lambda: answering(server) == "1.0.0", "1.0.0 answers")
         after = (two / "models" / "pumps.json").read_bytes()
@@ -316,7 +339,8 @@ def test_a_rotten_slot_with_nothing_before_is_one_clear_end(one: Path, is_watche
     worker, last = ran.err.splitlines()
     assert (
         worker
-        == f"edgekit: {path}: changed since it was deployed; deploy the bundle again, or: edgekit rollback"
+        == f"edgekit: {path}: changed since it was deployed; deploy the bundle again, or: edgekit"
+        " rollback"
     )
     assert last == "Error: onnx-fp32 1.0.0 does not start: its files are not what was deployed"
     assert serves(one) == "1.0.0"
@@ -352,7 +376,9 @@ if any("edgekit.edge.worker.process" in word for word in sys.orig_argv):
     [
         ("os.abort()", "started 3 times in its watch window"),
         pytest.param(
-            "raise RuntimeError('PAYLOAD')", "the engine failed with RuntimeError", marks=pytest.mark.slow
+            "raise RuntimeError('PAYLOAD')",
+            "the engine failed with RuntimeError",
+            marks=pytest.mark.slow,
         ),
     ],
     ids=["dies", "raises"],
@@ -390,7 +416,10 @@ def test_while_the_next_one_loads_the_one_before_goes_on_even_if_it_dies(
             [worker] = workers(server, "1.0.0")
             worker.kill()
             worker.wait(30)
-            until(lambda: answering(server) == "1.0.0" and workers(server, "1.0.0"), "1.0.0 answers again")
+            until(
+                lambda: answering(server) == "1.0.0" and workers(server, "1.0.0"),
+                "1.0.0 answers again",
+            )
             assert infer(server)[:2] == (200, "1.0.0")
         assert loading.is_running()
         assert serves(one) == "1.1.0"
@@ -415,7 +444,9 @@ class FakeWorker:
         self.checks += 1
         if self.is_broken:
             return Problem(id=0, is_input=False, message="the engine failed")
-        health = Health(difference=self.difference, median_ms=self.median_ms, memory_bytes=self.memory_bytes)
+        health = Health(
+            difference=self.difference, median_ms=self.median_ms, memory_bytes=self.memory_bytes
+        )
         return Checked(id=0, health=health)
 
 
@@ -504,7 +535,9 @@ def test_a_folder_that_can_t_be_written_is_said_once(
         look(window, worker)
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2, said  # of the starts, and of the end of the window
-    assert all("Permission denied" in line and f"must be able to write {two}" in line for line in said)
+    assert all(
+        "Permission denied" in line and f"must be able to write {two}" in line for line in said
+    )
     assert worker.checks == 1
 
 
@@ -516,10 +549,14 @@ def test_a_stop_while_the_first_worker_loads_is_an_orderly_one(two: Path, tmp_pa
     with (tmp_path / "log").open("w") as log:
         for number in (signal.SIGTERM, signal.SIGINT):
             process = subprocess.Popen(
-                [sys.executable, "-m", "edgekit", "serve", str(two), "--port", "0"], stderr=log, stdout=log,
+                [sys.executable, "-m", "edgekit", "serve", str(two), "--port", "0"],
+                stderr=log,
+                stdout=log,
                 env={**os.environ, "PYTHONPATH": str(tmp_path)},
-            )  # fmt: skip
-            until(lambda: Store(two).watched("pumps", pointer(two).current).starts == 1, "it starts")  # type: ignore[arg-type]
+            )
+            slot = pointer(two).current
+            assert slot
+            until(lambda: Store(two).watched("pumps", slot).starts == 1, "it starts")  # noqa: B023
             time.sleep(0.5)
             process.send_signal(number)
             assert process.wait(20) == 0
@@ -675,7 +712,9 @@ def test_a_worker_s_end_is_said_in_words(two: Path, tmp_path: Path) -> None:
     assert given_up(two) == f"onnx-fp32 1.1.0 does not start: it crashed with {signal.SIGSEGV.name}"
 
 
-def test_workers_that_do_not_live_are_started_less_and_less_often(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_workers_that_do_not_live_are_started_less_and_less_often(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     now, slept = 1000.0, []
 
     async def sleep(seconds: float) -> None:

@@ -10,7 +10,14 @@ from sklearn.metrics import f1_score, roc_auc_score
 from edgekit.edge.tasks.classification import sigmoid, softmax
 from edgekit.edge.tasks.feature_extraction import Config as EmbedderConfig
 from edgekit.edge.tasks.feature_extraction import FeatureExtraction
-from edgekit.edge.tasks.predictions import Embedding, Entities, Label, Labels, as_tensors, output_shapes
+from edgekit.edge.tasks.predictions import (
+    Embedding,
+    Entities,
+    Label,
+    Labels,
+    as_tensors,
+    output_shapes,
+)
 from edgekit.edge.tasks.text_classification import Config, MultiLabel, TextClassification
 from edgekit.edge.tasks.token_classification import Config as TaggerConfig
 from edgekit.edge.tasks.token_classification import TokenClassification, spans_of
@@ -25,7 +32,9 @@ TAGS = ["O", "B-Part", "I-Part", "B-Site", "I-Site"]
 
 
 def classifier(**more: Any) -> TextClassification:  # noqa: ANN401
-    return TextClassification(FAMILIES["bert"][1](), Config(labels=["ok", "leak", "noise"], **COMMON, **more))
+    return TextClassification(
+        FAMILIES["bert"][1](), Config(labels=["ok", "leak", "noise"], **COMMON, **more)
+    )
 
 
 def multi() -> MultiLabel:
@@ -43,7 +52,8 @@ def tagger(family: str = "bert") -> TokenClassification:
     [
         ("O B-P I-P O", [("P", 1, 3)]),
         ("B-P B-P I-P", [("P", 0, 1), ("P", 1, 3)]),
-        ("I-P I-P O I-S", [("P", 0, 2), ("S", 3, 4)]),  # conlleval takes an I- after O as a beginning
+        # conlleval takes an I- after O as a beginning
+        ("I-P I-P O I-S", [("P", 0, 2), ("S", 3, 4)]),
         ("B-P I-S I-S", [("P", 0, 1), ("S", 1, 3)]),
         ("S-P S-P B-S E-S E-S", [("P", 0, 1), ("P", 1, 2), ("S", 2, 4), ("S", 4, 5)]),
         ("P P O S", [("P", 0, 2), ("S", 3, 4)]),  # labels without a prefix
@@ -62,7 +72,9 @@ def test_a_words_logits_are_those_of_its_first_token() -> None:
     places = [np.flatnonzero(feeds["words"][0] == word) for word in range(3)]
     assert [len(found) for found in places] == [1, 1, 1]
     logits = (
-        np.random.default_rng(0).standard_normal((*feeds["input_ids"].shape, len(TAGS))).astype(np.float32)
+        np.random.default_rng(0)
+        .standard_normal((*feeds["input_ids"].shape, len(TAGS)))
+        .astype(np.float32)
     )
     answers = task.answers({"logits": logits}, feeds)
     assert [answer.shape for answer in answers] == [(3, 5), (1, 5)]
@@ -139,7 +151,9 @@ def test_micro_f1_agrees_with_scikit_learn() -> None:
     random = np.random.default_rng(3)
     task, truth = multi(), random.integers(0, 2, (200, 3)).astype(bool)
     answers = list((truth * 2.0 - 1 + random.standard_normal((200, 3))).astype(np.float32))
-    found = METRICS["micro_f1"].assess(task, answers, [tuple(np.flatnonzero(row).tolist()) for row in truth])
+    found = METRICS["micro_f1"].assess(
+        task, answers, [tuple(np.flatnonzero(row).tolist()) for row in truth]
+    )
     assert found.value == pytest.approx(f1_score(truth, np.stack(answers) >= 0, average="micro"))
 
 
@@ -210,7 +224,10 @@ def test_what_every_prediction_is_as_kserve_tensors() -> None:
 
 
 def test_answers_come_back_from_their_file(tmp_path: Path) -> None:
-    for answers in ([np.ones(3), np.zeros(3)], [np.ones((2, 3)), np.zeros((0, 3)), np.ones((1, 3))]):
+    for answers in (
+        [np.ones(3), np.zeros(3)],
+        [np.ones((2, 3)), np.zeros((0, 3)), np.ones((1, 3))],
+    ):
         write_answers(tmp_path / "a.npz", answers)
         found = read_answers(tmp_path / "a.npz")
         assert [item.shape for item in found] == [item.shape for item in answers]
