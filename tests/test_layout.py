@@ -4,6 +4,7 @@ light.
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
@@ -59,34 +60,54 @@ def test_every_verb_has_help_with_an_example(verb: str) -> None:
     assert "Example:" in ran.out
 
 
-def test_a_planted_import_breaks_the_contract(tmp_path: Path) -> None:
-    lint = [
-        str(Path(sys.executable).with_name("lint-imports")),
-        "--config",
-        str(ROOT / "pyproject.toml"),
-        "--no-cache",
-    ]
-    package = tmp_path / "edgekit"
-    package.mkdir()
+PLANTED = {  # file: (its text, what the contract says of it)
+    "edge/tasks/planted.py": ("import edgekit.quantize.source\n", "edgekit.edge.tasks.planted"),
+    "targets/planted.py": ("import edgekit.edge.tasks\n", "edgekit.targets.planted"),
+    "profiles/planted.py": ("import edgekit.release.pack\n", "edgekit.profiles.planted"),
+    "release/planted.py": ("import edgekit.quantize.source\n", "edgekit.release.planted"),
+    "edge/model/planted.py": ("import edgekit.edge.worker\n", "edgekit.edge.model.planted"),
+    "edge/tasks/sideways.py": ("import edgekit.edge.bundle\n", "edgekit.edge.tasks.sideways"),
+    "edge/deploy/planted.py": ("import onnxruntime\n", "edgekit.edge.deploy.planted"),
+    "edge/unplaced.py": ("", "unplaced"),  # a module that no layer names
+    "unplaced.py": ("", "unplaced"),
+}
+
+
+def _lint_imports(packages: Path) -> subprocess.CompletedProcess[str]:
+    lint = Path(sys.executable).with_name("lint-imports")
+    command = [str(lint), "--config", str(ROOT / "pyproject.toml"), "--no-cache"]
+    environment = {**os.environ, "PYTHONPATH": str(packages)}
+    return subprocess.run(
+        command, cwd=packages, env=environment, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.fixture(scope="module")
+def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tree as the wheel lays it out, as a copy that a test may plant something in."""
+    folder = tmp_path_factory.mktemp("packages")
+    shutil.copytree(ROOT / "src" / "edgekit", folder / "edgekit")
     for name in ("edge", "profiles", "quantize", "release", "targets"):
-        (package / name).symlink_to(ROOT / name)
-    for path in (ROOT / "src" / "edgekit").iterdir():
-        (package / path.name).symlink_to(path)
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
-    sound = subprocess.run(
-        lint, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
+        shutil.copytree(ROOT / name, folder / "edgekit" / name)
+    return folder
+
+
+def test_imports_keep_the_contract(packages: Path) -> None:
+    sound = _lint_imports(packages)
     assert sound.returncode == 0, sound.stdout
-    (package / "edge").unlink()
-    (package / "edge").mkdir()
-    for path in (ROOT / "edge").iterdir():
-        (package / "edge" / path.name).symlink_to(path)
-    (package / "edge" / "planted.py").write_text("import edgekit.quantize.source\n")
-    planted = subprocess.run(
-        lint, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
-    )
-    assert planted.returncode != 0
-    assert "edgekit.edge.planted" in planted.stdout
+
+
+@pytest.mark.parametrize("name", PLANTED)
+def test_a_planted_import_breaks_the_contract(packages: Path, name: str) -> None:
+    text, said = PLANTED[name]
+    planted = packages / "edgekit" / name
+    planted.write_text(text)
+    try:
+        found = _lint_imports(packages)
+    finally:
+        planted.unlink()
+    assert found.returncode != 0
+    assert said in found.stdout
 
 
 def test_targets_name_recipes_that_their_engines_run() -> None:
