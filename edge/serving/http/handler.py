@@ -77,7 +77,8 @@ class Handler(tornado.web.RequestHandler):
     def is_one_input(self, value: object) -> bool:
         """Return whether a list is one input of the model, such as a row of numbers."""
         worker = self.supervisor.worker
-        return worker is not None and bool(worker.hello) and worker.hello.is_one_input(value)
+        hello = worker.hello if worker else None
+        return hello is not None and hello.is_one_input(value)
 
     async def predictions(self, inputs: list[Any]) -> tuple[Worker, list[Prediction]]:
         """Return the predictions, and the worker whose they are: a deploy may switch workers."""
