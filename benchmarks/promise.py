@@ -231,7 +231,7 @@ def _promised(folder: Path, inputs: Path) -> tuple[float, float]:
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--client", "as_client", hidden=True)
 @click.option("--profile", "as_profile", hidden=True)
-def main(
+def main(  # noqa: PLR0917 - one parameter for each option
     bundles: Sequence[Path],
     trust: Path,
     data: Path,

@@ -4,9 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+from edgekit import __version__
 from edgekit.edge.model.tensor_model import Model, open_model
-from edgekit.nouns import Setting
+from edgekit.files import describe_folder, digest_bytes
+from edgekit.nouns import Golden, Setting, Slot
+from edgekit.targets.detect import detect_machine
 
+INPUTS: list[object] = [[1.0, 2.0, 3.0], [0.5, 0.0, -4.0]]
 LABELS = ["sound", "worn", "leaking"]
 FEATURES = ["vibration", "temperature", "pressure"]
 
@@ -29,3 +33,42 @@ def model(folder: Path, *, streams: int = 1, batch_size: int = 1, **description:
     """Return an open model."""
     write(folder, **description)
     return open_model(folder, "null", Setting(streams=streams, batch_size=batch_size))
+
+
+def write_slot(
+    folder: Path,
+    setting: Setting | None = None,
+    *,
+    shift: float = 0.0,
+    **description: Any,  # noqa: ANN401
+) -> str:
+    """Write a slot as the store holds it; return the digest of its slot.json.
+
+    shift: what the golden samples' answers are off.
+    """
+    setting = setting or Setting()
+    write(folder, **description)
+    opened = open_model(folder, "null", setting)
+    parsed = [opened.task.parse(value) for value in INPUTS]
+    golden = Golden(
+        inputs=INPUTS,
+        answers=[(row + shift).tolist() for row in opened.answers(parsed)],
+        labels=LABELS,
+    )
+    (folder / "golden.json").write_bytes(golden.to_json())
+    slot = Slot(
+        model="pumps",
+        version="1.0.0",
+        variant="null-fp32",
+        format="null",
+        precision="fp32",
+        engine="null",
+        engine_version=__version__,
+        architecture=detect_machine().architecture,
+        isa=(),
+        setting=setting,
+        golden_tolerance=1e-4,
+        files=describe_folder(folder),
+    )
+    (folder / "slot.json").write_bytes(slot.to_json())
+    return digest_bytes(slot.to_json())

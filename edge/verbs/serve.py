@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from edgekit import log
 from edgekit.console import json_option, note, print_json
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
@@ -21,8 +22,20 @@ from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
     show_default=True,
     help="0 takes a free one.",
 )
+@click.option(
+    "--log-format",
+    type=click.Choice(log.FORMATS),
+    help="How the log on standard error is written.  [default: text]",
+)
 @json_option
-def serve(appliance: Path, model: str | None, host: str, port: int, as_json: bool) -> None:
+def serve(
+    appliance: Path,
+    model: str | None,
+    host: str,
+    port: int,
+    log_format: log.Format | None,
+    as_json: bool,
+) -> None:
     """Serve the current model over HTTP on this machine, until Ctrl-C or SIGTERM.
 
     A deploy or a rollback is taken over while serving. KServe v2 is at /v2, a plain call at
@@ -35,6 +48,7 @@ def serve(appliance: Path, model: str | None, host: str, port: int, as_json: boo
     """
     from edgekit.edge.serving.http.app import serve as run
 
+    log.configure(log_format)
     store = Store(Path(appliance))
     serving = store.serving(model)
 

@@ -70,7 +70,10 @@ class Line:
 
     def receive(self) -> FromFront | None:
         """Read the next frame; None when the other end is gone. Raises Garbled."""
-        return FROM_FRONT.read(self._reader)
+        try:
+            return FROM_FRONT.read(self._reader)
+        except ConnectionError:
+            return None
 
 
 class TensorWorker:

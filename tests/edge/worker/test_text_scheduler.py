@@ -74,8 +74,11 @@ def start(tmp_path: Path, reader: Reader) -> Iterator[Start]:
         scheduler.close()
 
 
-def request(*prompt: int, owner: str = "", logprobs: bool = False, **sampling: int) -> TextRequest:
-    return TextRequest(prompt=prompt, owner=owner, logprobs=logprobs, sampling=Sampling(**sampling))
+def request(
+    *prompt: int, owner: str = "", logprobs: bool = False, max_tokens: int = 256
+) -> TextRequest:
+    sampling = Sampling(max_tokens=max_tokens)
+    return TextRequest(prompt=prompt, owner=owner, logprobs=logprobs, sampling=sampling)
 
 
 def test_a_text_comes_piece_by_piece(start: Start, reader: Reader) -> None:
