@@ -18,12 +18,25 @@ $(VENV)/installed: pyproject.toml constraints.txt
 demo: $(VENV)/installed
 	$(BIN)/python examples/demo.py
 
-test: $(VENV)/installed links
+# What an editor's loop can live with: everything that starts no process, in under two minutes.
+check: $(VENV)/installed lint
+	$(BIN)/python -m pytest -m "not slow and not processes" -n 2 --dist loadfile
+
+lint: $(VENV)/installed links
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	PYTHONPATH=.links $(BIN)/lint-imports
+
+test: $(VENV)/installed lint
 	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+
+# Lines and branches, those of child processes among them; what is not covered is named.
+coverage: $(VENV)/installed links
+	rm -f .coverage .coverage.*
+	$(BIN)/coverage run -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
 
 test-slow: $(VENV)/installed links
 	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
@@ -34,6 +47,6 @@ links:
 	ln -s $(addprefix ../../,edge profiles quantize release targets $(wildcard src/edgekit/*)) .links/edgekit/
 
 clean:
-	rm -rf .links .demo .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .links .demo .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 
-.PHONY: demo test test-slow links clean
+.PHONY: check coverage demo lint test test-slow links clean

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from edgekit import __version__
+from edgekit.edge.appliance.pointer import Pointer, SlotRef
+from edgekit.edge.appliance.store import Store
 from edgekit.edge.model.tensor_model import Model, open_model
 from edgekit.files import describe_folder, digest_bytes
 from edgekit.nouns import Golden, Setting, Slot
@@ -72,3 +74,15 @@ def write_slot(
     )
     (folder / "slot.json").write_bytes(slot.to_json())
     return digest_bytes(slot.to_json())
+
+
+def appliance(root: Path, setting: Setting | None = None, **description: Any) -> Path:  # noqa: ANN401
+    """Make an appliance that serves a model on the null engine, as a deploy would leave it."""
+    store = Store(root)
+    manifest = f"sha256:{'0' * 64}"
+    with store.changing("a test"):
+        digest = write_slot(store.slot_by_digest("pumps", manifest), setting, **description)
+        slot = SlotRef(manifest=manifest, slot_sha256=digest, version="1.0.0", variant="null-fp32")
+        with store.switching():
+            store.point(Pointer(model="pumps", current=slot, proven=slot))
+    return root

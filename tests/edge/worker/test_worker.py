@@ -12,6 +12,7 @@ import numpy as np
 import psutil
 import pytest
 
+from edgekit import launch
 from edgekit.edge.appliance.pointer import SlotRef
 from edgekit.edge.tasks.predictions import Label
 from edgekit.edge.worker import handle
@@ -218,7 +219,7 @@ def test_a_front_that_goes_away_ends_the_worker(tmp_path: Path) -> None:
     digest = null_model.write_slot(tmp_path / "slot", seconds=0.2)
     ours, theirs = socket.socketpair()
     with theirs:
-        process = handle.launch(
+        process = launch.start(
             "edgekit.edge.worker.process:main",
             [str(tmp_path / "slot"), digest, str(theirs.fileno())],
             profile="worker",
