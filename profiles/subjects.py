@@ -20,7 +20,7 @@ from edgekit.edge.deploy.deploy import check_golden, misfit
 from edgekit.edge.model.device_compile import compile_slot, is_compiled_here
 from edgekit.edge.model.slot import read_slot
 from edgekit.errors import Busy, InputError, Misfit
-from edgekit.files import lock
+from edgekit.locks import lock
 from edgekit.nouns import Setting
 from edgekit.profiles.build_folder import artifact_folder, read_build
 from edgekit.targets.detect import detect_machine

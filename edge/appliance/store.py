@@ -33,7 +33,8 @@ from edgekit.edge.appliance.policy import Policy, load_policy, policy_trust
 from edgekit.edge.bundle.envelope import load_public_key
 from edgekit.edge.bundle.trust import Chain, Trust, bare, read_trust, verdict
 from edgekit.errors import InputError
-from edgekit.files import brief_lock, lock, make_folder, sync_folder, write_durably
+from edgekit.files import make_folder, sync_folder, write_durably
+from edgekit.locks import brief_lock, lock
 from edgekit.nouns import Unreadable, read_json
 
 SCHEMA = "2"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit.digests import describe_file
 from edgekit.edge.appliance.pointer import Noted, Pointer, SlotRef
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.model.slot import read_slot
 from edgekit.errors import Busy, InputError
-from edgekit.files import describe_file
 
 
 def rollback(root: Path, model: str | None) -> Pointer:

@@ -18,11 +18,13 @@ from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
+from edgekit.digests import fast_digest
 from edgekit.edge.model.tensor_model import Model
 from edgekit.edge.tasks import Row
 from edgekit.edge.tasks.row_files import read_rows
 from edgekit.errors import InputError
-from edgekit.files import fast_digest, lock, sync_folder, write_durably
+from edgekit.files import sync_folder, write_durably
+from edgekit.locks import lock
 from edgekit.nouns import Noun, Unreadable, read_json
 
 ERROR = "error"  # the column that says why a row has no prediction

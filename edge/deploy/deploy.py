@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 import msgspec
 
+from edgekit.digests import describe_file
 from edgekit.edge.appliance.pointer import Noted, Pointer, SlotRef
 from edgekit.edge.appliance.policy import Policy, WatchPart, policy_file, policy_trust, shortfalls
 from edgekit.edge.appliance.store import Store
@@ -28,7 +29,7 @@ from edgekit.edge.model import device_compile as compiled
 from edgekit.edge.model.health import Health, ailment
 from edgekit.edge.model.slot import read_slot
 from edgekit.errors import EdgekitError, InputError, Misfit, Refused
-from edgekit.files import describe_file, new_folder, sync_folder
+from edgekit.files import new_folder, sync_folder
 from edgekit.job import run_job
 from edgekit.nouns import Slot
 from edgekit.targets.detect import Machine, detect_machine

@@ -13,10 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from edgekit.digests import describe_bytes
 from edgekit.edge.engines import Compiled, accelerator, load_compiler, require_engine
 from edgekit.edge.model.slot import check_slot
 from edgekit.errors import EdgekitError, Misfit, MissingPackage, Refused
-from edgekit.files import describe_bytes, new_folder
+from edgekit.files import new_folder
 from edgekit.job import Progress, run_job
 from edgekit.nouns import File, Noun, Setting, Slot, Unreadable, read_json
 from edgekit.targets import all_targets

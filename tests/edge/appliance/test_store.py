@@ -13,7 +13,7 @@ import pytest
 
 from edgekit.edge.appliance.store import Store
 from edgekit.errors import Busy
-from edgekit.files import lock
+from edgekit.locks import lock
 from tests import small
 from tests.conftest import edgekit
 

@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edgekit.digests import describe_folder
 from edgekit.edge.appliance.store import Store
-from edgekit.files import describe_folder
 from edgekit.nouns import Artifact, Variant
 from edgekit.profiles.build_folder import read_build
 from edgekit.release.pack import Signing

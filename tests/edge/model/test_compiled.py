@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
+from edgekit.digests import describe_bytes
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.deploy.deploy import check_golden, deploy
 from edgekit.edge.engines import load_compiler, load_engine
@@ -21,7 +22,6 @@ from edgekit.edge.model.slot import read_slot
 from edgekit.edge.model.tensor_model import Model, open_slot
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError, Misfit, Refused
-from edgekit.files import describe_bytes
 from edgekit.nouns import Setting, read_json
 from edgekit.profiles.build_folder import artifact_folder, read_build
 from tests import small

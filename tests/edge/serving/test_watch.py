@@ -29,7 +29,7 @@ from edgekit.edge.model.health import Health
 from edgekit.edge.serving.supervisor import Pauses
 from edgekit.edge.serving.watch_window import GivenUp, Window
 from edgekit.edge.worker.messages import Checked, Problem
-from edgekit.files import brief_lock
+from edgekit.locks import brief_lock
 from tests import small
 from tests.conftest import edgekit
 from tests.edge.serving.test_server import Server
