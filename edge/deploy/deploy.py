@@ -351,9 +351,10 @@ def check_golden(
                 {"folder": str(folder.resolve()), "slot_sha256": slot_sha256},
                 log,
                 seconds=seconds,
+                profile="golden",
             )
         except EdgekitError as error:
-            message = str(error).split("; its output is in ")[0]
+            message = error.reason
             raise Misfit(f"the model does not run here: {message}") from None
     if reason := ailment(read_slot(folder), msgspec.convert(result, Health)):
         raise Misfit(f"the model {reason}")

@@ -70,7 +70,7 @@ def compile_slot(folder: Path, slot_sha256: str, progress: Progress) -> None:
         except (Refused, MissingPackage):
             raise
         except EdgekitError as error:
-            message = str(error).split("; its output is in ")[0]
+            message = error.reason
             raise Misfit(f"the model can't be compiled here: {message}") from None
 
 

@@ -7,11 +7,14 @@
     ├── Refused             5  a bundle is not what its signer signed, or its signer is not trusted
     ├── Misfit              6  a sound bundle that is not for this device, or is ill here
     ├── Busy                7  another process holds the lock
-    └── JobFailed           8  a step in a process of its own ended in an error or a signal
+    ├── JobFailed           8  a step in a process of its own ended in an error or a signal
+    ├── Unavailable         8  no worker can answer now
+    └── GivenUp             8  a slot was taken out of service
 
 A message is one line, names the file and the key or row, and says what would be right.
 """
 
+from pathlib import Path
 from typing import ClassVar
 
 
@@ -19,6 +22,11 @@ class EdgekitError(Exception):
     """The root: the command line shows it as one line and exits with its code."""
 
     exit_code: ClassVar[int] = 1
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, without where to read more about it."""
+        return str(self)
 
 
 class InputError(EdgekitError):
@@ -69,16 +77,43 @@ class JobFailed(EdgekitError):
     """A job in a process of its own failed.
 
     signal: the signal's name if the process was killed by one, else None.
+    log: the file that holds what the job printed, or None.
     """
 
     exit_code = 8
     FLEETING: ClassVar = ("SIGKILL", "SIGTERM", "SIGINT", "SIGABRT")  # out of memory, or by hand
 
-    def __init__(self, message: str, signal: str | None = None) -> None:
-        super().__init__(message)
+    def __init__(self, reason: str, signal: str | None = None, log: Path | None = None) -> None:
+        super().__init__(f"{reason}; its output is in {log}" if log else reason)
+        self._reason = reason
         self.signal = signal
+        self.log = log
+
+    @property
+    def reason(self) -> str:
+        """What went wrong, without where to read more about it."""
+        return self._reason
 
     @property
     def is_fleeting(self) -> bool:
         """Whether the next time may be luckier."""
         return self.signal in self.FLEETING
+
+
+class Unavailable(EdgekitError):
+    """No worker can answer now.
+
+    is_unsound: the worker's files are not what was deployed, or its answers are wrong.
+    """
+
+    exit_code = 8
+
+    def __init__(self, message: str, *, is_unsound: bool = False) -> None:
+        super().__init__(message)
+        self.is_unsound = is_unsound
+
+
+class GivenUp(EdgekitError):
+    """A slot was taken out of service."""
+
+    exit_code = 8

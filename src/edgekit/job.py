@@ -1,35 +1,60 @@
-"""A step in a process of its own: an engine that crashes takes down a variant, never a build or a
-server.
+"""A step in a process of its own: an engine that crashes takes down a variant, never a build.
 
-`run_job("package.module:function", request)` starts a fresh interpreter, gives it the request as
-JSON, and returns what the function returns. Progress and the result come back on a pipe of their
+`run_job("package.module:function", request)` starts a fresh interpreter, gives it the request, and
+returns what the function returns. Progress and the result come back as frames on a pipe of their
 own; whatever libraries print goes to the log file. Paths in a request are absolute: a job runs in a
 scratch folder.
 """
 
 import contextlib
-import errno
 import importlib
-import json
 import os
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 import traceback
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from edgekit import errors
-from edgekit.errors import EdgekitError, JobFailed, MissingPackage
-from edgekit.offline import stay_offline
-from edgekit.process import die_with_parent, write_no_core
+import msgspec
+
+from edgekit.errors import JobFailed, MissingPackage
+from edgekit.frames import Garbled, Messages, greeting, read_greeting
+from edgekit.launch import start
+from edgekit.problems import Problem, error_of, problem_of
 
 Progress = Callable[[str, float], None]  # what is being done, and the share that is done (0 to 1)
 
 
+class Asked(msgspec.Struct, frozen=True, kw_only=True, tag="asked"):
+    """The request, which the child gets on its standard input."""
+
+    request: Any
+
+
+class Told(msgspec.Struct, frozen=True, kw_only=True, tag="told"):
+    """How far the job is."""
+
+    what: str
+    share: float
+
+
+class Result(msgspec.Struct, frozen=True, kw_only=True, tag="result"):
+    """What the function returned."""
+
+    value: Any
+
+
+class Failed(msgspec.Struct, frozen=True, kw_only=True, tag="failed"):
+    """An error that is not ours: its class and the first line of its text."""
+
+    reason: str
+
+
+Frame = Asked | Told | Result | Failed | Problem
+MESSAGES: Messages[Frame] = Messages(Frame)
 LONGEST_SECONDS = 4 * 3600.0  # a job that takes longer is taken to hang
 
 
@@ -39,27 +64,29 @@ def run_job(
     log: Path,
     progress: Progress | None = None,
     seconds: float = LONGEST_SECONDS,
+    profile: str = "build",
 ) -> Any:  # noqa: ANN401
-    """Call `function(request, progress)` in a fresh process and return its result (anything that
-    JSON holds).
+    """Call `function(request, progress)` in a fresh process and return its result.
 
-    Raises the EdgekitError that the function raised; OSError ENOSPC for a full disk; JobFailed,
-    with the signal's name, for everything else, a job that takes longer than `seconds` among it.
-    Ctrl-C here ends the job as well.
+    profile: of the sandbox (see edgekit.sandbox). Raises the EdgekitError that the function raised;
+    OSError ENOSPC for a full disk; JobFailed, with the signal's name, for everything else, a job
+    that takes longer than `seconds` among it. Ctrl-C here ends the job as well.
     """
     reading, writing = os.pipe()
     # Libraries drop temporary files where they stand: in a folder that goes away with the job.
     with log.open("ab") as output, tempfile.TemporaryDirectory(prefix="edgekit-job-") as scratch:
-        process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "edgekit.job", function, str(writing)],
-            stdin=subprocess.PIPE,
-            stdout=output,
-            stderr=output,
-            pass_fds=(writing,),
-            cwd=scratch,
-            start_new_session=True,
-        )
-        os.close(writing)
+        with os.fdopen(writing, "wb"):  # our copy of the child's end
+            process = start(
+                "edgekit.job:serve_job",
+                [function, str(writing)],
+                profile=profile,
+                pass_fds=(writing,),
+                stdin=subprocess.PIPE,
+                stdout=output,
+                stderr=output,
+                cwd=Path(scratch),
+                new_session=True,
+            )
         late = threading.Event()
         watchdog = threading.Timer(seconds, _stop_late, (process, late))
         watchdog.daemon = True
@@ -67,14 +94,15 @@ def run_job(
         try:
             assert process.stdin  # noqa: S101 - we asked for a pipe
             with contextlib.suppress(BrokenPipeError), process.stdin:
-                process.stdin.write(json.dumps(request).encode())
-            ending = _listen(reading, progress)
+                process.stdin.write(greeting() + MESSAGES.pack(Asked(request=request)))
+            with os.fdopen(reading, "rb") as answers:
+                ending = _listen(answers, progress)
             code = process.wait()
         finally:
             watchdog.cancel()
             _kill(process)
     if late.is_set():
-        raise JobFailed(f"took longer than {seconds:.0f} s and was stopped; its output is in {log}")
+        raise JobFailed(f"took longer than {seconds:.0f} s and was stopped", log=log)
     return _conclude(ending, code, log)
 
 
@@ -91,70 +119,62 @@ def _kill(process: "subprocess.Popen[bytes]") -> None:
         process.wait()
 
 
-def _listen(reading: int, progress: Progress | None) -> dict[str, Any]:
-    """Hand progress on until the pipe closes; the last message that is not progress is the
-    ending.
-    """
-    ending: dict[str, Any] = {}
-    with os.fdopen(reading, "rb") as messages:
-        for line in messages:
-            if not line.endswith(b"\n"):
-                break  # killed in the middle of a word
-            message = json.loads(line)
-            if "share" not in message:
-                ending = message
+def _listen(pipe: BinaryIO, progress: Progress | None) -> Frame | None:
+    """Hand progress on until the pipe closes; return the last other message, or None."""
+    ending: Frame | None = None
+    try:
+        frame = MESSAGES.read(pipe) if read_greeting(pipe) else None
+        while frame is not None:
+            if not isinstance(frame, Told):
+                ending = frame
             elif progress:
-                progress(message["what"], message["share"])
+                progress(frame.what, frame.share)
+            frame = MESSAGES.read(pipe)
+    except Garbled as error:
+        return Failed(reason=f"its answer can't be read: {error}")
     return ending
 
 
-def _conclude(ending: dict[str, Any], code: int, log: Path) -> Any:  # noqa: ANN401
+def _conclude(ending: Frame | None, code: int, log: Path) -> Any:  # noqa: ANN401
     if code < 0:
         name = signal.Signals(-code).name
-        raise JobFailed(f"crashed with {name}; its output is in {log}", name)
-    if "result" in ending:
-        return ending["result"]
-    if "full" in ending:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), ending["full"])
-    if "kind" in ending:
-        raise getattr(errors, ending["kind"])(ending["message"])
-    raise JobFailed(
-        f"{ending.get('message', f'ended with exit code {code}')}; its output is in {log}"
-    )
+        raise JobFailed(f"crashed with {name}", name, log)
+    if isinstance(ending, Result):
+        return ending.value
+    if isinstance(ending, Problem):
+        raise error_of(ending)
+    reason = ending.reason if isinstance(ending, Failed) else f"ended with exit code {code}"
+    raise JobFailed(reason, log=log)
 
 
-def main() -> None:
-    """The child: `python -m edgekit.job module:function FD`, the request on standard input."""
-    function, handle = sys.argv[1], int(sys.argv[2])
-    die_with_parent()
-    write_no_core()
-    stay_offline()
-    with os.fdopen(handle, "w") as pipe:
+def serve_job(arguments: Sequence[str]) -> None:
+    """Be the child: call the function with the request on standard input, and say how it ended."""
+    function, handle = arguments[0], int(arguments[1])
+    with os.fdopen(handle, "wb") as pipe, os.fdopen(0, "rb", closefd=False) as stdin:
 
-        def tell(message: Mapping[str, object]) -> None:
-            pipe.write(json.dumps(message) + "\n")
+        def tell(frame: Frame) -> None:
+            pipe.write(MESSAGES.pack(frame))
             pipe.flush()
 
-        request = json.loads(sys.stdin.buffer.read())
+        pipe.write(greeting())
+        asked = MESSAGES.read(stdin) if read_greeting(stdin) else None
+        if not isinstance(asked, Asked):
+            return  # the parent died before it had asked
         try:
             module, name = function.split(":")
             work = getattr(importlib.import_module(module), name)
-            tell(
-                {"result": work(request, lambda what, share: tell({"what": what, "share": share}))}
-            )
-        except EdgekitError as error:
-            tell({"kind": type(error).__name__, "message": str(error)})
-        except ModuleNotFoundError as error:
-            missing = MissingPackage.of(str(error.name), "build")
-            tell({"kind": "MissingPackage", "message": str(missing)})
+            value = work(asked.request, lambda what, share: tell(Told(what=what, share=share)))
+            tell(Result(value=value))
         except Exception as error:  # noqa: BLE001 - the boundary: a library may raise anything
-            traceback.print_exc()
-            if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-                tell({"full": str(error.filename or Path.cwd())})
-            else:
-                first = (str(error).strip().splitlines() or [""])[0][:200]
-                tell({"message": f"{type(error).__name__}: {first}"})
+            tell(_ending(error))
 
 
-if __name__ == "__main__":
-    main()
+def _ending(error: Exception) -> Frame:
+    """Return the frame that says how a job failed, and print a foreign error's traceback."""
+    if isinstance(error, ModuleNotFoundError):
+        error = MissingPackage.of(str(error.name), "build")
+    if problem := problem_of(error):
+        return problem
+    traceback.print_exception(error)
+    first = (str(error).strip().splitlines() or [""])[0][:200]
+    return Failed(reason=f"{type(error).__name__}: {first}")
