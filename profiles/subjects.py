@@ -17,7 +17,7 @@ from edgekit.edge.bundle.layout import Layout, open_layout
 from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import VerifiedVariant, read_blob, verify
 from edgekit.edge.deploy.deploy import check_golden, misfit
-from edgekit.edge.model.device_compile import compile_slot, is_compiled_here
+from edgekit.edge.model.device_compile import compile_slot, needs_device_compile
 from edgekit.edge.model.slot import read_slot
 from edgekit.errors import Busy, InputError, Misfit
 from edgekit.locks import lock
@@ -174,7 +174,7 @@ def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -
 def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Staged:
     _lay_out(layout, variant, folder)
     digest = variant.layers["slot.json"].digest
-    if is_compiled_here(variant.slot):
+    if needs_device_compile(variant.slot):
         compile_slot(folder, digest, lambda stage, share: None)
     check_golden(folder, digest)
     return _of_slot(folder, variant.descriptor.digest)

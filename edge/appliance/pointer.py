@@ -98,7 +98,7 @@ class Pointer(Noun, frozen=True, kw_only=True):
         )
 
 
-class Watch(Noun, frozen=True, kw_only=True):
+class WatchCounts(Noun, frozen=True, kw_only=True):
     """What is counted in the watch window of one slot."""
 
     manifest: str

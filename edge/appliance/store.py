@@ -28,7 +28,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from edgekit.edge.appliance.pointer import Pointer, SlotRef, Watch
+from edgekit.edge.appliance.pointer import Pointer, SlotRef, WatchCounts
 from edgekit.edge.appliance.policy import Policy, load_policy, policy_trust
 from edgekit.edge.bundle.envelope import load_public_key
 from edgekit.edge.bundle.trust import Chain, Trust, bare, read_trust, verdict
@@ -326,15 +326,15 @@ class Store:
         """The next slot's window begins with no starts."""
         (self.root / "watch" / f"{model}.json").unlink(missing_ok=True)
 
-    def watched(self, model: str, slot: SlotRef) -> Watch:
+    def watched(self, model: str, slot: SlotRef) -> WatchCounts:
         """What was counted of a slot so far."""
         try:
-            watch = read_json((self.root / "watch" / f"{model}.json").read_bytes(), Watch)
+            watch = read_json((self.root / "watch" / f"{model}.json").read_bytes(), WatchCounts)
         except (FileNotFoundError, Unreadable):
-            return Watch(manifest=slot.manifest)
-        return watch if watch.manifest == slot.manifest else Watch(manifest=slot.manifest)
+            return WatchCounts(manifest=slot.manifest)
+        return watch if watch.manifest == slot.manifest else WatchCounts(manifest=slot.manifest)
 
-    def keep_watch(self, model: str, watch: Watch) -> None:
+    def keep_watch(self, model: str, watch: WatchCounts) -> None:
         """For the next start of the server; raises Busy."""
         with brief_lock(self.root / "models"):
             write_durably(make_folder(self.root / "watch") / f"{model}.json", watch.to_json())

@@ -71,7 +71,7 @@ def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
         try:
             folder = _fill_slot(layout, store, variant, policy, tell)
             digest = variant.layers["slot.json"].digest
-            if compiled.is_compiled_here(variant.slot):
+            if compiled.needs_device_compile(variant.slot):
                 tell("compiling for this device", 0)
                 compiled.compile_slot(folder, digest, tell)
                 _check_room_after(store, folder, policy)

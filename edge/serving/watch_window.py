@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from edgekit.edge.appliance.pointer import SlotRef, Watch
+from edgekit.edge.appliance.pointer import SlotRef, WatchCounts
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.appliance.transitions import give_up, prove
 from edgekit.edge.model import device_compile as compiled
@@ -78,14 +78,18 @@ class Window:
     def _count(self, starts: int) -> None:
         self._starts = starts
         with self._trying("count the starts of"):  # a full disk is no reason not to serve
-            self._store.keep_watch(self._model, Watch(manifest=self.slot.manifest, starts=starts))
+            self._store.keep_watch(
+                self._model, WatchCounts(manifest=self.slot.manifest, starts=starts)
+            )
 
     @property
     def start_seconds(self) -> float:
         """How long a worker may take to load the model, compile it if it has to, and answer its
         golden samples.
         """
-        compiling = compiled.SECONDS if compiled.is_compiled_here(read_slot(self._folder)) else 0.0
+        compiling = (
+            compiled.SECONDS if compiled.needs_device_compile(read_slot(self._folder)) else 0.0
+        )
         return self._policy.golden_seconds + compiling
 
     def failed(self, reason: str, *, is_unsound: bool) -> bool:
@@ -147,7 +151,7 @@ class Window:
         if not give_up(self._store, self._model, self.slot, reason):
             return False
         with suppress(OSError):  # deployed again, it has all its starts again
-            self._store.keep_watch(self._model, Watch(manifest=self.slot.manifest))
+            self._store.keep_watch(self._model, WatchCounts(manifest=self.slot.manifest))
         return True
 
     @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
+    """Make the names in a folder durable: what was made, renamed or removed there."""
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(handle)
@@ -22,8 +22,9 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
-    """Replace `path` by `data`: a reader, or a power cut, sees the old content or the new one and
-    nothing else.
+    """Replace a file's content at once.
+
+    A reader, or a power cut, finds the old content or the new one and nothing else.
     """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
@@ -40,7 +41,7 @@ def write_durably(path: Path, data: bytes, mode: int = 0o644) -> None:
 
 
 def make_folder(path: Path) -> Path:
-    """`mkdir -p`, each new name durable; returns the path."""
+    """Make a folder and those above it, each new name durable; returns the path."""
     if not path.is_dir():
         make_folder(path.parent)
         path.mkdir(exist_ok=True)
@@ -50,7 +51,7 @@ def make_folder(path: Path) -> Path:
 
 @contextlib.contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """A folder that appears under its name whole and durable, or not at all."""
+    """Fill a folder that appears under its name whole and durable, or not at all."""
     make_folder(path.parent)
     work = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}."))
     try:
@@ -69,6 +70,7 @@ def new_folder(path: Path) -> Iterator[Path]:
 
 
 def _sync(path: Path) -> None:
+    """Make a file's content, or a folder's names, durable."""
     if path.is_dir():
         sync_folder(path)
         return

@@ -10,19 +10,19 @@ from pathlib import Path
 
 from edgekit.errors import Busy
 
-PASSED_ON_SECONDS = 2.0
-BRIEF_SECONDS = 5.0
+PASSED_ON_SECONDS = 2.0  # that a dead holder's lock is waited for
+BRIEF_SECONDS = 5.0  # that a brief lock is waited for
 
 
-def _holder(handle: int) -> str:
-    """Take the lock; or else who has it.
+def _take_or_name_holder(handle: int) -> str:
+    """Take the lock and return "", or return the name of the process that holds it.
 
-    One that was killed while it started a process has left the lock to that, for the moment until
-    it is another program.
+    A process that was killed while it started a child leaves the lock to that child until the child
+    runs another program. So a lock whose holder is dead is waited for, PASSED_ON_SECONDS at most.
     """
     until, name = time.monotonic() + PASSED_ON_SECONDS, ""
     while time.monotonic() < until:
-        if _is_taken(handle):
+        if _try_to_take(handle):
             return ""
         name = os.pread(handle, 200, 0).decode(errors="replace").strip() or "another process"
         if not _is_dead(name):
@@ -32,7 +32,7 @@ def _holder(handle: int) -> str:
 
 
 def _is_dead(name: str) -> bool:
-    """Whether this is the name of a process that is no more."""
+    """Tell whether a holder's name is that of a process that has ended."""
     import psutil
 
     found = re.search(r"\(process (\d+)\)$", name)
@@ -44,14 +44,17 @@ def _is_dead(name: str) -> bool:
 
 @contextlib.contextmanager
 def lock(path: Path, what: str) -> Iterator[None]:
-    """Hold `path` as a lock, with our process number in it; the kernel frees it when the holder
-    dies.
+    """Hold a file as a lock, with the holder's process number in it.
 
-    Raises Busy, naming the holder, if another process has it.
+    The kernel frees it when the holder dies. Raises Busy, naming the holder, if another process has
+    it.
+
+    path: the lock file, made if it is not there.
+    what: the holder's name for others to read, such as "edgekit deploy".
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
-        if holder := _holder(handle):
+        if holder := _take_or_name_holder(handle):
             raise Busy(
                 f"{path.parent}: {holder} is at work here; wait for it to end and run this again"
             )
@@ -77,13 +80,13 @@ def lock(path: Path, what: str) -> Iterator[None]:
 def brief_lock(folder: Path, seconds: float = BRIEF_SECONDS) -> Iterator[None]:
     """Hold a folder itself as a lock, for the moment in which a file in it is read and replaced.
 
-    Needs no file of its own, so it works on a full disk. Raises Busy if others hold it for so many
-    seconds.
+    Needs no file of its own, so it works on a full disk. Raises Busy if others hold it for longer
+    than `seconds`.
     """
     handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         until = time.monotonic() + seconds
-        while not _is_taken(handle):
+        while not _try_to_take(handle):
             if time.monotonic() > until:
                 raise Busy(
                     f"{folder}: another process is at work here; wait for it to end and run this"
@@ -95,7 +98,8 @@ def brief_lock(folder: Path, seconds: float = BRIEF_SECONDS) -> Iterator[None]:
         os.close(handle)
 
 
-def _is_taken(handle: int) -> bool:
+def _try_to_take(handle: int) -> bool:
+    """Take the lock of an open file if it is free; False where another process has it."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

@@ -43,7 +43,7 @@ def slot(pumps: Path, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The slot's folder, deployed where the CPU counts as an accelerator: it can compile as
     well.
     """
-    monkeypatch.setattr("edgekit.edge.model.device_compile.is_compiled_here", lambda slot: True)
+    monkeypatch.setattr("edgekit.edge.model.device_compile.needs_device_compile", lambda slot: True)
     deploy(pumps, tmp_path / "appliance", keys / "release.pub", quiet)
     return Store(tmp_path / "appliance").serving("pumps").folder
 
