@@ -124,8 +124,8 @@ def _of_appliance(root: Path, names: Sequence[str]) -> list[Staged]:
     store = Store(root)
     store.check()
     found = []
-    for name in names or store.models():
-        pointer = store.only_model(name)
+    for name in names or store.pointers.models():
+        pointer = store.pointer_of(name)
         model = pointer.model
         if slot := pointer.current:
             found.append(_of_slot(store.slot_folder(model, slot).resolve(), slot.manifest))

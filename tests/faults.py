@@ -353,11 +353,11 @@ class Bench:
             return State({}, {}, (None, []))
         store = Store(self.box)
         store.check()
-        pointers = {model: store.pointer(model) for model in store.models()}
+        pointers = {model: store.pointer(model) for model in store.pointers.models()}
         for pointer, slot, folder in store.named():
             if path := rot_of(folder, slot):
                 raise InputError(f"{path}: rotten in {pointer.model} {slot.version}")
-        trust, counters = store.trust(), self.box / "counters.json"
+        trust, counters = store.trusted.trust(), self.box / "counters.json"
         return State(
             pointers,
             json.loads(counters.read_text()) if counters.exists() else {},

@@ -89,23 +89,23 @@ def deploy(bundle: Path, root: Path, trust: Path | None, tell: Tell) -> Pointer:
 
 def _trusted(store: Store, offered: Path | None) -> tuple[Trust, Callable[[], None]]:
     """Who may sign, and what keeps that for the next time; raises InputError, Refused."""
-    installed = store.chain()
+    installed = store.trusted.chain()
     if offered is None:
-        return store.trust(), lambda: None
+        return store.trusted.trust(), lambda: None
     if is_trust_file(offered):
         chain = read_trust(offered)
-        if installed is None and store.trust().release.keys:
+        if installed is None and store.trusted.trust().release.keys:
             raise InputError(
                 f"{store.root}: trusts keys already; to put a root of trust in their place: edgekit"
                 " trust install"
             )
         found = verdict(chain, offered, installed)
         if installed is None:
-            return found, lambda: store.keep_chain(chain)
-        store.keep_chain(chain)  # a revocation holds whatever becomes of the bundle
+            return found, lambda: store.trusted.keep_chain(chain)
+        store.trusted.keep_chain(chain)  # a revocation holds whatever becomes of the bundle
         return found, lambda: None
     key = load_public_key(offered)
-    known = store.trust().key_ids
+    known = store.trusted.trust().key_ids
     if known and key.keyid not in known:
         how = (
             "edgekit trust install a trust file that has it"
@@ -114,8 +114,8 @@ def _trusted(store: Store, offered: Path | None) -> tuple[Trust, Callable[[], No
         )
         raise InputError(f"{store.root}: trusts other keys already; to add this one, {how}")
     if known:
-        return store.trust(), lambda: None
-    return bare([key]), lambda: store.keep_key(offered)
+        return store.trusted.trust(), lambda: None
+    return bare([key]), lambda: store.trusted.keep_key(offered)
 
 
 def _older(store: Store, verified: Verified, trust: Trust) -> Verified | None:
@@ -125,10 +125,10 @@ def _older(store: Store, verified: Verified, trust: Trust) -> Verified | None:
     Raises Refused if that is nothing.
     """
     release = verified.release
-    floor = store.floor(release.model, trust)
+    floor = store.trusted.floor(release.model, trust)
     if release.counter >= floor:
         return None
-    pointer = store.sound_pointer(release.model)
+    pointer = store.pointers.read_sound(release.model)
     held = pointer.slots() if pointer else {}
     wanted = {
         slot.manifest
@@ -252,14 +252,16 @@ def _fill_slot(
         tell("copying", copied / max(total, 1))
         _copy_blob(layout, store, item)
         copied += item.size
-    sync_folder(store.root / "blobs" / "sha256")
+    sync_folder(store.blobs.folder)
     return _make_slot(store, variant)
 
 
 def _missing(store: Store, variant: VerifiedVariant) -> list[Descriptor]:
     """The layers to copy."""
     return [
-        item for item in variant.layers.values() if not _is_sound(store.blob(item.digest), item)
+        item
+        for item in variant.layers.values()
+        if not _is_sound(store.blobs.path(item.digest), item)
     ]
 
 
@@ -304,7 +306,7 @@ def _is_sound(path: Path, item: Descriptor) -> bool:
 
 
 def _copy_blob(layout: Layout, store: Store, item: Descriptor) -> None:
-    target = store.blob(item.digest)
+    target = store.blobs.path(item.digest)
     handle, name = tempfile.mkstemp(dir=target.parent, prefix=".copying.")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -319,15 +321,15 @@ def _copy_blob(layout: Layout, store: Store, item: Descriptor) -> None:
 
 
 def _make_slot(store: Store, variant: VerifiedVariant) -> Path:
-    folder = store.slot_by_digest(variant.slot.model, variant.descriptor.digest)
+    folder = store.blobs.slot_folder(variant.slot.model, variant.descriptor.digest)
     if not folder.is_dir():
         with new_folder(folder) as work:
             for name, item in variant.layers.items():
-                (work / name).hardlink_to(store.blob(item.digest))
+                (work / name).hardlink_to(store.blobs.path(item.digest))
         return folder
     # deployed before, and perhaps serving: mend what has rotted
     for name, item in variant.layers.items():
-        blob, path = store.blob(item.digest), folder / name
+        blob, path = store.blobs.path(item.digest), folder / name
         if not path.exists() or not path.samefile(blob):
             fresh = folder / f".{name}"
             fresh.unlink(missing_ok=True)
@@ -375,7 +377,7 @@ def _pointed(
 ) -> Pointer:
     """Switch to the new slot, or stage it; nothing of both where an older one was only mended."""
     model = verified.release.model
-    old = store.sound_pointer(model) or Pointer(model=model, current=None)
+    old = store.pointers.read_sound(model) or Pointer(model=model, current=None)
     if is_mended:
         return old
     if picked.lacks:
@@ -384,7 +386,7 @@ def _pointed(
         )
         store.point(new)
         return new
-    store.raise_floor(model, verified.key_ids, verified.release.counter)
+    store.trusted.raise_floor(model, verified.key_ids, verified.release.counter)
     return _switched(store, old, _ref(picked.variant, verified.release.counter), policy)
 
 
@@ -401,6 +403,6 @@ def _switched(store: Store, old: Pointer, slot: SlotRef, policy: Policy) -> Poin
             staged=old.staged if old.staged and old.staged.slot.manifest != slot.manifest else None,
             given_up=None,
         )
-    store.forget_watch(old.model)  # of an earlier time that this slot was current
+    store.watch_counts.forget(old.model)  # of an earlier time that this slot was current
     store.point(new)
     return new

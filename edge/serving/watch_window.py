@@ -12,9 +12,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
-from edgekit.edge.appliance.pointer import SlotRef, WatchCounts
+from edgekit.edge.appliance.pointer import SlotRef
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.appliance.transitions import give_up, prove
+from edgekit.edge.appliance.watch_counts import WatchCounts
 from edgekit.edge.model import device_compile as compiled
 from edgekit.edge.model.health import ailment, memory_limit, wrong_answers
 from edgekit.edge.model.slot import read_slot

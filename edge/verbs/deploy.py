@@ -52,7 +52,7 @@ def deploy(bundle: Path, appliance: Path, trust: Path | None, as_json: bool) -> 
             lambda stage, share: progress.update(line, description=stage, completed=100 * share),
         )
     with suppress(EdgekitError):  # it has switched: nothing that only warns may fail it
-        _warn_of_age(Store(appliance).trust())
+        _warn_of_age(Store(appliance).trusted.trust())
     _show(pointer, as_json=as_json)
 
 
@@ -84,8 +84,8 @@ def status(appliance: Path, as_json: bool) -> None:
     """
     store = Store(appliance)
     store.check()
-    pointers = [pointer for name in store.models() if (pointer := store.sound_pointer(name))]
-    damaged = {name: str(store.pointer_file(name)) for name in store.damaged()}
+    pointers = store.pointers.sound()
+    damaged = {name: str(store.pointers.file(name)) for name in store.pointers.damaged()}
     if as_json:
         print_json(
             {"appliance": str(appliance), **_trust(store), "models": pointers, "damaged": damaged}
@@ -121,7 +121,7 @@ def _trust(store: Store) -> dict[str, object]:
     told.
     """
     try:
-        trust = store.trust()
+        trust = store.trusted.trust()
     except EdgekitError as error:
         click.echo(f"warning: nothing can be deployed: {error}", err=True)
         return {"trust_version": None, "trust_expires": None, "trust": None}

@@ -85,7 +85,7 @@ def test_gc_and_uninstall(box: Path, keys: Path, tmp_path: Path) -> None:
         "deploy", small.bundle(tmp_path / "fans.tar", small.signing(keys), name="fans", seed=2), box
     )
     assert edgekit("uninstall", box, "pumps", "--json").json["freed_bytes"] > 0
-    assert Store(box).models() == ["fans"]
+    assert Store(box).pointers.models() == ["fans"]
     edgekit("fsck", box)
     edgekit("predict", box, "[1, 2, 3]")
     assert "holds no model 'pumps'" in edgekit("uninstall", box, "pumps", code=2).err

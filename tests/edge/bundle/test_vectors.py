@@ -204,7 +204,9 @@ def judge(vector: Vector, scratch: Path) -> None:
     store = Store(scratch / "store")
     store.root.mkdir()
     for name, counter in vector.get("seen", {}).items():
-        store.raise_floor(verified.release.model, [read("keys.json")[name]["keyid"]], counter)
+        store.trusted.raise_floor(
+            verified.release.model, [read("keys.json")[name]["keyid"]], counter
+        )
     _older(store, verified, trust)
 
 

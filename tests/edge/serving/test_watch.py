@@ -527,7 +527,8 @@ def test_a_folder_that_can_t_be_written_is_said_once(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(two / "watch"))
 
-    monkeypatch.setattr("edgekit.edge.appliance.store.write_durably", refuse)
+    monkeypatch.setattr("edgekit.edge.appliance.pointers.write_durably", refuse)
+    monkeypatch.setattr("edgekit.edge.appliance.watch_counts.write_durably", refuse)
     policy(two, seconds=0.01)
     window, worker = Window(Store(two), "pumps"), FakeWorker()
     for _ in range(3):
