@@ -12,11 +12,13 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekit.edge.appliance.policy import GOLDEN_SECONDS
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.bundle.layout import Layout, open_layout
 from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import VerifiedVariant, read_blob, verify
-from edgekit.edge.deploy.deploy import check_golden, misfit
+from edgekit.edge.deploy.fit import misfit
+from edgekit.edge.deploy.golden import check_golden
 from edgekit.edge.model.device_compile import compile_slot, needs_device_compile
 from edgekit.edge.model.slot import read_slot
 from edgekit.errors import Busy, InputError, Misfit
@@ -176,7 +178,7 @@ def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Staged:
     digest = variant.layers["slot.json"].digest
     if needs_device_compile(variant.slot):
         compile_slot(folder, digest, lambda stage, share: None)
-    check_golden(folder, digest)
+    check_golden(folder, digest, GOLDEN_SECONDS)
     return _of_slot(folder, variant.descriptor.digest)
 
 

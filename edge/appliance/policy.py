@@ -35,6 +35,7 @@ from edgekit.nouns import Evidence, Noun
 from edgekit.targets.detect import Machine, closest_target
 from edgekit.toml_file import read_toml
 
+GOLDEN_SECONDS = 300.0  # for a model to load and answer its golden samples
 SYSTEM = Path("/etc/edgekit/policy.toml")
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Confidence = Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -79,7 +80,7 @@ class WatchPart(Noun, frozen=True, kw_only=True):
 
     seconds: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     starts: Annotated[int, msgspec.Meta(ge=1)] = 3
-    golden_seconds: Positive = 300.0
+    golden_seconds: Positive = GOLDEN_SECONDS
 
 
 class Policy(Noun, frozen=True, kw_only=True):

@@ -20,7 +20,7 @@ from edgekit.edge.bundle.envelope import Signers
 from edgekit.edge.bundle.layout import open_layout
 from edgekit.edge.bundle.trust import Chain, Trust, read_trust, verdict
 from edgekit.edge.bundle.verify import check_blobs, verify
-from edgekit.edge.deploy.deploy import _older
+from edgekit.edge.deploy.plan import admit
 from edgekit.errors import InputError, Refused
 from tests import make_schema, make_vectors
 from tests.conftest import ROOT
@@ -207,7 +207,7 @@ def judge(vector: Vector, scratch: Path) -> None:
         store.trusted.raise_floor(
             verified.release.model, [read("keys.json")[name]["keyid"]], counter
         )
-    _older(store, verified, trust)
+    admit(store, verified, trust)
 
 
 def outcome(vector: Vector, scratch: Path) -> str:
