@@ -38,15 +38,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from edgekit import cli
-from edgekit.edge.appliance import maintenance as upkeep
+from edgekit.edge.appliance import maintenance
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.appliance.transitions import give_up, prove, rot_of
-from edgekit.edge.verbs import deploy as _deploy_verb
-from edgekit.edge.verbs import store as _store_verbs
-from edgekit.edge.verbs import trust as _trust_verbs
+from edgekit.edge.verbs import deploy, fsck, gc, rollback, trust, uninstall
 from edgekit.errors import EdgekitError, InputError
 
-PRELOADED = (upkeep, _deploy_verb, _store_verbs, _trust_verbs)  # so that no child imports them
+# So that no child imports them.
+PRELOADED = (maintenance, deploy, fsck, gc, rollback, trust, uninstall)
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
 WRITES = ("write", "writev", "pwrite64", "copy_file_range", "sendfile")
 OPENS = ("open", "openat", "creat")

@@ -75,6 +75,10 @@ class Trusted:
             data = msgspec.json.encode({**counters, model: found}, order="sorted")
             write_durably(self._root / "counters.json", msgspec.json.format(data, indent=2))
 
+    def check_counters(self) -> None:
+        """Raise InputError where the counters can't be read."""
+        self._counters()
+
     def _counters(self) -> dict[str, dict[str, int]]:
         """Return the highest activated counter by model and by key; raises InputError."""
         path = self._root / "counters.json"

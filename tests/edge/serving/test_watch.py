@@ -269,7 +269,7 @@ def test_a_worker_that_keeps_dying_brings_the_version_before_back(
             worker.wait(30)
             assert infer(server)[:2] == (200, "1.0.0")
         assert not workers(server, "1.1.0")
-    shown = edgekit("status", two, "--json").json["models"][0]
+    shown = edgekit("status", two, "--json", code=6).json["models"][0]
     assert shown["given_up"]["slot"]["version"] == "1.1.0"
     how = (
         "was started 3 times in its watch window"
@@ -277,7 +277,7 @@ def test_a_worker_that_keeps_dying_brings_the_version_before_back(
         else "does not start: it crashed with SIGKILL"
     )
     assert how in shown["given_up"]["reason"]
-    assert "1.1.0 (onnx-fp32) was given up: " in edgekit("status", two).out
+    assert "1.1.0 (onnx-fp32) was given up: " in edgekit("status", two, code=6).out
     assert (two / "models" / "pumps.json").read_bytes() == after
     assert shown["previous"] is None  # `edgekit rollback` does not lead back to it
 
