@@ -27,7 +27,7 @@ import click
 import msgspec
 import numpy as np
 
-from edgekit.edge.engines import Session, load_engine
+from edgekit.edge.engines import TensorSession, load_engine
 from edgekit.edge.model.tensor_model import Model
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Setting, Variant
@@ -80,7 +80,7 @@ class OwnTime:
     ms.
     """
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: TensorSession) -> None:
         self._session: Any = session
         self.times: list[float] = []
 
@@ -90,7 +90,7 @@ class OwnTime:
         return outputs
 
 
-def stream(folder: Path, session: Session, setting: Setting, tokens: int) -> list[float]:
+def stream(folder: Path, session: TensorSession, setting: Setting, tokens: int) -> list[float]:
     """Milliseconds of each call in edgekit's single stream."""
     task: Any = Fixed(feeds_of(folder, tokens))
     effort = replace(EFFORTS["default"], seconds=SECONDS)

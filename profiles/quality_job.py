@@ -3,7 +3,7 @@ with it.
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ from edgekit.confidence import share_lower_bound, upper_bound
 from edgekit.edge.model.health import golden_difference, read_golden
 from edgekit.edge.model.tensor_model import Model, open_model
 from edgekit.edge.tasks import Task, load_task
+from edgekit.edge.worker.scheduler import TensorScheduler
 from edgekit.job import Progress
 from edgekit.nouns import Golden, Noun, Quality, Setting
 from edgekit.process import peak_memory
@@ -190,7 +191,7 @@ def _all_answers(
     what = "one at a time" if size == 1 else f"in batches of {size}"
     batches = [data.inputs[start : start + size] for start in range(0, len(data.inputs), size)]
     answers: list[np.ndarray] = []
-    for index, part in enumerate(model.answers_of_batches(batches)):
+    for index, part in enumerate(_answered(model, batches)):
         if index % 32 == 0:
             progress(f"measuring accuracy {what}", index / len(batches))
         for answer in part:
@@ -202,3 +203,9 @@ def _all_answers(
                 )
             answers.append(answer if order is None else answer[..., order])
     return answers
+
+
+def _answered(model: Model, batches: Sequence[Sequence[Any]]) -> Iterator[list[np.ndarray]]:
+    """Yield the answers to each batch, all streams at work side by side."""
+    with TensorScheduler(model) as scheduler:
+        yield from scheduler.in_order(batches, model.answers)

@@ -7,7 +7,6 @@ Navigator: when windows in a row have medians close to each other.
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import cycle, islice
@@ -16,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 
 from edgekit.edge.model.tensor_model import Model
+from edgekit.edge.worker.scheduler import Outcome, Request, TensorScheduler
+from edgekit.errors import EdgekitError
 
 ENOUGH_FOR_P99 = 1000  # ten samples lie beyond it; fewer say little
 # Three windows in a row whose medians lie within 10 % are stable. Each has so many calls, fewer
@@ -163,24 +164,25 @@ def offline(
         while not over:
             yield list(islice(coming, model.setting.batch_size))
 
-    answered = model.answers_of_batches(batches())
-    begun, done = time.perf_counter(), 0
-    for number, _ in enumerate(answered, 1):
-        gone = time.perf_counter() - begun
-        # An engine compiles each length bucket when the first text needs it, so the first batches
-        # say little.
-        if gone >= seconds or (gone >= WARM_SHARE * seconds and number >= WARM_BATCHES):
-            break
-    started, joules_before = time.perf_counter(), joules()
-    for part in answered:
-        done += len(part)
-        gone = time.perf_counter() - started
-        if done >= samples and gone >= seconds:
-            break
-    used = joules() - joules_before
-    over = True
-    for _ in answered:
-        pass  # what is under way
+    with TensorScheduler(model) as scheduler:
+        answered = scheduler.in_order(batches(), model.answers)
+        begun, done = time.perf_counter(), 0
+        for number, _ in enumerate(answered, 1):
+            gone = time.perf_counter() - begun
+            # An engine compiles each length bucket when the first text needs it, so the first
+            # batches say little.
+            if gone >= seconds or (gone >= WARM_SHARE * seconds and number >= WARM_BATCHES):
+                break
+        started, joules_before = time.perf_counter(), joules()
+        for part in answered:
+            done += len(part)
+            gone = time.perf_counter() - started
+            if done >= samples and gone >= seconds:
+                break
+        used = joules() - joules_before
+        over = True
+        for _ in answered:
+            pass  # what is under way
     return Offline(done, gone, used)
 
 
@@ -193,73 +195,73 @@ def samples_per_s(model: Model, inputs: Sequence[Any], seconds: float) -> float:
 def server(
     model: Model, inputs: Sequence[Any], rate: float, queries: int, limit_ms: float, seed: int = 0
 ) -> np.ndarray | None:
-    """Milliseconds from arrival to prediction of queries that arrive at random (Poisson); None if
-    the queue ran away.
+    """Return ms from arrival to prediction of queries that arrive at random; None if they pile up.
 
-    rate: arrivals a second. Whenever a stream is free it takes what is waiting, up to a batch, as
-    the server does. What the model raises is raised.
+    rate: arrivals a second, a Poisson process; each query is another client's. They go through the
+    scheduler of the worker that serves; HTTP and the way from the front to the worker are not in
+    it. Raises EngineFailed over an input that has no answer.
     """
     arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, queries))
-    waiting: deque[int] = deque()
-    times = np.full(queries, np.nan)
-    problems: list[BaseException] = []
-    ready, over = threading.Condition(), threading.Event()
-    started = time.perf_counter()
-
-    def take() -> list[int]:
-        with ready:
-            while not waiting and not over.is_set():
-                ready.wait(0.05)
-            return [waiting.popleft() for _ in range(min(len(waiting), model.setting.batch_size))]
-
-    def work() -> None:
-        while (indexes := take()) and not problems:
-            try:
-                model.predict([inputs[index % len(inputs)] for index in indexes])
-            except BaseException as problem:  # noqa: BLE001 - raised where the stream is joined
-                problems.append(problem)
-                return
-            times[indexes] = (time.perf_counter() - started - arrivals[indexes]) * 1e3
-
-    streams = [threading.Thread(target=work, daemon=True) for _ in range(model.setting.streams)]
-    for stream in streams:
-        stream.start()
-    ran_away = _arrive(arrivals, started, waiting, ready, limit_ms, problems)
-    over.set()
-    for stream in streams:
-        stream.join()
-    if problems:
-        raise problems[0]
-    return None if ran_away else times
+    queue = _Queue(model, inputs, arrivals)
+    with TensorScheduler(model) as scheduler:
+        for index, arrival in enumerate(arrivals):
+            pause = arrival - queue.now()
+            if pause > 0:
+                time.sleep(pause)
+            if queue.problems or queue.delay() > HOPELESS * limit_ms / 1e3:
+                break
+            scheduler.ask(queue.request(index), owner=str(index))
+        else:
+            queue.all_answered.wait()
+    if queue.problems:
+        raise queue.problems[0]
+    return queue.times_ms if queue.all_answered.is_set() else None
 
 
-def _arrive(
-    arrivals: np.ndarray,
-    started: float,
-    waiting: deque[int],
-    ready: threading.Condition,
-    limit_ms: float,
-    problems: Sequence[BaseException],
-) -> bool:
-    """Put each query into the queue when its time has come; True if the first one waiting is
-    hopelessly late.
+class _Queue:
+    """The queries of a server scenario, and when each was answered.
+
+    times_ms: from arrival to prediction, float64 [queries]; NaN for what has no answer yet.
     """
-    for index, arrival in enumerate(arrivals):
-        if problems:
-            return True
-        pause = arrival - (time.perf_counter() - started)
-        if pause > 0:
-            time.sleep(pause)
-        with ready:
-            if (
-                waiting
-                and time.perf_counter() - started - arrivals[waiting[0]] > HOPELESS * limit_ms / 1e3
-            ):
-                waiting.clear()
-                return True
-            waiting.append(index)
-            ready.notify()
-    return False
+
+    def __init__(self, model: Model, inputs: Sequence[Any], arrivals: np.ndarray) -> None:
+        self.times_ms = np.full(len(arrivals), np.nan)
+        self.problems: list[EdgekitError] = []
+        self.all_answered = threading.Event()
+        self._model = model
+        self._inputs = inputs
+        self._arrivals = arrivals
+        self._oldest = self._answered = 0
+        self._lock = threading.Lock()
+        self._started = time.perf_counter()
+
+    def now(self) -> float:
+        """Return the seconds since the scenario began."""
+        return time.perf_counter() - self._started
+
+    def delay(self) -> float:
+        """Return how many seconds ago the oldest query arrived that waits still."""
+        while self._oldest < len(self.times_ms) and not np.isnan(self.times_ms[self._oldest]):
+            self._oldest += 1
+        return self.now() - float(self._arrivals[min(self._oldest, len(self._arrivals) - 1)])
+
+    def request(self, index: int) -> Request:
+        """Return a query as the scheduler takes it."""
+        value = self._inputs[index % len(self._inputs)]
+
+        def done(outcomes: list[Outcome]) -> None:
+            [outcome] = outcomes
+            if isinstance(outcome, EdgekitError):
+                self.problems.append(outcome)
+            else:
+                self._model.task.decode([value], [outcome])
+            self.times_ms[index] = (self.now() - self._arrivals[index]) * 1e3
+            with self._lock:
+                self._answered += 1
+                if self._answered == len(self.times_ms):
+                    self.all_answered.set()
+
+        return Request([value], done)
 
 
 def largest_rate(

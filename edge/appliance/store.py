@@ -147,10 +147,6 @@ class Store:
             )
         return pointer
 
-    def only_model(self, name: str | None) -> Pointer:
-        """Return `pointer_of(name)`; edge/serving still calls it by this name."""
-        return self.pointer_of(name)
-
     def serving(self, name: str | None) -> Serving:
         """Return what serves of the named model, or of the only one; raises InputError."""
         pointer = self.pointer_of(name)

@@ -1,60 +1,105 @@
 """Offline batches that can be killed at any point and go on where they were.
 
-Output rows go to OUT.part; a journal beside it says how many rows and bytes are durable, and what
-the run is bound to. What goes into one engine call depends on row numbers alone, so a resumed run
-computes the same thing.
+Output rows go to OUT.part; a journal beside it says how many of them are durable. What goes into
+one engine call depends on row numbers alone, so a resumed run computes the same thing. A batch runs
+in a child process of its own, which is the only one that opens the model and reads the rows.
 """
 
-import csv
-import io
-import json
-import os
-import time
+import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any
 
+import msgspec
 import numpy as np
 
 from edgekit.digests import fast_digest
-from edgekit.edge.model.tensor_model import Model
+from edgekit.edge.batch.journal import Bound, Journal, Output, begin
+from edgekit.edge.batch.writers import WRITERS
+from edgekit.edge.model.tensor_model import Model, open_slot
 from edgekit.edge.tasks import Row
 from edgekit.edge.tasks.row_files import read_rows
-from edgekit.errors import InputError
-from edgekit.files import sync_folder, write_durably
+from edgekit.edge.worker.scheduler import TensorScheduler
+from edgekit.errors import EdgekitError, InputError, JobFailed
+from edgekit.files import sync_folder
+from edgekit.job import Progress, run_job
 from edgekit.locks import lock
-from edgekit.nouns import Noun, Unreadable, read_json
+from edgekit.nouns import Noun
 
 ERROR = "error"  # the column that says why a row has no prediction
 
 
-class Bound(Noun, frozen=True, kw_only=True):
-    """What a run computes; a resumed run must be the same."""
+class BatchRequest(Noun, frozen=True, kw_only=True):
+    """What a batch is asked. All paths are absolute.
 
-    input_digest: str
+    slot_folder: the slot that answers. slot_sha256: of its slot.json, as the store's pointer has
+    it. slot: the digest that names the model in the journal. columns: of the input; none for the
+    task's own. restart: begin anew, whatever an interrupted run had done. checkpoint_seconds: how
+    much work a crash may cost.
+    """
+
+    slot_folder: str
+    slot_sha256: str
     slot: str
+    source: str
+    target: str
     columns: list[str]
-    batch_size: int
-    kind: str
+    restart: bool
+    checkpoint_seconds: float
 
 
-class Journal(Noun, frozen=True, kw_only=True):
-    """How far a run is."""
-
-    bound: Bound
-    rows: int
-    bytes: int
-    errors: int
-
-
-class Done(NamedTuple):
-    """What a run did."""
+class Done(Noun, frozen=True, kw_only=True):
+    """What a run did: rows in the output, rows in error, and the row that it went on from."""
 
     rows: int
     errors: int
     resumed_at: int
+
+
+def run_confined(request: BatchRequest, progress: Progress) -> Done:
+    """Run a batch in a child process; raises InputError, Refused, Busy, JobFailed."""
+    with tempfile.TemporaryDirectory(prefix="edgekit-batch-") as scratch:
+        try:
+            found = run_job(
+                "edgekit.edge.batch.run:batch_job",
+                msgspec.to_builtins(request),
+                Path(scratch) / "log",
+                progress,
+                profile="batch",
+            )
+        except JobFailed as error:  # its log is gone by then
+            raise JobFailed(f"the batch {error.reason}", error.signal) from None
+    return msgspec.convert(found, Done)
+
+
+def batch_job(request: object, progress: Progress) -> object:
+    """Be the child process of a batch; return its Done."""
+    asked = msgspec.convert(request, BatchRequest)
+    source, target = Path(asked.source), Path(asked.target)
+    if not source.is_file():
+        raise InputError(f"{source}: no such file")
+    progress("reading", 0)
+    total = sum(1 for _ in read_rows(source))
+    model = open_slot(Path(asked.slot_folder), asked.slot_sha256)
+
+    def tell(rows: int) -> None:
+        progress(f"predicting, row {rows} of {total}", rows / max(total, 1))
+
+    return msgspec.to_builtins(
+        run_batch(
+            model,
+            asked.slot,
+            source,
+            target,
+            asked.columns,
+            restart=asked.restart,
+            checkpoint_seconds=asked.checkpoint_seconds,
+            tell=tell,
+        )
+    )
 
 
 def run_batch(
@@ -83,7 +128,7 @@ def run_batch(
     )
     journal_path, part = _beside(target, "journal"), _beside(target, "part")
     with lock(_beside(target, "lock"), "edgekit batch"):
-        start = _resume(journal_path, part, bound, restart=restart)
+        start = begin(journal_path, part, bound, restart=restart)
         with part.open("r+b" if part.exists() else "w+b") as file:
             file.truncate(start.bytes)
             file.seek(start.bytes)
@@ -94,7 +139,7 @@ def run_batch(
         journal_path.unlink()
         sync_folder(target.resolve().parent)
         _beside(target, "lock").unlink()  # held until here; `lock` notices when its file is gone
-    return Done(done.rows, done.errors, start.rows)
+    return Done(rows=done.rows, errors=done.errors, resumed_at=start.rows)
 
 
 def _beside(target: Path, what: str) -> Path:
@@ -125,45 +170,6 @@ def _check(model: Model, source: Path, target: Path, columns: Sequence[str] | No
             f"{source}: has a column {taken[0]!r} already, which the output adds; rename it"
         )
     return chosen
-
-
-def _resume(journal_path: Path, part: Path, bound: Bound, *, restart: bool) -> Journal:
-    fresh = Journal(bound=bound, rows=0, bytes=0, errors=0)
-    if restart or not journal_path.exists() or not part.exists():
-        return fresh
-    try:
-        journal = read_json(journal_path.read_bytes(), Journal)
-    except Unreadable as error:
-        raise InputError(f"{journal_path}: damaged ({error}); begin anew with --restart") from None
-    if journal.bound != bound:
-        raise InputError(
-            f"{journal_path}: was begun with another input, model or column; begin anew with"
-            " --restart"
-        )
-    return journal
-
-
-class Output:
-    """The file in the making, and the journal that follows what of it is durable."""
-
-    def __init__(self, file: BinaryIO, journal_path: Path, checkpoint_seconds: float) -> None:
-        self.file = file
-        self._journal_path = journal_path
-        self._pause = checkpoint_seconds
-        self._saved = time.monotonic()
-
-    def is_due(self) -> bool:
-        """Whether it is time to save."""
-        return time.monotonic() - self._saved >= self._pause
-
-    def save(self, bound: Bound, rows: int, errors: int) -> Journal:
-        """Make everything so far durable, then say so in the journal."""
-        journal = Journal(bound=bound, rows=rows, bytes=self.file.tell(), errors=errors)
-        self.file.flush()
-        os.fsync(self.file.fileno())
-        write_durably(self._journal_path, journal.to_json())
-        self._saved = time.monotonic()
-        return journal
 
 
 def _write_rows(
@@ -199,16 +205,12 @@ def _predicted(
             waiting.append((chunk, inputs))
             yield [item for item in inputs if not isinstance(item, InputError)]
 
-    for answers in model.attempts_of_batches(batches()):
-        chunk, inputs = waiting.popleft()
-        coming = iter(answers)
-        yield (
-            chunk,
-            [
-                _result(model, item, item if isinstance(item, InputError) else next(coming))
-                for item in inputs
-            ],
-        )
+    with TensorScheduler(model) as scheduler:
+        for answers in scheduler.in_order(batches(), model.attempt):
+            chunk, inputs = waiting.popleft()
+            coming = iter(answers)
+            outcomes = [item if isinstance(item, InputError) else next(coming) for item in inputs]
+            yield chunk, list(map(partial(_result, model), inputs, outcomes))
 
 
 def _input(
@@ -227,41 +229,9 @@ def _input(
         return error
 
 
-def _result(model: Model, value: Any, answer: np.ndarray | InputError) -> dict[str, object]:  # noqa: ANN401
+def _result(model: Model, value: Any, answer: np.ndarray | EdgekitError) -> dict[str, object]:  # noqa: ANN401
     names = model.task.results
-    if isinstance(answer, InputError):
+    if isinstance(answer, EdgekitError):
         return {**dict.fromkeys(names, ""), ERROR: str(answer)}
     row = model.task.decode([value], [answer])[0].row()
     return {**dict(zip(names, row, strict=True)), ERROR: ""}
-
-
-class CsvWriter:
-    """RFC 4180."""
-
-    def head(self, names: Sequence[str]) -> bytes:
-        """The header."""
-        return self._text(names)
-
-    def line(self, row: Row, names: Sequence[str]) -> bytes:
-        """One row, every value under its own name."""
-        return self._text([row.get(name, "") for name in names])
-
-    def _text(self, values: Sequence[object]) -> bytes:
-        text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(values)
-        return text.getvalue().encode(errors="replace")
-
-
-class JsonlWriter:
-    """One JSON object a line, with the names that its row had."""
-
-    def head(self, names: Sequence[str]) -> bytes:
-        """None."""
-        return b""
-
-    def line(self, row: Row, names: Sequence[str]) -> bytes:
-        """One row."""
-        return json.dumps(row, ensure_ascii=False).encode(errors="replace") + b"\n"
-
-
-WRITERS: dict[str, CsvWriter | JsonlWriter] = {".csv": CsvWriter(), ".jsonl": JsonlWriter()}

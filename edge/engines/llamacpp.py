@@ -16,7 +16,7 @@ from pathlib import Path
 import llama_cpp
 import numpy as np
 
-from edgekit.edge.engines import Session
+from edgekit.edge.engines import TensorSession
 from edgekit.edge.tasks import Tensors
 from edgekit.nouns import Setting
 
@@ -161,7 +161,7 @@ def start_backend() -> None:
     llama_cpp.llama_backend_init()
 
 
-def load(folder: Path, setting: Setting) -> Session:
+def load(folder: Path, setting: Setting) -> TensorSession:
     """model.gguf; the option `extra_bufts` lets llama.cpp repack weights for this CPU (AMX and the
     like).
     """

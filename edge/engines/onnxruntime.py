@@ -9,7 +9,7 @@ from typing import Any
 
 import onnxruntime as ort
 
-from edgekit.edge.engines import Compiled, Session
+from edgekit.edge.engines import Compiled, TensorSession
 from edgekit.edge.tasks import Tensors
 from edgekit.job import Progress
 from edgekit.nouns import Setting
@@ -40,7 +40,7 @@ class OrtSession:
         return dict(zip(self._outputs, values, strict=True))
 
 
-def load(folder: Path, setting: Setting) -> Session:
+def load(folder: Path, setting: Setting) -> TensorSession:
     """model.onnx; the option `graph_optimization` is "all" (the default) or "off".
 
     The option `device` is "CPU" (the default) or "TensorRT", which takes `fp16` and `int8`: what it
@@ -83,7 +83,7 @@ def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled
         return {MODEL: path.read_bytes()} if path.is_file() else {}
 
 
-def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> Session:
+def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> TensorSession:
     """With what `compile_here` made; where that is nothing, or ONNX Runtime refuses it, the model
     is compiled now.
     """

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
-from edgekit.edge.engines import Compiled, Session
+from edgekit.edge.engines import Compiled, TensorSession
 from edgekit.edge.tasks import Tensors
 from edgekit.job import Progress
 from edgekit.nouns import Setting
@@ -163,7 +163,7 @@ def _joined(parts: list[tuple[np.ndarray, Tensors]], rows: int, width: int) -> T
     return joined
 
 
-def load(folder: Path, setting: Setting) -> Session:
+def load(folder: Path, setting: Setting) -> TensorSession:
     """model.xml and model.bin; `precision` is what the CPU plugin computes in where the file leaves
     it open.
 

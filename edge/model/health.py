@@ -59,7 +59,8 @@ def health_of(model: Model, golden: Golden) -> Health:
     times = []
     for value in golden.inputs:
         start = time.perf_counter()
-        model.predict([model.task.parse(value)])
+        inputs = [model.task.parse(value)]
+        model.task.decode(inputs, model.answers(inputs))
         times.append(time.perf_counter() - start)
     return Health(
         difference=difference if np.isfinite(difference) else WORST,

@@ -1,104 +1,80 @@
-"""Model: an engine and a task on one folder. `predict` is the call that server, batch, golden check
-and profiler share.
+"""Model: an engine and a task on one folder, for models that turn tensors into tensors.
+
+Server, batch, golden check and profiler call it, through `edgekit.edge.worker.scheduler` where
+several inputs wait.
 """
 
-import threading
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from itertools import islice
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from edgekit.edge.engines import Compiled, Session, load_compiler, load_engine
+from edgekit.edge.engines import Compiled, TensorSession, load_compiler, load_engine
 from edgekit.edge.model.device_compile import read_compiled
 from edgekit.edge.model.slot import check_slot
 from edgekit.edge.tasks import Task, load_task
 from edgekit.edge.tasks.predictions import Prediction
-from edgekit.errors import InputError
+from edgekit.errors import EdgekitError, EngineFailed
 from edgekit.nouns import Setting
 from edgekit.process import forget_peak_memory
 
-T = TypeVar("T")
-
 
 class Model:
-    """Inputs in, answers or predictions out. An answer is one float32 array for each input (see
-    Task).
+    """Turns inputs into answers, and answers into predictions.
+
+    An answer is one float32 array for each input (see Task). All methods may be called from
+    `setting.streams` threads at once.
     """
 
-    def __init__(self, task: Task, session: Session, setting: Setting) -> None:
+    def __init__(self, task: Task, session: TensorSession, setting: Setting) -> None:
         self.task = task
         self.setting = setting
         self._session = session
-        self._lock = threading.Lock()
-        self._pool: ThreadPoolExecutor | None = None
 
     def answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
-        """One engine call for at most `setting.batch_size` inputs at a time."""
+        """Return the answers, by calls of at most `setting.batch_size` inputs.
+
+        They are as the engine gave them: an answer may be NaN. Raises what task and engine raise.
+        """
         size = self.setting.batch_size
         parts = [inputs[start : start + size] for start in range(0, len(inputs), size)]
         return [answer for part in parts for answer in self._call(part)]
 
     def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
-        """One prediction for each input."""
-        return self.task.decode(inputs, self.answers(inputs))
+        """Return one prediction for each input; raises what task and engine raise, EngineFailed."""
+        answers = self.answers(inputs)
+        if problem := next(filter(None, map(_not_a_number, answers)), None):
+            raise problem
+        return self.task.decode(inputs, answers)
 
-    def answers_of_batches(self, batches: Iterable[Sequence[Any]]) -> Iterator[list[np.ndarray]]:
-        """The answers to each batch, in order, with `setting.streams` engine calls side by side."""
-        return self._side_by_side(self._call, batches)
-
-    def attempts_of_batches(
-        self, batches: Iterable[Sequence[Any]]
-    ) -> Iterator[list[np.ndarray | InputError]]:
-        """The same for inputs that may be unsound (a picture that can't be decoded): its error in
-        an input's place.
-        """
-        return self._side_by_side(self._attempt, batches)
-
-    def _side_by_side(
-        self, call: Callable[[Sequence[Any]], T], batches: Iterable[Sequence[Any]]
-    ) -> Iterator[T]:
-        streams = self.setting.streams
-        if streams == 1:
-            yield from map(call, batches)
-            return
-        with self._lock:
-            self._pool = self._pool or ThreadPoolExecutor(streams, "stream")
-        coming = iter(batches)
-        waiting = deque(self._pool.submit(call, batch) for batch in islice(coming, 2 * streams))
-        while waiting:
-            yield waiting.popleft().result()
-            waiting.extend(self._pool.submit(call, batch) for batch in islice(coming, 1))
+    def attempt(self, inputs: Sequence[Any]) -> list[np.ndarray | EdgekitError]:
+        """Return for each input its answer, or why it has none: an error of one spoils no other."""
+        try:
+            answers = self.answers(inputs)
+        except Exception:  # noqa: BLE001 - an engine may raise anything over one input: find which
+            return [self._attempt_one(value) for value in inputs]
+        return [_not_a_number(answer) or answer for answer in answers]
 
     def _call(self, inputs: Sequence[Any]) -> list[np.ndarray]:
-        if not inputs:
-            return []
         feeds = self.task.encode(inputs)
         return self.task.answers(self._session.run(feeds), feeds)
 
-    def _attempt(self, inputs: Sequence[Any]) -> list[np.ndarray | InputError]:
+    def _attempt_one(self, value: Any) -> np.ndarray | EdgekitError:  # noqa: ANN401
         try:
-            return list(self._call(inputs))
-        except Exception:  # noqa: BLE001 - an engine may raise anything over one input: find which
-            errors = [self._error_of(value) for value in inputs]
-        rows = iter(
-            self._call(
-                [value for value, error in zip(inputs, errors, strict=True) if error is None]
-            )
-        )
-        return [next(rows) if error is None else error for error in errors]
-
-    def _error_of(self, value: Any) -> InputError | None:  # noqa: ANN401
-        try:
-            self._call([value])
-        except InputError as error:
+            [answer] = self._call([value])
+        except EdgekitError as error:
             return error
         except Exception as error:  # noqa: BLE001 - its text could quote the input
-            return InputError(f"the engine failed on this input ({type(error).__name__})")
+            return EngineFailed(f"the engine failed on this input ({type(error).__name__})")
+        return _not_a_number(answer) or answer
+
+
+def _not_a_number(answer: np.ndarray) -> EngineFailed | None:
+    """Return what is wrong with an answer that no label may be read from, or None."""
+    if np.isfinite(answer).all():
         return None
+    return EngineFailed("the model's answer to this input is not a number")
 
 
 def open_model(

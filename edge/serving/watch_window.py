@@ -6,12 +6,13 @@ matters. How often the worker was started is counted on disk, so that a box that
 comes to an end as well.
 """
 
-import sys
+import asyncio
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol
 
+from edgekit import log
 from edgekit.edge.appliance.pointer import SlotRef
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.appliance.transitions import give_up, prove
@@ -19,14 +20,11 @@ from edgekit.edge.appliance.watch_counts import WatchCounts
 from edgekit.edge.model import device_compile as compiled
 from edgekit.edge.model.health import ailment, memory_limit, wrong_answers
 from edgekit.edge.model.slot import read_slot
-from edgekit.edge.worker.messages import Checked, Problem
-from edgekit.errors import Busy, EdgekitError
+from edgekit.edge.worker.messages import Checked, Unanswered
+from edgekit.errors import Busy, EdgekitError, GivenUp
+from edgekit.nouns import Slot
 
 CHECK_SECONDS = 10.0  # between golden samples
-
-
-class GivenUp(EdgekitError):
-    """The slot is out of service."""
 
 
 class Watched(Protocol):
@@ -41,12 +39,16 @@ class Watched(Protocol):
     def kill(self) -> None:
         """End the process."""
 
-    async def check(self) -> Checked | Problem:
+    async def check(self) -> Checked | Unanswered:
         """Let it answer the golden samples."""
 
 
 class Window:
-    """Of the slot that is current now. is_open: it has not proven itself yet."""
+    """The watch window of the slot that is current now.
+
+    All methods but `look_at` may block on the store: call them on a thread.
+    is_open: whether the slot has still to prove itself.
+    """
 
     def __init__(self, store: Store, model: str) -> None:
         self._store, self._model = store, model
@@ -54,7 +56,7 @@ class Window:
         self.slot: SlotRef = serving.slot
         self._folder = serving.folder
         self._policy = store.policy().watch
-        self.is_open = store.only_model(model).is_watched
+        self.is_open = store.pointer_of(model).is_watched
         self._starts = store.watched(model, self.slot).starts
         self._worker: Watched | None = None
         self._since = self._checked = 0.0
@@ -62,7 +64,7 @@ class Window:
         self._said: set[str] = set()
 
     def starting(self) -> None:
-        """A worker is about to start; raises GivenUp if too many did."""
+        """Count a start of a worker; raises GivenUp if there were too many."""
         if not self.is_open:
             return
         if self._starts >= self._policy.starts and self._give_up(
@@ -72,7 +74,7 @@ class Window:
         self._count(self._starts + 1)
 
     def stopped(self) -> None:
-        """The server was told to stop: that start says nothing against the slot."""
+        """Take a start back: the server was told to stop, which says nothing against the slot."""
         if self.is_open and self._starts:
             self._count(self._starts - 1)
 
@@ -83,18 +85,14 @@ class Window:
                 self._model, WatchCounts(manifest=self.slot.manifest, starts=starts)
             )
 
-    @property
     def start_seconds(self) -> float:
-        """How long a worker may take to load the model, compile it if it has to, and answer its
-        golden samples.
-        """
-        compiling = (
-            compiled.SECONDS if compiled.needs_device_compile(read_slot(self._folder)) else 0.0
-        )
+        """Return how long a worker may take to load, perhaps compile, and answer golden samples."""
+        slot = read_slot(self._folder)
+        compiling = compiled.SECONDS if compiled.needs_device_compile(slot) else 0.0
         return self._policy.golden_seconds + compiling
 
     def failed(self, reason: str, *, is_unsound: bool) -> bool:
-        """A worker did not start; returns whether to try again, perhaps with the slot before.
+        """Note that a worker did not start; return whether to try again, or the slot before.
 
         is_unsound: trying this one again makes no sense.
         """
@@ -109,15 +107,13 @@ class Window:
             return False
 
     async def look_at(self, worker: Watched) -> None:
-        """Called about once a second while `worker` serves the slot."""
-        slot, now = read_slot(self._folder), time.monotonic()
+        """Check on the worker that serves the slot; call it about once a second."""
+        slot, now = await asyncio.to_thread(read_slot, self._folder), time.monotonic()
         if worker is not self._worker:
             self._worker, self._since, self._checked, self._is_well = worker, now, now, False
         if worker.memory_bytes > memory_limit(slot):
-            print(
-                f"edgekit: {slot.variant} took {worker.memory_bytes / 1e6:.0f} MB and is started"
-                " anew",
-                file=sys.stderr,
+            log.warning(
+                "%s took %.0f MB and is started anew", slot.variant, worker.memory_bytes / 1e6
             )
             worker.is_too_large = True
             worker.kill()
@@ -129,18 +125,21 @@ class Window:
         if is_last or now - self._checked >= CHECK_SECONDS:
             self._checked, self._is_well = now, False
             reply = await worker.check()
-            reason = reply.message if isinstance(reply, Problem) else ailment(slot, reply.health)
+            reason = _reason(slot, reply)
             if reason:
-                self._give_up(reason)
-                if isinstance(reply, Problem) or wrong_answers(slot, reply.health):
+                await asyncio.to_thread(self._give_up, reason)
+                if isinstance(reply, Unanswered) or wrong_answers(slot, reply.health):
                     # not one answer more; a slow one may serve until the one before is up
                     worker.kill()
                 return
             self._is_well = True
         if is_over and self._is_well:
-            with self._trying("keep"):  # the next look tries again
-                prove(self._store, self._model, self.slot)
-                self.is_open = False
+            await asyncio.to_thread(self._prove)
+
+    def _prove(self) -> None:
+        with self._trying("keep"):  # the next look tries again
+            prove(self._store, self._model, self.slot)
+            self.is_open = False
 
     def _give_up(self, reason: str) -> bool:
         with self._trying("give up"):  # the next look tries again
@@ -148,7 +147,7 @@ class Window:
         return False
 
     def _fall_back(self, reason: str) -> bool:
-        """Returns whether the slot before serves from now on; raises Busy, OSError."""
+        """Give the slot up; return whether the one before serves now. Raises Busy, OSError."""
         if not give_up(self._store, self._model, self.slot, reason):
             return False
         with suppress(OSError):  # deployed again, it has all its starts again
@@ -157,19 +156,25 @@ class Window:
 
     @contextmanager
     def _trying(self, what: str) -> Iterator[None]:
-        """Go on where the store can't be written now, and say so once: without it the window
-        watches nothing.
-        """
+        """Go on where the store can't be written, and say so once: the window is blind then."""
         try:
             yield
         except Busy:
             pass
         except (EdgekitError, OSError) as error:
             if what not in self._said:
-                print(
-                    f"edgekit: can't {what} {self.slot.variant} {self.slot.version} in its watch"
-                    f" window: {error}; the user that serves must be able to write"
-                    f" {self._store.root}",
-                    file=sys.stderr,
+                log.error(
+                    "can't %s %s %s in its watch window: %s; the user that serves must be able to "
+                    "write %s",
+                    what,
+                    self.slot.variant,
+                    self.slot.version,
+                    error,
+                    self._store.root,
                 )
             self._said.add(what)
+
+
+def _reason(slot: Slot, reply: Checked | Unanswered) -> str | None:
+    """Return why a slot that answered so should not serve, or None."""
+    return reply.problem.message if isinstance(reply, Unanswered) else ailment(slot, reply.health)

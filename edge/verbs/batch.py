@@ -6,9 +6,7 @@ import click
 
 from edgekit.console import json_option, leave, print_json, progress_bar
 from edgekit.edge.appliance.store import Store
-from edgekit.edge.tasks.row_files import read_rows
 from edgekit.edge.verbs.deploy import MODEL
-from edgekit.process import write_no_core
 
 
 @click.command()
@@ -53,28 +51,24 @@ def batch(
     Example:
       edgekit batch tickets.csv answers.csv --appliance /var/lib/edgekit
     """
-    from edgekit.edge.batch.run import run_batch
-    from edgekit.edge.model.tensor_model import open_slot
-    from edgekit.errors import InputError
+    from edgekit.edge.batch.run import BatchRequest, run_confined
 
-    write_no_core()
-    store = Store(appliance)
-    serving = store.serving(model)
-    if not source.is_file():
-        raise InputError(f"{source}: no such file")
-    total = sum(1 for _ in read_rows(source))
-    opened = open_slot(serving.folder, serving.slot.slot_sha256)
+    serving = Store(appliance).serving(model)
+    request = BatchRequest(
+        slot_folder=str(serving.folder),
+        slot_sha256=serving.slot.slot_sha256,
+        slot=serving.slot.manifest,
+        source=str(source.absolute()),
+        target=str(target.absolute()),
+        columns=list(columns),
+        restart=restart,
+        checkpoint_seconds=checkpoint,
+    )
     with progress_bar() as progress:
-        line = progress.add_task("predicting", total=total)
-        done = run_batch(
-            opened,
-            serving.slot.manifest,
-            source,
-            target,
-            columns or None,
-            restart=restart,
-            checkpoint_seconds=checkpoint,
-            tell=lambda rows: progress.update(line, completed=rows),
+        line = progress.add_task("starting", total=100)
+        done = run_confined(
+            request,
+            lambda what, share: progress.update(line, description=what, completed=100 * share),
         )
     if as_json:
         print_json(

@@ -8,7 +8,6 @@ import click
 from edgekit.console import json_option, print_json
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
-from edgekit.process import write_no_core
 
 
 @click.command()
@@ -27,16 +26,19 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
     Example:
       edgekit predict /var/lib/edgekit "pump P3 leaks coolant"
     """
-    from edgekit.edge.model.tensor_model import open_slot
+    from edgekit.edge.worker.once import OnceRequest, predict_once
 
-    write_no_core()
-    store = Store(appliance)
-    serving = store.serving(model)
+    serving = Store(appliance).serving(model)
     if value == "-":
         value = sys.stdin.read().strip()
-    opened = open_slot(serving.folder, serving.slot.slot_sha256)
-    prediction = opened.predict([opened.task.argument(value)])[0]
-    shown = prediction.shown(opened.task.labels, top_k)
+    request = OnceRequest(
+        slot_folder=str(serving.folder),
+        slot_sha256=serving.slot.slot_sha256,
+        value=value,
+        here=str(Path.cwd()),
+    )
+    prediction, labels = predict_once(request)
+    shown = prediction.shown(labels, top_k)
     if as_json:
         kind = prediction.__struct_config__.tag
         found = "labels" if kind == "label" else kind

@@ -1,50 +1,46 @@
-"""The front's side of one worker process: start it, hand it requests, notice its end."""
+"""The front's end of one worker process: start it, hand it requests, notice its end."""
 
 import asyncio
 import contextlib
 import itertools
 import signal
 import socket
-import sys
+import subprocess
+import time
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import psutil
 
 from edgekit.edge.appliance.pointer import SlotRef
 from edgekit.edge.worker.messages import (
-    HEADER,
+    FROM_FRONT,
+    FROM_WORKER,
     Answer,
     Ask,
+    Cancel,
     Check,
     Checked,
+    FromFront,
     Hello,
-    Problem,
-    body_size,
-    pack_frame,
-    unpack_frame,
+    NotStarted,
+    Unanswered,
 )
-from edgekit.errors import EdgekitError, Misfit, Refused
+from edgekit.errors import Unavailable
+from edgekit.frames import Garbled, greeting, read_greeting_async
+from edgekit.launch import start as launch
 
-REQUEST_SECONDS = 60.0  # for one answer; a worker that takes longer is taken to hang
-# requests for each stream: the one that it answers, and the next, so that it never waits for us
-HANDED = 2
-LOST = (asyncio.IncompleteReadError, ConnectionError, ValueError, msgspec.DecodeError)
+HANG_SECONDS = (
+    60.0  # without a word, while something is asked; a worker that is silent so long hangs
+)
+WAIT_SECONDS = 60.0  # for one answer, its turn included
+GOODBYE_SECONDS = 5.0  # that a worker has to end when its line is closed
+LOST = (asyncio.IncompleteReadError, asyncio.LimitOverrunError, ConnectionError, Garbled)
 UNSOUND = {
-    Refused.exit_code: "its files are not what was deployed",
-    Misfit.exit_code: "it answers its golden samples wrongly",
+    "Refused": "its files are not what was deployed",
+    "Misfit": "it answers its golden samples wrongly",
 }
-
-
-class Unavailable(EdgekitError):
-    """No worker can answer now. is_unsound: its files are not what was deployed, or its answers are
-    wrong.
-    """
-
-    def __init__(self, message: str, *, is_unsound: bool = False) -> None:
-        super().__init__(message)
-        self.is_unsound = is_unsound
+Reply = Answer | Unanswered | Checked
 
 
 class WorkerDied(Exception):
@@ -52,151 +48,161 @@ class WorkerDied(Exception):
 
 
 class Worker:
-    """One running process and the requests in flight."""
+    """One running process and the requests in flight.
+
+    is_too_large: it was killed for its memory, so what it was asked is not asked again.
+    """
 
     def __init__(self, folder: Path, slot: SlotRef) -> None:
         self.slot = slot
         self.hello: Hello | None = None
+        self.is_too_large = False
+        self.died = asyncio.Event()
+        self.idle = asyncio.Event()
+        self.idle.set()
         self._folder = folder
         self._ids = itertools.count()
-        self._waiting: dict[int, asyncio.Future[Answer | Problem | Checked]] = {}
-        self._turns = asyncio.Semaphore(HANDED)
-        self._asked = 0
-        self.is_too_large = False  # and killed for it, so what it was asked is not asked again
-        self._process: asyncio.subprocess.Process | None = None
+        self._waiting: dict[int, asyncio.Future[Reply]] = {}
+        self._process: subprocess.Popen[bytes] | None = None
         self._writer: asyncio.StreamWriter | None = None
         self._reading: asyncio.Task[None] | None = None
-        self.died = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+        self._heard = 0.0
 
     async def start(self, seconds: float) -> None:
-        """Start the process and wait until it says hello; raises Unavailable if it does not in so
-        many seconds.
-        """
+        """Start the process and wait until it says hello; raises Unavailable if it does not."""
         ours, theirs = socket.socketpair()
         with theirs:
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-P",
-                "-m",
-                "edgekit.edge.worker.process",
-                str(self._folder),
-                self.slot.slot_sha256,
-                str(theirs.fileno()),
-                pass_fds=(theirs.fileno(),),
-                stdin=asyncio.subprocess.DEVNULL,
+            handle = theirs.fileno()
+            self._process = launch(
+                "edgekit.edge.worker.process:main",
+                [str(self._folder), self.slot.slot_sha256, str(handle)],
+                profile="worker",
+                pass_fds=(handle,),
             )
         reader, self._writer = await asyncio.open_unix_connection(sock=ours)
+        self._writer.write(greeting())
         try:
-            frame = await asyncio.wait_for(_next_frame(reader), seconds)
-        except (TimeoutError, *LOST) as error:
-            if isinstance(error, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await read_greeting_async(reader)
+                frame = await FROM_WORKER.read_async(reader)
+            if not isinstance(frame, Hello):
+                raise _refusal(self.slot, frame)
+        except (TimeoutError, Unavailable, *LOST) as error:
+            if not isinstance(error, Unavailable):
                 self.kill()
             await self.stop()
-            code = self._process.returncode or 0
-            why = (
-                f"it took longer than {seconds:g} s"
-                if isinstance(error, TimeoutError)
-                else _ending(code)
-            )
-            raise Unavailable(
-                f"{self.slot.variant} {self.slot.version} does not start: {why}",
-                is_unsound=code in UNSOUND,
-            ) from None
-        assert isinstance(frame, Hello)  # noqa: S101 - both ends are ours
+            raise await self._why_not(error, seconds) from None
         self.hello = frame
-        self._turns = asyncio.Semaphore(HANDED * frame.streams)
+        self._heard = time.monotonic()
         self._reading = asyncio.create_task(self._read(reader))
+        self._watching = asyncio.create_task(self._watch())
 
-    async def ask(self, inputs: list[Any]) -> Answer | Problem:
-        """One request; raises WorkerDied if the process dies over it, Unavailable if it hangs or
-        never comes to its turn.
-
-        Its time counts from when it is handed over: a crowd of requests says nothing against the
-        worker.
-        """
-        self._asked += 1
-        try:
-            await asyncio.wait_for(self._turns.acquire(), REQUEST_SECONDS)
-        except TimeoutError:
-            raise Unavailable("too many requests are waiting") from None
+    async def _why_not(self, error: Exception, seconds: float) -> Unavailable:
+        """Return the error that says why no hello came."""
+        if isinstance(error, Unavailable):
+            return error
+        if isinstance(error, TimeoutError):
+            why = f"it took longer than {seconds:g} s"
+        elif isinstance(error, Garbled):
+            why = f"{error}; was edgekit updated under this server? start it again"
         else:
-            try:
-                reply = await self._call(
-                    Ask(id=next(self._ids), inputs=inputs), HANDED * REQUEST_SECONDS
-                )
-            finally:
-                self._turns.release()
-        finally:
-            self._asked -= 1
+            why = _ending(self._process.returncode or 0 if self._process else 0)
+        return Unavailable(f"{self.slot.variant} {self.slot.version} does not start: {why}")
+
+    async def ask(self, inputs: list[Any], owner: str, *, alone: bool) -> Answer | Unanswered:
+        """Ask for predictions.
+
+        owner: whose request it is. alone: it is joined with no other. Raises WorkerDied if the
+        process dies over it or hangs, Unavailable if it never comes to its turn.
+        """
+        frame = Ask(id=next(self._ids), inputs=inputs, owner=owner, alone=alone)
+        reply = await self._call(frame, WAIT_SECONDS)
         assert not isinstance(reply, Checked)  # noqa: S101 - both ends are ours
         return reply
 
-    async def check(self) -> Checked | Problem:
-        """The golden samples once more, before what has not had its turn yet; raises as `ask`
-        does.
-        """
-        reply = await self._call(Check(id=next(self._ids)), (HANDED + 1) * REQUEST_SECONDS)
+    async def check(self) -> Checked | Unanswered:
+        """Let it answer the golden samples once more, before what waits; raises as `ask` does."""
+        reply = await self._call(Check(id=next(self._ids)), 2 * WAIT_SECONDS)
         assert not isinstance(reply, Answer)  # noqa: S101 - both ends are ours
         return reply
 
-    async def _call(self, frame: Ask | Check, seconds: float) -> Answer | Problem | Checked:
+    async def _call(self, frame: Ask | Check, seconds: float) -> Reply:
         if self._writer is None or self.died.is_set():
             raise WorkerDied
-        future: asyncio.Future[Answer | Problem | Checked] = (
-            asyncio.get_running_loop().create_future()
-        )
+        future: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
+        if not self._waiting:
+            self._heard = time.monotonic()  # its silence while nothing was asked says nothing
         self._waiting[frame.id] = future
+        self.idle.clear()
         try:
-            self._writer.write(pack_frame(frame))
-            await self._writer.drain()
-            return await asyncio.wait_for(future, seconds)
+            await self._send(frame)
+            async with asyncio.timeout(seconds):
+                return await future
         except ConnectionError:
             raise WorkerDied from None
         except TimeoutError:
-            self.kill()
-            raise Unavailable("the model hangs on this request") from None
+            raise Unavailable("too many requests are waiting") from None
         finally:
-            self._waiting.pop(frame.id, None)
-            if future.done() and not future.cancelled():
-                future.exception()  # looked at, or asyncio complains that nobody did
+            del self._waiting[frame.id]
+            if not future.done() or future.cancelled():
+                await self._forget(frame.id)
+            if not self._waiting:
+                self.idle.set()
+
+    async def _forget(self, number: int) -> None:
+        """Tell the worker that nobody waits for this any more: the client went away, or gave up."""
+        if not self.died.is_set():
+            with contextlib.suppress(ConnectionError):
+                await self._send(Cancel(id=number))
+
+    async def _send(self, frame: FromFront) -> None:
+        assert self._writer is not None  # noqa: S101 - callers come after `start`
+        self._writer.write(FROM_FRONT.pack(frame))
+        await self._writer.drain()
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        try:
+        with contextlib.suppress(*LOST):  # it is gone, or talks nonsense, which is the same
             while True:
-                frame = await _next_frame(reader)
-                if (
-                    isinstance(frame, Answer | Problem | Checked)
-                    and (future := self._waiting.get(frame.id))
-                    and not future.done()
-                ):
-                    future.set_result(frame)
-        except LOST:
-            pass  # it is gone, or talks nonsense, which is the same
-        finally:
-            self.kill()
-            self.died.set()
-            for future in self._waiting.values():
-                if not future.done():
-                    future.set_exception(WorkerDied())
+                frame = await FROM_WORKER.read_async(reader)
+                self._heard = time.monotonic()
+                if isinstance(frame, Answer | Unanswered | Checked):
+                    future = self._waiting.get(frame.id)
+                    if future is not None and not future.done():
+                        future.set_result(frame)
+        self.kill()
+        self.died.set()
+        for future in self._waiting.values():
+            if not future.done():
+                future.set_exception(WorkerDied())
+
+    async def _watch(self) -> None:
+        """Kill the process when it says nothing for long while something is asked."""
+        while not self.died.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.died.wait(), HANG_SECONDS / 10)
+            if self._waiting and time.monotonic() - self._heard > HANG_SECONDS:
+                self.kill()
 
     def kill(self) -> None:
         """End the process at once."""
-        if self._process is not None and self._process.returncode is None:
-            with contextlib.suppress(ProcessLookupError):
-                self._process.kill()
+        if self._process is not None and self._process.poll() is None:
+            self._process.kill()
 
     async def stop(self) -> None:
         """Close the line, which ends the worker; kill it if it does not go."""
         if self._writer is not None:
             self._writer.close()
-        if self._process is not None and self._process.returncode is None:
+        if self._process is not None:
             try:
-                await asyncio.wait_for(self._process.wait(), 5)
+                await asyncio.wait_for(asyncio.to_thread(self._process.wait), GOODBYE_SECONDS)
             except TimeoutError:
                 self._process.kill()
-                await self._process.wait()
+                await asyncio.to_thread(self._process.wait)
         if self._reading is not None:
             await self._reading
+        if self._watching is not None:
+            await self._watching
 
     @property
     def memory_bytes(self) -> int:
@@ -206,24 +212,19 @@ class Worker:
         except psutil.Error:
             return 0
 
-    @property
-    def labels(self) -> list[str]:
-        """The labels that its probabilities are of."""
-        return self.hello.labels if self.hello else []
 
-    @property
-    def in_flight(self) -> int:
-        """Requests that wait for an answer, or for their turn."""
-        return self._asked
+def _refusal(slot: SlotRef, frame: object) -> Unavailable:
+    """Return the error of a worker that said something else than hello."""
+    assert isinstance(frame, NotStarted)  # noqa: S101 - both ends are ours
+    kind = frame.problem.kind
+    why = UNSOUND.get(kind, frame.problem.message)
+    return Unavailable(
+        f"{slot.variant} {slot.version} does not start: {why}", is_unsound=kind in UNSOUND
+    )
 
 
 def _ending(code: int) -> str:
-    """How a worker ended that did not say hello."""
+    """Return in words how a worker ended that did not say hello."""
     if code < 0:
         return f"it crashed with {signal.Signals(-code).name}"
-    return UNSOUND.get(code, f"it ended with exit code {code}")
-
-
-async def _next_frame(reader: asyncio.StreamReader) -> Any:  # noqa: ANN401 - a Frame; the caller knows which
-    header = await reader.readexactly(HEADER)
-    return unpack_frame(await reader.readexactly(body_size(header)))
+    return f"it ended with exit code {code}"

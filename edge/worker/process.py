@@ -1,37 +1,42 @@
-"""The worker: one process, one model, no sockets but the one it was born with.
+"""The worker: one process, one model, no sockets but the one that it was born with.
 
-`python -m edgekit.edge.worker.process SLOT SLOT_SHA256 FD`. It ends when the front closes its end.
+It loads a slot, answers the golden samples, says hello, and answers until the front closes its end.
 """
 
 import signal
 import socket
-import sys
 import threading
-import traceback
-from concurrent.futures import ThreadPoolExecutor
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+from edgekit import log
 from edgekit.edge.model.health import health_of, read_golden, wrong_answers
 from edgekit.edge.model.slot import read_slot
 from edgekit.edge.model.tensor_model import Model, open_slot
 from edgekit.edge.tasks.predictions import output_shapes
 from edgekit.edge.worker.messages import (
-    HEADER,
+    FROM_FRONT,
+    FROM_WORKER,
+    Alive,
     Answer,
     Ask,
+    Cancel,
     Check,
     Checked,
-    Frame,
+    FromFront,
+    FromWorker,
     Hello,
-    Problem,
-    body_size,
-    pack_frame,
-    unpack_frame,
+    NotStarted,
+    Unanswered,
 )
-from edgekit.errors import EdgekitError, InputError, Misfit
+from edgekit.edge.worker.scheduler import Outcome, Request, TensorScheduler
+from edgekit.errors import EdgekitError, EngineFailed, Misfit
+from edgekit.frames import greeting, read_greeting
 from edgekit.nouns import Golden
-from edgekit.offline import stay_offline
-from edgekit.process import die_with_parent, write_no_core
+from edgekit.problems import Problem, problem_of
+
+ALIVE_SECONDS = 1.0  # between two signs of life, where no answer is one
 
 
 class Line:
@@ -41,50 +46,112 @@ class Line:
         self._connection = connection
         self._reader = connection.makefile("rb")
         self._lock = threading.Lock()
+        self._sent = 0.0
+        connection.sendall(greeting())
 
-    def send(self, frame: Frame) -> None:
-        with self._lock:
-            self._connection.sendall(pack_frame(frame))
+    def send(self, frame: FromWorker) -> None:
+        """Send a frame; one to a front that has gone away is dropped, as the next read ends us."""
+        data = FROM_WORKER.pack(frame)
+        try:
+            with self._lock:
+                self._connection.sendall(data)
+                self._sent = time.monotonic()
+        except OSError:
+            pass
 
-    def receive(self) -> Frame | None:
-        """The next frame; None when the other end is gone."""
-        header = self._reader.read(HEADER)
-        if len(header) < HEADER:
-            return None
-        return unpack_frame(self._reader.read(body_size(header)))
+    def sign_of_life(self) -> None:
+        """Send one, unless something was sent just now."""
+        if time.monotonic() - self._sent > ALIVE_SECONDS:
+            self.send(Alive())
+
+    def greeted(self) -> bool:
+        """Read the front's greeting; return whether one came. Raises Garbled."""
+        return read_greeting(self._reader) is not None
+
+    def receive(self) -> FromFront | None:
+        """Read the next frame; None when the other end is gone. Raises Garbled."""
+        return FROM_FRONT.read(self._reader)
 
 
-def answer(model: Model, ask: Ask) -> Answer | Problem:
-    """Predictions, or why there are none."""
-    try:
-        inputs = [model.task.parse(value) for value in ask.inputs]
-        return Answer(id=ask.id, predictions=model.predict(inputs))
-    except InputError as error:
-        return Problem(id=ask.id, is_input=True, message=str(error))
-    except Exception as error:  # noqa: BLE001 - an engine may raise anything; its text could quote the input
-        print(f"edgekit: the engine failed with {type(error).__name__}", file=sys.stderr)
-        return Problem(id=ask.id, is_input=False, message="the engine failed on this input")
+class TensorWorker:
+    """Answers the front's frames with one model."""
+
+    def __init__(self, line: Line, model: Model, golden: Golden) -> None:
+        self._line = line
+        self._model = model
+        self._golden = golden
+        self._scheduler = TensorScheduler(model, line.sign_of_life)
+        self._asked: dict[int, Request] = {}
+
+    def serve(self) -> None:
+        """Answer until the line ends."""
+        while frame := self._line.receive():
+            if isinstance(frame, Ask):
+                self._ask(frame)
+            elif isinstance(frame, Check):
+                self._check(frame)
+            elif isinstance(frame, Cancel) and (request := self._asked.pop(frame.id, None)):
+                request.is_cancelled = True
+
+    def _ask(self, ask: Ask) -> None:
+        try:
+            inputs = [self._model.task.parse(value) for value in ask.inputs]
+        except Exception as error:  # noqa: BLE001 - whatever a client's input leads to
+            self._line.send(_unanswered(ask.id, error))
+            return
+
+        def done(outcomes: list[Outcome]) -> None:
+            self._asked.pop(ask.id, None)
+            self._line.send(self._reply(ask.id, inputs, outcomes))
+
+        self._asked[ask.id] = request = Request(inputs, done)
+        self._scheduler.ask(request, ask.owner, alone=ask.alone)
+
+    def _reply(self, number: int, inputs: Sequence[object], outcomes: list[Outcome]) -> FromWorker:
+        answers = []
+        for place, outcome in enumerate(outcomes, 1):
+            if isinstance(outcome, EdgekitError):
+                return _unanswered(number, outcome, f"input {place}" if len(inputs) > 1 else "")
+            answers.append(outcome)
+        try:
+            return Answer(id=number, predictions=self._model.task.decode(inputs, answers))
+        except Exception as error:  # noqa: BLE001 - its text could quote the input
+            return _unanswered(number, error)
+
+    def _check(self, check: Check) -> None:
+        def done() -> None:
+            try:
+                health = health_of(self._model, self._golden)
+            except Exception as error:  # noqa: BLE001 - an engine may raise anything
+                problem = EngineFailed(f"the engine failed with {type(error).__name__}")
+                self._line.send(_unanswered(check.id, problem))
+            else:
+                self._line.send(Checked(id=check.id, health=health))
+
+        self._scheduler.alone(done)
 
 
-def check(model: Model, golden: Golden, ask: Check) -> Checked | Problem:
-    """How the golden samples are answered now."""
-    try:
-        return Checked(id=ask.id, health=health_of(model, golden))
-    except Exception as error:  # noqa: BLE001 - an engine may raise anything
-        return Problem(
-            id=ask.id, is_input=False, message=f"the engine failed with {type(error).__name__}"
-        )
+def _unanswered(number: int, error: Exception, where: str = "") -> Unanswered:
+    """Return the frame for an error, without a foreign one's text: it could quote the input."""
+    problem = problem_of(error)
+    if problem is None:
+        log.error("the engine failed with %s", type(error).__name__)
+        problem = Problem(kind="EngineFailed", message="the engine failed on this input")
+    elif problem.kind == "EngineFailed":
+        log.error("%s", problem.message)
+    if where:
+        problem = Problem(kind=problem.kind, message=f"{where}: {problem.message}")
+    return Unanswered(id=number, problem=problem)
 
 
 def work(line: Line, folder: Path, slot_sha256: str) -> None:
-    """Load, answer the golden samples, say hello, and answer until the line ends; raises Misfit for
-    wrong answers.
-    """
+    """Load, answer the golden samples, say hello, and serve; raises Misfit for wrong answers."""
     slot, golden = read_slot(folder), read_golden(folder)
     model = open_slot(folder, slot_sha256)
     if wrong := wrong_answers(slot, health_of(model, golden)):
         raise Misfit(f"{slot.variant} {slot.version} {wrong}")
     answered = model.predict([model.task.parse(value) for value in golden.inputs])
+    worker = TensorWorker(line, model, golden)
     line.send(
         Hello(
             task=model.task.name,
@@ -93,36 +160,20 @@ def work(line: Line, folder: Path, slot_sha256: str) -> None:
             outputs=output_shapes(answered),
             engine=slot.engine,
             variant=slot.variant,
-            streams=slot.setting.streams,
         )
     )
-    with ThreadPoolExecutor(slot.setting.streams, "stream") as streams:
-        while frame := line.receive():
-            if isinstance(frame, Ask):
-                streams.submit(lambda ask: line.send(answer(model, ask)), frame)
-            elif isinstance(frame, Check):
-                streams.submit(lambda ask: line.send(check(model, golden, ask)), frame)
+    worker.serve()
 
 
-def main() -> None:
-    """The process."""
-    folder, slot_sha256, handle = Path(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-    die_with_parent()
+def main(arguments: Sequence[str]) -> None:
+    """Be the worker process: SLOT SLOT_SHA256 FD."""
+    folder, slot_sha256, handle = Path(arguments[0]), arguments[1], int(arguments[2])
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the front, which closes our line
-    stay_offline()
-    write_no_core()
-    try:
-        with socket.socket(fileno=handle) as connection:
-            work(Line(connection), folder, slot_sha256)
-    except EdgekitError as error:
-        print(f"edgekit: {error}", file=sys.stderr)
-        sys.exit(error.exit_code)
-    except (BrokenPipeError, ConnectionResetError):
-        sys.exit(0)
-    except Exception:  # noqa: BLE001 - before the first input there is no payload that a traceback could show
-        traceback.print_exc()
-        sys.exit(1)
-
-
-if __name__ == "__main__":
-    main()
+    with socket.socket(fileno=handle) as connection:
+        line = Line(connection)
+        try:
+            if line.greeted():
+                work(line, folder, slot_sha256)
+        except EdgekitError as error:
+            log.error("%s", error)
+            line.send(NotStarted(problem=Problem(kind=type(error).__name__, message=error.reason)))

@@ -1,6 +1,7 @@
 """Every error that edgekit shows a user, with its exit code.
 
     EdgekitError            1  something failed, and the message says what to do
+    ├── EngineFailed        1  an engine has no answer to an input
     ├── InputError          2  a file, a key, a row or an argument is not right
     ├── MissingPackage      3  an optional part is not installed; the message has the command
     ├── NoVariant           4  no variant keeps every limit
@@ -98,6 +99,10 @@ class JobFailed(EdgekitError):
     def is_fleeting(self) -> bool:
         """Whether the next time may be luckier."""
         return self.signal in self.FLEETING
+
+
+class EngineFailed(EdgekitError):
+    """An engine raised an error over an input, or answered with something that is no number."""
 
 
 class Unavailable(EdgekitError):

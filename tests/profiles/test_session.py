@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 import psutil
 import pytest
 
-from edgekit.errors import JobFailed
+from edgekit.errors import EngineFailed, JobFailed
 from edgekit.nouns import Conditions, Noun, Performance, Setting
 from edgekit.profiles.scenarios import EFFORTS, offline, server
 from edgekit.profiles.session import Contender, Plan, Session, performances, run_session
@@ -158,12 +158,23 @@ def test_of_two_each_goes_first_in_every_other_round() -> None:
     assert machine.asked[::2].count("a") == 5
 
 
+class Echo:
+    """A task that takes an answer for a prediction."""
+
+    def length(self, value: object) -> int:
+        return 1
+
+    def decode(self, inputs: Sequence[Any], answers: Sequence[Any]) -> list[Any]:
+        return list(answers)
+
+
 class Sleeper:
     """A model that takes 4 ms a call, whatever the batch: it can answer 8 inputs a call."""
 
     setting = Setting(batch_size=8)
+    task = Echo()
 
-    def predict(self, inputs: Sequence[Any]) -> list[Any]:
+    def attempt(self, inputs: Sequence[Any]) -> list[Any]:
         time.sleep(0.004)
         return list(inputs)
 
@@ -203,23 +214,22 @@ def test_the_search_for_a_rate_comes_to_an_end() -> None:
 
 def test_what_the_engine_raises_in_the_server_scenario_is_raised() -> None:
     class Broken(Sleeper):
-        def predict(self, inputs: Sequence[Any]) -> list[Any]:
-            raise ValueError("no")
+        def attempt(self, inputs: Sequence[Any]) -> list[Any]:
+            return [EngineFailed("no") for _ in inputs]
 
     model: Any = Broken()
-    with pytest.raises(ValueError, match="no"):
+    with pytest.raises(EngineFailed, match="no"):
         server(model, ["x"], rate=100, queries=50, limit_ms=100)
 
 
 class Steady:
-    """A model whose batches take 20 ms on one stream; see `Model.answers_of_batches`."""
+    """A model whose batches take 20 ms on one stream."""
 
     setting = Setting(batch_size=4)
 
-    def answers_of_batches(self, batches: Iterable[Sequence[Any]]) -> Iterator[Sequence[Any]]:
-        for batch in batches:
-            time.sleep(0.02)
-            yield batch
+    def answers(self, inputs: Sequence[Any]) -> list[Any]:
+        time.sleep(0.02)
+        return list(inputs)
 
 
 def test_joules_are_of_the_samples_that_are_counted() -> None:

@@ -45,7 +45,7 @@ class Server:
         found: list[psutil.Process] = [
             child
             for child in psutil.Process(self.process.pid).children()
-            if "edgekit.edge.worker.process" in child.cmdline()
+            if "edgekit.edge.worker.process:main" in child.cmdline()
         ]
         assert len(found) == 1
         return found[0]

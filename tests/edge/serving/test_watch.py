@@ -27,9 +27,11 @@ from edgekit.edge.appliance.store import Store
 from edgekit.edge.deploy.deploy import deploy
 from edgekit.edge.model.health import Health
 from edgekit.edge.serving.supervisor import Pauses
-from edgekit.edge.serving.watch_window import GivenUp, Window
-from edgekit.edge.worker.messages import Checked, Problem
+from edgekit.edge.serving.watch_window import Window
+from edgekit.edge.worker.messages import Checked, Unanswered
+from edgekit.errors import GivenUp
 from edgekit.locks import brief_lock
+from edgekit.problems import Problem
 from tests import small
 from tests.conftest import edgekit
 from tests.edge.serving.test_server import Server
@@ -359,7 +361,7 @@ FAULT = """
 import sys
 if any("edgekit.edge.worker.process" in word for word in sys.orig_argv):
     import os, pathlib
-    from edgekit.edge import golden
+    from edgekit.edge.model import health as golden
     slot = pathlib.Path(sys.orig_argv[-3]) / "slot.json"
     real, calls = golden.health_of, []
     def planted(model, samples):
@@ -440,10 +442,11 @@ class FakeWorker:
     def kill(self) -> None:
         self.kills += 1
 
-    async def check(self) -> Checked | Problem:
+    async def check(self) -> Checked | Unanswered:
         self.checks += 1
         if self.is_broken:
-            return Problem(id=0, is_input=False, message="the engine failed")
+            problem = Problem(kind="EngineFailed", message="the engine failed")
+            return Unanswered(id=0, problem=problem)
         health = Health(
             difference=self.difference, median_ms=self.median_ms, memory_bytes=self.memory_bytes
         )
@@ -610,14 +613,14 @@ import sys
 if any("edgekit.edge.worker.process" in word for word in sys.orig_argv):
     import time
     from edgekit.edge.model.tensor_model import Model
-    real = Model.predict
+    real = Model.attempt
     def slow(model, inputs):
         time.sleep(0.3)
         return real(model, inputs)
-    Model.predict = slow
+    Model.attempt = slow
 elif "serve" in sys.orig_argv:
-    from edgekit.edge import workers
-    workers.REQUEST_SECONDS = 2.0
+    from edgekit.edge.worker import handle
+    handle.WAIT_SECONDS = 2.0
 """
 
 
