@@ -18,7 +18,7 @@ BUNDLE, KEY, INPUTS = "bundle.tar", "key.pub", "inputs.json"
 
 
 class Header(Noun, frozen=True, kw_only=True):
-    """What the agent is asked.
+    """The request to the agent.
 
     wish: what the user asked `edgekit profile` for.
     said: what the inputs are, for the report; "" where the golden samples are the inputs.

@@ -39,7 +39,7 @@ class Finding(Noun, frozen=True, kw_only=True):
 
 
 class Condition(Noun, frozen=True, kw_only=True):
-    """What `edgekit status` found.
+    """The condition of an appliance, as `edgekit status` found it.
 
     state: of the whole appliance: down if a model does not serve, ill if anything else is wrong. A
         damaged pointer makes it down only if no other model serves.

@@ -25,7 +25,7 @@ class Rotten(Noun, frozen=True, kw_only=True):
 
 
 class Checkup(Noun, frozen=True, kw_only=True):
-    """What `edgekit fsck` found.
+    """The result of `edgekit fsck`.
 
     files: how many files were hashed.
     size_bytes: of these files.

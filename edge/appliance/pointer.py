@@ -60,7 +60,7 @@ class Noted(Noun, frozen=True, kw_only=True):
 
 
 class Pointer(Noun, frozen=True, kw_only=True):
-    """Which slot of a model serves, and which served before it.
+    """The pointer of a model: which slot serves, and which served before it.
 
     model: its name.
     current: the slot that serves; None if the model is only staged.
@@ -81,7 +81,7 @@ class Pointer(Noun, frozen=True, kw_only=True):
 
     @property
     def is_watched(self) -> bool:
-        """Whether the current slot is still in its watch window."""
+        """True while the current slot is in its watch window."""
         return self.current is not None and self.current != self.proven
 
     def slots(self) -> dict[str, SlotRef]:
@@ -147,7 +147,7 @@ class Pointer(Noun, frozen=True, kw_only=True):
 
     @property
     def is_given_up(self) -> bool:
-        """Whether the current slot was given up, and serves because nothing is before it."""
+        """True where the current slot was given up, and serves because nothing is before it."""
         return (
             self.current is not None
             and self.given_up is not None

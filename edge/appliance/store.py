@@ -44,7 +44,7 @@ from edgekit.locks import brief_lock, lock
 
 
 class Serving(NamedTuple):
-    """What serves of a model.
+    """The slot that serves of a model, and where it lies.
 
     model: its name.
     slot: the slot that serves.

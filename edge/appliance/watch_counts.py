@@ -1,4 +1,4 @@
-"""What is counted of a new slot in its watch window, kept on disk for the server's next start.
+"""Counts of a new slot's watch window, kept on disk for the server's next start.
 
 So a box that reboots in a loop comes to an end as well.
 """
@@ -12,7 +12,7 @@ from edgekit.nouns import Noun, Unreadable, read_json
 
 
 class WatchCounts(Noun, frozen=True, kw_only=True):
-    """What was counted in the watch window of one slot.
+    """The counts of one slot in its watch window.
 
     manifest: the digest that names the slot.
     starts: how often its worker was started.

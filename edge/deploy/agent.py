@@ -35,7 +35,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, kw_only=True)
 class Service(Generic[T]):
-    """What an agent does for one verb.
+    """The work that an agent does for one verb.
 
     request: the type of the record that it is asked with.
     files: the names of the files that may be sent along.

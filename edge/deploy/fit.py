@@ -1,4 +1,4 @@
-"""Whether a variant fits this device: machine, engine, policy, memory, and room on the disk."""
+"""The fit of a variant to a device: machine, engine, policy, memory, and room on the disk."""
 
 import os
 import re

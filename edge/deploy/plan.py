@@ -1,4 +1,4 @@
-"""What a deploy is going to do with a verified bundle: install, repair, or stage one variant.
+"""The plan of a deploy for a verified bundle: install, repair, or stage one variant.
 
 An older release than one that was activated here is taken for one thing only: to repair the files
 of a slot that the store has. A variant that lacks a measurement is staged where the policy says so:

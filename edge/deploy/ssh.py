@@ -48,7 +48,7 @@ Tell = Callable[[str, str, float], None]  # of what, the step, and the share of 
 
 
 class Address(NamedTuple):
-    """What an ssh:// URL says.
+    """The parts of an ssh:// URL.
 
     host: with the user in front, if one is given.
     port: None for ssh's own choice.

@@ -1,4 +1,4 @@
-"""What several verbs of an appliance print in the same way."""
+"""Lines that several verbs of an appliance print in the same way."""
 
 from datetime import UTC, datetime
 

@@ -141,8 +141,9 @@ def test_the_device_s_error_is_raised_here(
 
 
 def test_the_agent_measures_and_says_its_version(ssh: Path, keys: Path, tmp_path: Path) -> None:
-    """The real agent, in place of the shell that ssh would start there; what it answers is noted on
-    the way.
+    """The real agent stands in place of the shell that ssh would start there.
+
+    What it answers is noted on the way.
     """
     heard = tmp_path / "heard"
     ssh.write_text(f'#!/bin/sh\nfor last; do :; done\nsh -c "$last" | tee {heard}\n')
@@ -214,9 +215,7 @@ def test_text_of_a_device_is_no_markup_and_a_variant_is_measured_once(
 
 
 def test_the_inputs_are_named_by_what_is_in_them(tmp_path: Path) -> None:
-    """Of a file that was edited the name and the number of rows stay; of a large file not all is
-    taken.
-    """
+    """An edited file keeps its name and number of rows; of a large one not all is taken."""
     small.write_build(tmp_path)
     (staged,) = stage(tmp_path, (), None, tmp_path)
     data = tmp_path / "pumps.csv"

@@ -1,5 +1,6 @@
-"""What a device gets over by itself or by one command: rot, damaged records, first contact, a
-revocation with a bad bundle.
+"""Harm that a device gets over by itself or by one command.
+
+Rot, damaged records, first contact, a revocation with a bad bundle.
 """
 
 from pathlib import Path

@@ -92,8 +92,9 @@ def test_gc_and_uninstall(box: Path, keys: Path, tmp_path: Path) -> None:
 
 
 def test_an_older_store_is_brought_up_to_date(box: Path, keys: Path, tmp_path: Path) -> None:
-    """Schema 1 had neither counters nor a proven slot. What reads it works at once; what changes it
-    upgrades it.
+    """Schema 1 had neither counters nor a proven slot.
+
+    What reads it works at once; what changes it upgrades it.
     """
     (box / "schema").write_text("1")
     (box / "counters.json").unlink()
@@ -170,9 +171,7 @@ def test_a_wrong_clock_refuses_nothing_and_stops_nothing(
 
 
 def test_a_lock_that_a_killed_process_passed_on_is_waited_for(tmp_path: Path) -> None:
-    """As when it is killed between fork and exec: the child has the lock until it is another
-    program.
-    """
+    """A process killed between fork and exec leaves its lock to the child for a moment."""
     with subprocess.Popen(["true"]) as process:
         process.wait()
     path = tmp_path / "lock"
