@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
+from edgekit.digests import digest_bytes
 from edgekit.errors import InputError
-from edgekit.files import digest_bytes
 from edgekit.nouns import Artifact, Build, Setting, Unreadable, read_json
 
 

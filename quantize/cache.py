@@ -18,8 +18,9 @@ import edgekit.edge
 import edgekit.profiles
 import edgekit.quantize
 import edgekit.targets
+from edgekit.digests import digest_bytes
 from edgekit.errors import EdgekitError, JobFailed, MissingPackage
-from edgekit.files import digest_bytes, make_folder, write_durably
+from edgekit.files import make_folder, write_durably
 from edgekit.nouns import Noun, Unreadable, read_json
 
 # bytes; with less, a step that failed is taken to have failed for want of space

@@ -4,9 +4,10 @@ it.
 
 import msgspec
 
+from edgekit.digests import describe_folder
 from edgekit.edge.engines import ENGINES, accelerator, engine_version, settings
 from edgekit.errors import EdgekitError, JobFailed, MissingPackage
-from edgekit.files import describe_folder, make_folder, new_folder, write_durably
+from edgekit.files import make_folder, new_folder, write_durably
 from edgekit.nouns import Artifact, Option, Setting, Variant
 from edgekit.profiles.build_folder import artifact_folder, golden_file
 from edgekit.profiles.quality_job import Judged, JudgeRequest

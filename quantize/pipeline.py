@@ -11,7 +11,8 @@ import msgspec
 
 from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import InputError
-from edgekit.files import lock, make_folder, new_folder, write_durably
+from edgekit.files import make_folder, new_folder, write_durably
+from edgekit.locks import lock
 from edgekit.nouns import Build
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset

@@ -15,8 +15,8 @@ from typing import Any, Literal
 
 import msgspec
 
+from edgekit.digests import describe_folder, digest_bytes
 from edgekit.errors import InputError
-from edgekit.files import describe_folder, digest_bytes
 from edgekit.nouns import File, Noun
 
 MAX_HEADER = 100_000_000  # bytes; the bound of the safetensors format

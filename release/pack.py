@@ -8,11 +8,11 @@ import msgspec
 import numpy as np
 from securesystemslib.signer import CryptoSigner
 
+from edgekit.digests import describe_bytes, describe_file, digest_bytes
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
 from edgekit.edge.bundle.oci import Descriptor, describe
 from edgekit.errors import InputError
-from edgekit.files import describe_bytes, describe_file, digest_bytes
 from edgekit.nouns import Artifact, Build, Evidence, File, Golden, Slot, Variant, read_json
 from edgekit.profiles.build_folder import artifact_folder, golden_file, read_build
 from edgekit.release.documents import papers

@@ -1,15 +1,15 @@
-"""Faults at exact system calls: kill, power cut, full disk, broken disk. The worker behind
-test_faults.py.
+"""Faults at exact system calls: kill, power cut, full disk, broken disk.
 
     python -m tests.faults SCENE OPERATION FAULT [--every 7] [--whole] [--careless]
 
-A scene is a folder that test_faults.py makes: bundles, keys, and appliances in the states that
-operations start from. The worker imports edgekit once and forks a child for each run, so that a run
-costs what the command costs and not the start of an interpreter. The child runs the real command
-line, golden samples in a process of their own included, on a real file system; nothing is replaced.
-(--whole: `python -m edgekit` from its first instruction.) strace is attached to it and does the
-harm at the Nth call of a kind: SIGKILL or an error. One run without harm tells which calls there
-are; only those that change something below the appliance folder count.
+This is the worker behind test_faults.py. A scene is a folder that test_faults.py makes: bundles,
+keys, and appliances in the states that operations start from. The worker imports edgekit once and
+forks a child for each run, so that a run costs what the command costs and not the start of an
+interpreter. The child runs the real command line, golden samples in a process of their own
+included, on a real file system; nothing is replaced. (--whole: `python -m edgekit` from its first
+instruction.) strace is attached to it and does the harm at the Nth call of a kind: SIGKILL or an
+error. One run without harm tells which calls there are; only those that change something below the
+appliance folder count.
 
 A power cut is that kill, and then at once ext4's shutdown ioctl on a loop file: what is not on the
 disk is lost (with flag 1 the journal still gets there and the data don't, with 2 neither does). It
@@ -38,15 +38,14 @@ from pathlib import Path
 from typing import Any, NamedTuple, NoReturn
 
 from edgekit import cli
-from edgekit.edge.appliance import maintenance as upkeep
+from edgekit.edge.appliance import maintenance
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.appliance.transitions import give_up, prove, rot_of
-from edgekit.edge.verbs import deploy as _deploy_verb
-from edgekit.edge.verbs import store as _store_verbs
-from edgekit.edge.verbs import trust as _trust_verbs
+from edgekit.edge.verbs import deploy, fsck, gc, rollback, trust, uninstall
 from edgekit.errors import EdgekitError, InputError
 
-PRELOADED = (upkeep, _deploy_verb, _store_verbs, _trust_verbs)  # so that no child imports them
+# So that no child imports them.
+PRELOADED = (maintenance, deploy, fsck, gc, rollback, trust, uninstall)
 SHUTDOWN = 0x8004587D  # EXT4_IOC_SHUTDOWN
 WRITES = ("write", "writev", "pwrite64", "copy_file_range", "sendfile")
 OPENS = ("open", "openat", "creat")
@@ -79,8 +78,12 @@ CLEANING = ("unlink", "unlinkat", "rmdir")  # where a failure may be passed over
 
 
 class Fault(NamedTuple):
-    """inject: what strace does. flag: of the power cut after it, if there is one; options: of the
-    mount before it.
+    """A fault, as strace makes it happen.
+
+    inject: what strace does.
+    flag: of the power cut after it, 0 for none.
+    options: of the mount before it.
+    calls: the system calls that it is done to.
     """
 
     inject: str
@@ -90,7 +93,7 @@ class Fault(NamedTuple):
 
     @property
     def is_deadly(self) -> bool:
-        """Whether the process does not outlive it."""
+        """True where the process does not outlive it."""
         return self.inject.startswith("signal")
 
 
@@ -108,11 +111,13 @@ FAULTS = {
 
 
 class Operation(NamedTuple):
-    """before: the state of the appliance. words: of the command line, or a function of ours where
-    there is no verb.
+    """An operation on an appliance.
 
-    is_toggle: to run it again undoes it. collects: afterwards nothing lies about that no pointer
-    names.
+    before: the state of the appliance.
+    words: of the command line; "" where there is no verb.
+    function: a function of ours instead.
+    is_toggle: whether to run it again undoes it.
+    collects: whether nothing lies about afterwards that no pointer names.
     """
 
     before: str
@@ -127,7 +132,7 @@ def _prove(store: Store) -> None:
 
 
 def _give_up(store: Store) -> None:
-    """Of 1.1.0, as the server does; its second run finds 1.0.0 and must leave that alone."""
+    """Give up 1.1.0 as the server does; a second run finds 1.0.0 and must leave that alone."""
     serving = store.serving("pumps").slot
     if serving.version == "1.1.0":
         give_up(store, "pumps", serving, "it keeps dying")
@@ -149,8 +154,12 @@ OPERATIONS = {
 
 
 class Point(NamedTuple):
-    """The Nth call of a kind; call "" is the end, after the last one. line: as strace shows it;
-    before: the last one.
+    """The Nth system call of a kind.
+
+    call: its name; "" for the end, after the last one.
+    number: N.
+    line: the call as strace shows it.
+    before: the line of the call before it that changed something.
     """
 
     call: str
@@ -168,7 +177,7 @@ class Ended(NamedTuple):
 
 
 class State(NamedTuple):
-    """What an appliance is, as far as it decides anything."""
+    """The state of an appliance, as far as it decides anything."""
 
     pointers: dict[str, Any]
     counters: dict[str, dict[str, int]]
@@ -232,8 +241,9 @@ def strace(log: Path, calls: Sequence[str], inject: str) -> list[str]:
 
 
 class Bench:
-    """One worker's own folder: `disk` holds the appliance, as a plain folder or with a file system
-    mounted on it.
+    """One worker's own folder, in which the appliance lies.
+
+    `disk` holds the appliance, as a plain folder or with a file system mounted on it.
     """
 
     def __init__(
@@ -267,7 +277,7 @@ class Bench:
             self.unmount()
 
     def mount(self, options: str) -> None:
-        """In a mount namespace of our own, if whoever started us cared for that."""
+        """Mount the image, in a mount namespace of our own if whoever started us cared for that."""
         subprocess.run(["mount", "-o", f"loop,{options}", self.image, self.disk], check=True)
 
     def unmount(self) -> None:
@@ -282,7 +292,7 @@ class Bench:
         raise SystemExit(f"{self.disk}: can't be unmounted")
 
     def cut_power(self, flag: int) -> None:
-        """And switch it on again."""
+        """Cut the power, and switch it on again."""
         handle = os.open(self.disk, os.O_RDONLY)
         fcntl.ioctl(handle, SHUTDOWN, struct.pack("I", flag))
         os.close(handle)
@@ -346,18 +356,19 @@ class Bench:
         return found
 
     def state(self) -> State:
-        """Whatever is read here must be readable after any fault, and every slot that a pointer
-        names sound.
+        """Read the state of the appliance; every slot that a pointer names must be sound.
+
+        Whatever is read here must be readable after any fault.
         """
         if not (self.box / "schema").exists():
             return State({}, {}, (None, []))
         store = Store(self.box)
         store.check()
-        pointers = {model: store.pointer(model) for model in store.models()}
+        pointers = {model: store.pointer(model) for model in store.pointers.models()}
         for pointer, slot, folder in store.named():
             if path := rot_of(folder, slot):
                 raise InputError(f"{path}: rotten in {pointer.model} {slot.version}")
-        trust, counters = store.trust(), self.box / "counters.json"
+        trust, counters = store.trusted.trust(), self.box / "counters.json"
         return State(
             pointers,
             json.loads(counters.read_text()) if counters.exists() else {},
@@ -365,7 +376,7 @@ class Bench:
         )
 
     def litter(self, operation: Operation) -> list[str]:
-        """What should have been tidied away."""
+        """Return what should have been tidied away."""
         found = list(self.box.rglob(".*"))
         if operation.collects:
             kept = {folder for _, _, folder in Store(self.box).named()}
@@ -376,8 +387,9 @@ class Bench:
 
 
 def touches(line: str, disk: Path) -> bool:
-    """Whether the call is about something below `disk`; what it writes may hold the path as well,
-    and does not count.
+    """Tell whether a call is about something below `disk`.
+
+    What it writes may hold the path as well, and does not count.
     """
     call, _, rest = line.partition("(")
     about = (
@@ -393,7 +405,7 @@ def changes(call: str, line: str) -> bool:
 
 
 def bytes_written(trace: Sequence[str], disk: Path) -> int:
-    """By the traced process, to files below `disk`."""
+    """Return the bytes that the traced process wrote to files below `disk`."""
     ends = (
         line.rsplit("= ", 1)[1]
         for line in trace
@@ -405,7 +417,7 @@ def bytes_written(trace: Sequence[str], disk: Path) -> int:
 def judged(
     bench: Bench, fault: Fault, point: Point, ended: Ended, old: State, new: State
 ) -> str | None:
-    """What is wrong after a fault, or None."""
+    """Return what is wrong after a fault, None where nothing is."""
     if wrong := _wrong_end(fault, point, ended):
         return wrong
     found = bench.state()
@@ -454,8 +466,10 @@ def _wrong_end(fault: Fault, point: Point, ended: Ended) -> str | None:
 
 
 def _may_be_passed_over(fault: Fault, point: Point) -> bool:
-    """Tidying up; the name of who holds the lock, a courtesy; the reserve; a pointer for which the
-    reserve made room.
+    """Tell whether an error at a call may be passed over.
+
+    That is so for tidying up; the name of who holds the lock, a courtesy; the reserve; a pointer
+    for which the reserve made room.
     """
     is_name = point.call in {"write", "ftruncate"} and "/lock>" in point.line
     is_reserve = (

@@ -12,8 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.digests import describe_folder
 from edgekit.edge.model.tensor_model import open_model
-from edgekit.files import describe_folder
 from edgekit.nouns import Artifact, Build, Golden, Setting, Variant
 from edgekit.release.pack import Signing, pack
 from edgekit.release.signing import load_signer

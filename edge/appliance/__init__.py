@@ -1,1 +1,1 @@
-"""What a device holds and demands: its store, pointers and their transitions, its policy."""
+"""The appliance: what a device holds (store, pointers, keys, counters) and demands (policy)."""

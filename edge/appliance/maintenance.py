@@ -1,4 +1,4 @@
-"""Looking after a store: hash everything again, collect what is not needed, remove a model."""
+"""Maintenance of a store: hash everything again, remove what is not needed, remove a model."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,12 @@ from edgekit.nouns import Noun
 
 
 class Rotten(Noun, frozen=True, kw_only=True):
-    """A file of a slot that is not what was deployed. role: of the slot (current, previous, proven,
-    staged), or pointer.
+    """A file that is not what was deployed.
+
+    path: the file.
+    model: whose slot it belongs to.
+    version: of the slot, "" for a pointer.
+    role: of the slot (current, previous, proven, staged), or "pointer".
     """
 
     path: str
@@ -21,7 +25,13 @@ class Rotten(Noun, frozen=True, kw_only=True):
 
 
 class Checkup(Noun, frozen=True, kw_only=True):
-    """What `edgekit fsck` found. fell_back: by model, the version that serves instead."""
+    """The result of `edgekit fsck`.
+
+    files: how many files were hashed.
+    size_bytes: of these files.
+    rotten: the files that are not what was deployed.
+    fell_back: by model, the version that serves instead.
+    """
 
     files: int
     size_bytes: int
@@ -30,20 +40,19 @@ class Checkup(Noun, frozen=True, kw_only=True):
 
 
 def check_store(store: Store) -> Checkup:
-    """Hash every file of every slot; where the current one has rotted and one before is sound, that
-    serves from now on.
+    """Hash every file of every slot, and switch away from a current slot that has rotted.
 
-    What the device compiled for itself is hashed, too; where that has rotted the engine does
-    without it.
+    The sound slot before it serves from now on, if there is one. What the device compiled for
+    itself is hashed, too; where that has rotted the engine does without it.
     """
     store.check()
     with store.changing("edgekit fsck"):
         rotten = [
-            Rotten(path=str(store.pointer_file(model)), model=model, version="", role="pointer")
-            for model in store.damaged()
+            Rotten(path=str(store.pointers.file(model)), model=model, version="", role="pointer")
+            for model in store.pointers.damaged()
         ]
         fell_back: dict[str, str] = {}
-        for pointer in filter(None, map(store.sound_pointer, store.models())):
+        for pointer in store.pointers.sound():
             bad = _rotten(store, pointer)
             rotten += [*bad.values(), *_rotten_compiled(store, pointer)]
             current = pointer.current
@@ -64,7 +73,7 @@ def check_store(store: Store) -> Checkup:
 
 
 def _rotten(store: Store, pointer: Pointer) -> dict[str, Rotten]:
-    """The first rotten file of each slot that has one, by the slot's manifest."""
+    """Return the first rotten file of each slot that has one, by the slot's manifest."""
     found = {}
     for role, slot in pointer.slots().items():
         if path := rot_of(store.slot_folder(pointer.model, slot), slot):
@@ -75,6 +84,7 @@ def _rotten(store: Store, pointer: Pointer) -> dict[str, Rotten]:
 
 
 def _rotten_compiled(store: Store, pointer: Pointer) -> Iterator[Rotten]:
+    """Yield what the device compiled for itself and is not what was made."""
     for role, slot in pointer.slots().items():
         folder = store.slot_folder(pointer.model, slot)
         if compiled.is_rotten(folder):
@@ -83,21 +93,19 @@ def _rotten_compiled(store: Store, pointer: Pointer) -> Iterator[Rotten]:
 
 
 def collect(store: Store) -> int:
-    """Remove what no pointer names; returns the bytes that this freed."""
+    """Remove what no pointer names; returns the bytes freed."""
     store.check()
     with store.changing("edgekit gc"):
         return store.collect()
 
 
 def uninstall(store: Store, model: str) -> int:
-    """Remove a model; returns the bytes that this freed. Raises InputError if there is no such
-    model.
-    """
+    """Remove a model; returns the bytes freed. Raises InputError where there is no such model."""
     store.check()
     with store.changing("edgekit uninstall"):
         freed = store.collect()  # an uninstall that was cut off left something
-        if model not in store.damaged():
-            store.only_model(model)
+        if model not in store.pointers.damaged():
+            store.pointer_of(model)
         with store.switching():
             store.forget(model)
         return freed + store.collect()

@@ -1,4 +1,4 @@
-"""What a device demands: policy.toml in the appliance folder, or else /etc/edgekit/policy.toml.
+"""The policy of a device: policy.toml in the appliance folder, else /etc/edgekit/policy.toml.
 
 device_class = "x86-64-v3"        # bundles for another class are refused
 memory_mb = 2000                  # that all models together may need
@@ -35,6 +35,7 @@ from edgekit.nouns import Evidence, Noun
 from edgekit.targets.detect import Machine, closest_target
 from edgekit.toml_file import read_toml
 
+GOLDEN_SECONDS = 300.0  # for a model to load and answer its golden samples
 SYSTEM = Path("/etc/edgekit/policy.toml")
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Confidence = Annotated[float, msgspec.Meta(gt=0, lt=1)]
@@ -42,14 +43,25 @@ Positive = Annotated[float, msgspec.Meta(gt=0)]
 
 
 class KeysPart(Noun, frozen=True, kw_only=True):
-    """[keys]: public keys by role."""
+    """The part [keys]: public keys by role.
+
+    release: files of the keys that may sign releases.
+    evidence: files of the keys that may sign evidence; those of releases if there are none.
+    """
 
     release: list[str]
     evidence: list[str] = []
 
 
 class EvidencePart(Noun, frozen=True, kw_only=True):
-    """[evidence]: what must have been measured."""
+    """The part [evidence]: what must have been measured.
+
+    max_drop: the largest drop of the metric, as an upper bound, 0 to 1.
+    min_recall: the least recall by class, as a lower bound, 0 to 1.
+    confidence: of these bounds, 0 to 1.
+    measured_here: whether a measurement on this device class is needed.
+    unmeasured: whether a variant that lacks a measurement is refused, or staged to be profiled.
+    """
 
     max_drop: Share | None = None
     min_recall: dict[str, Share] = {}
@@ -59,15 +71,28 @@ class EvidencePart(Noun, frozen=True, kw_only=True):
 
 
 class WatchPart(Noun, frozen=True, kw_only=True):
-    """[watch]: the window after a switch. seconds: of serving, not of a clock; 0 for no window."""
+    """The part [watch]: the watch window after a switch.
+
+    seconds: of healthy serving until a new slot is kept; 0 for no window.
+    starts: how often its worker may be started in that time.
+    golden_seconds: what a model may take to load and answer its golden samples, in seconds.
+    """
 
     seconds: Annotated[float, msgspec.Meta(ge=0)] = 60.0
     starts: Annotated[int, msgspec.Meta(ge=1)] = 3
-    golden_seconds: Positive = 300.0  # for a model to load and answer its golden samples
+    golden_seconds: Positive = GOLDEN_SECONDS
 
 
 class Policy(Noun, frozen=True, kw_only=True):
-    """policy.toml; the default is what a device without one demands."""
+    """A whole policy.toml; its defaults are what a device without one demands.
+
+    device_class: the only class that bundles may be for; None for any.
+    memory_mb: what all models together may need, in MB; None for no limit.
+    min_free_mb: what is left free on the disk, in MB.
+    keys: who may sign, instead of --trust; None where the policy does not say.
+    evidence: what must have been measured.
+    watch: the watch window after a switch.
+    """
 
     device_class: str | None = None
     memory_mb: Positive | None = None
@@ -85,8 +110,10 @@ PARTS: dict[str, type[msgspec.Struct]] = {
 
 
 class Shortfall(NamedTuple):
-    """A line of the policy that a variant misses. is_unmeasured: for want of a measurement, not by
-    one.
+    """A line of the policy that a variant misses.
+
+    text: the line, and what is the case instead.
+    is_unmeasured: True where a measurement is missing, False where one says no.
     """
 
     text: str
@@ -94,18 +121,18 @@ class Shortfall(NamedTuple):
 
 
 def policy_file(root: Path) -> Path | None:
-    """Where the policy of an appliance is, or None."""
+    """Return the file that holds the policy of an appliance, None where there is none."""
     return next((path for path in (root / "policy.toml", SYSTEM) if path.is_file()), None)
 
 
 def load_policy(root: Path) -> Policy:
-    """The policy of an appliance; raises InputError."""
+    """Return the policy of an appliance; raises InputError."""
     path = policy_file(root)
     return read_toml(path, Policy, PARTS, "") if path else Policy()
 
 
 def policy_trust(root: Path, policy: Policy) -> Trust | None:
-    """The keys that the policy names, or None if it names none; raises InputError."""
+    """Return the keys that the policy names, None where it names none; raises InputError."""
     path = policy_file(root)
     if path is None or policy.keys is None:
         return None
@@ -122,7 +149,7 @@ def policy_trust(root: Path, policy: Policy) -> Trust | None:
 
 
 def shortfalls(policy: Policy, variant: VerifiedVariant, machine: Machine) -> Iterator[Shortfall]:
-    """What a variant misses, each with the policy's own line."""
+    """Yield what a variant misses, each with the policy's own line."""
     if policy.device_class and variant.slot.device_class != policy.device_class:
         said = variant.slot.device_class or "no class"
         yield Shortfall(f'device_class = "{policy.device_class}": it is for {said}', False)
@@ -147,6 +174,7 @@ def shortfalls(policy: Policy, variant: VerifiedVariant, machine: Machine) -> It
 
 
 def _quality(asked: EvidencePart, evidence: Evidence) -> Iterator[Shortfall]:
+    """Yield the limits on quality that the evidence does not show to be kept."""
     if asked.max_drop is not None:
         drop = upper_bound(evidence.quality.comparison, asked.confidence)
         if not drop <= asked.max_drop:

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgekit.digests import fast_digest
 from edgekit.edge.batch.journal import Bound, Journal, Output, begin
 from edgekit.edge.batch.writers import WRITERS
 from edgekit.edge.model.tensor_model import Model, open_slot
@@ -23,8 +24,9 @@ from edgekit.edge.tasks import Row
 from edgekit.edge.tasks.row_files import read_rows
 from edgekit.edge.worker.scheduler import TensorScheduler
 from edgekit.errors import EdgekitError, InputError, JobFailed
-from edgekit.files import fast_digest, lock, sync_folder
+from edgekit.files import sync_folder
 from edgekit.job import Progress, run_job
+from edgekit.locks import lock
 from edgekit.nouns import Noun
 
 ERROR = "error"  # the column that says why a row has no prediction

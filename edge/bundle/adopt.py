@@ -11,12 +11,12 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit.digests import digest_bytes
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.envelope import peek
 from edgekit.edge.bundle.layout import MAX_SMALL, OCI_LAYOUT, blob_name, write_layout
 from edgekit.edge.bundle.oci import Descriptor, Index, Manifest, Release, parse
 from edgekit.errors import InputError, Refused
-from edgekit.files import digest_bytes
 from edgekit.nouns import Slot, Unreadable, read_json
 
 

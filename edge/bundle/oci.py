@@ -7,9 +7,9 @@ from typing import Annotated, Final, Literal, TypeVar
 
 import msgspec
 
+from edgekit.digests import digest_bytes
 from edgekit.edge.bundle.layout import MAX_SMALL
 from edgekit.errors import Refused
-from edgekit.files import digest_bytes
 from edgekit.nouns import Evidence, File, Profile, Slot, Unreadable, read_json
 from edgekit.spec import Name
 

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 import msgspec
 
+from edgekit.digests import digest_bytes
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.envelope import Signers, unseal, unseal_if_trusted
 from edgekit.edge.bundle.layout import OCI_LAYOUT, Layout, blob_name, pieces, read_small
@@ -27,7 +28,6 @@ from edgekit.edge.bundle.oci import (
 )
 from edgekit.edge.bundle.trust import Trust
 from edgekit.errors import Refused
-from edgekit.files import digest_bytes
 from edgekit.nouns import Evidence, Profile, Slot, Unreadable, read_json
 
 SUFFIXES = (".json", ".onnx", ".xml", ".bin", ".gguf", ".md")

@@ -1,1 +1,1 @@
-"""How a bundle gets into an appliance."""
+"""Deploying: how a bundle gets into an appliance, on this machine or over SSH."""

@@ -13,10 +13,11 @@ import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from edgekit.digests import describe_bytes
 from edgekit.edge.engines import Compiled, accelerator, load_compiler, require_engine
 from edgekit.edge.model.slot import check_slot
 from edgekit.errors import EdgekitError, Misfit, MissingPackage, Refused
-from edgekit.files import describe_bytes, new_folder
+from edgekit.files import new_folder
 from edgekit.job import Progress, run_job
 from edgekit.nouns import File, Noun, Setting, Slot, Unreadable, read_json
 from edgekit.targets import all_targets
@@ -40,9 +41,10 @@ class Made(Noun, frozen=True, kw_only=True):
     files: tuple[File, ...]
 
 
-def is_compiled_here(slot: Slot) -> bool:
-    """Whether a slot runs on an accelerator, and its device class has a last compile step with its
-    engine.
+def needs_device_compile(slot: Slot) -> bool:
+    """Tell whether a slot gets a last compile step on the device that runs it.
+
+    It does where it runs on an accelerator and its device class names its engine for such a step.
     """
     target = all_targets().get(slot.device_class)
     return (
@@ -110,7 +112,7 @@ def read_compiled(folder: Path, slot: Slot) -> Compiled | None:
     gone, or not what was made.
     """
     if not (folder / FOLDER).is_dir():
-        if is_compiled_here(slot):
+        if needs_device_compile(slot):
             print(
                 f"edgekit: {folder}: not compiled for this device; deploy the bundle again",
                 file=sys.stderr,

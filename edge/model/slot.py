@@ -4,9 +4,9 @@ from pathlib import Path
 
 import msgspec
 
+from edgekit.digests import digest_bytes, fast_digest
 from edgekit.edge.engines import accelerator
 from edgekit.errors import InputError, Refused
-from edgekit.files import digest_bytes, fast_digest
 from edgekit.nouns import Setting, Slot, Unreadable, read_json
 from edgekit.targets.detect import usable_cores
 

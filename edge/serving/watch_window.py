@@ -13,9 +13,10 @@ from contextlib import contextmanager, suppress
 from typing import Protocol
 
 from edgekit import log
-from edgekit.edge.appliance.pointer import SlotRef, Watch
+from edgekit.edge.appliance.pointer import SlotRef
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.appliance.transitions import give_up, prove
+from edgekit.edge.appliance.watch_counts import WatchCounts
 from edgekit.edge.model import device_compile as compiled
 from edgekit.edge.model.health import ailment, memory_limit, wrong_answers
 from edgekit.edge.model.slot import read_slot
@@ -55,7 +56,7 @@ class Window:
         self.slot: SlotRef = serving.slot
         self._folder = serving.folder
         self._policy = store.policy().watch
-        self.is_open = store.only_model(model).is_watched
+        self.is_open = store.pointer_of(model).is_watched
         self._starts = store.watched(model, self.slot).starts
         self._worker: Watched | None = None
         self._since = self._checked = 0.0
@@ -80,11 +81,14 @@ class Window:
     def _count(self, starts: int) -> None:
         self._starts = starts
         with self._trying("count the starts of"):  # a full disk is no reason not to serve
-            self._store.keep_watch(self._model, Watch(manifest=self.slot.manifest, starts=starts))
+            self._store.keep_watch(
+                self._model, WatchCounts(manifest=self.slot.manifest, starts=starts)
+            )
 
     def start_seconds(self) -> float:
         """Return how long a worker may take to load, perhaps compile, and answer golden samples."""
-        compiling = compiled.SECONDS if compiled.is_compiled_here(read_slot(self._folder)) else 0.0
+        slot = read_slot(self._folder)
+        compiling = compiled.SECONDS if compiled.needs_device_compile(slot) else 0.0
         return self._policy.golden_seconds + compiling
 
     def failed(self, reason: str, *, is_unsound: bool) -> bool:
@@ -147,7 +151,7 @@ class Window:
         if not give_up(self._store, self._model, self.slot, reason):
             return False
         with suppress(OSError):  # deployed again, it has all its starts again
-            self._store.keep_watch(self._model, Watch(manifest=self.slot.manifest))
+            self._store.keep_watch(self._model, WatchCounts(manifest=self.slot.manifest))
         return True
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""`edgekit doctor`."""
+"""The verb `edgekit doctor`."""
 
 import platform
 import shutil
@@ -28,8 +28,9 @@ OPTIONAL = {
 @click.command()
 @json_option
 def doctor(as_json: bool) -> None:
-    """Say what is missing here and how to get it. An appliance needs one engine and nothing to
-    build with.
+    """Say what is missing here and how to get it.
+
+    An appliance needs one engine and nothing to build with.
 
     \b
     Example:
@@ -50,6 +51,7 @@ def doctor(as_json: bool) -> None:
 
 
 def _machine() -> list[tuple[str, bool, str, str]]:
+    """Return the checks of the machine: name, whether it is well, what was found, the way out."""
     machine = detect_machine()
     free = shutil.disk_usage(".").free
     return [
@@ -66,6 +68,7 @@ def _machine() -> list[tuple[str, bool, str, str]]:
 
 
 def _packages() -> list[tuple[str, bool, str, str]]:
+    """Return the checks of engines and optional packages, in the same form."""
     checks = []
     for name, entry in ENGINES.items():
         version = engine_version(name)

@@ -41,9 +41,9 @@ def install(file: Path, appliance: Path, as_json: bool) -> None:
     """
     store, chain = Store(appliance), read_trust(file)
     with store.changing("edgekit trust"):
-        chains.verdict(chain, file, store.chain())
-        store.check_one_trust(has_root=True)
-        store.keep_chain(chain)
+        chains.verdict(chain, file, store.trusted.chain())
+        store.trusted.check_one_trust(has_root=True)
+        store.trusted.keep_chain(chain)
     tell(file, chain, as_json=as_json)
 
 

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from edgekit.console import human_bytes, json_option, note, print_json, print_table, progress_bar
 from edgekit.edge.bundle.trust import open_trust
+from edgekit.edge.deploy.ssh import Device, parse_device
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError
 from edgekit.files import write_durably
@@ -19,7 +20,7 @@ from edgekit.profiles.estimate import BASE, Estimate, base_of, tokens_of
 from edgekit.profiles.estimate import estimate as run_estimate
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.profiles.profile import Wish, collect_inputs, measure
-from edgekit.profiles.remote import Device, agent_main, measure_there, parse_device
+from edgekit.profiles.remote import measure_there, serve_profiles
 from edgekit.profiles.report.text import notes_of, with_interval
 from edgekit.profiles.scenarios import Name
 from edgekit.profiles.subjects import lay_out_any, stage, staging_folder
@@ -108,7 +109,7 @@ def profile(
     """
     stay_offline()
     if agent:
-        agent_main()
+        serve_profiles()
         return
     if source is None:
         raise click.UsageError(

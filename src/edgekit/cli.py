@@ -36,22 +36,22 @@ SITE_IT: dict[str, Verb | Family] = {
         "Put a bundle into an appliance folder and switch to it.",
     ),
     "status": Verb(
-        "edgekit.edge.verbs.deploy:status", "Show what an appliance folder holds and serves."
+        "edgekit.edge.verbs.status:status", "Show what an appliance folder holds and serves."
     ),
     "rollback": Verb(
-        "edgekit.edge.verbs.deploy:rollback", "Go back to the model that served before."
+        "edgekit.edge.verbs.rollback:rollback", "Go back to the model that served before."
     ),
     "doctor": Verb(
         "edgekit.edge.verbs.doctor:doctor", "Say what is missing here and how to get it."
     ),
     "fsck": Verb(
-        "edgekit.edge.verbs.store:fsck",
+        "edgekit.edge.verbs.fsck:fsck",
         "Hash an appliance's files again; fall back where they rotted.",
     ),
-    "gc": Verb(
-        "edgekit.edge.verbs.store:gc", "Remove what no model of an appliance needs any more."
+    "gc": Verb("edgekit.edge.verbs.gc:gc", "Remove what no model of an appliance needs any more."),
+    "uninstall": Verb(
+        "edgekit.edge.verbs.uninstall:uninstall", "Remove a model from an appliance."
     ),
-    "uninstall": Verb("edgekit.edge.verbs.store:uninstall", "Remove a model from an appliance."),
 }
 APPLICATIONS: dict[str, Verb | Family] = {
     "serve": Verb(

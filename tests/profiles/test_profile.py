@@ -13,10 +13,23 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO, cast
 
+import msgspec
 import pytest
 
-from edgekit.profiles.remote import HEARTBEAT_SECONDS, LOST_SECONDS, SSH
+from edgekit.edge.deploy.ssh import (
+    FROM_AGENT,
+    HEARTBEAT_SECONDS,
+    LOST_SECONDS,
+    SSH,
+    TO_AGENT,
+    FilePiece,
+    FileToCome,
+    Progress,
+    Request,
+)
+from edgekit.frames import greeting, read_greeting
 from tests import small
 from tests.conftest import Built, edgekit, pack
 
@@ -285,16 +298,20 @@ def _at_work(host: Host) -> list[str]:
     return found
 
 
+def piece_of(path: Path) -> bytes:
+    """Return the frame that holds a whole file."""
+    return TO_AGENT.pack(FilePiece(data=path.read_bytes()))
+
+
 @contextmanager
 def fed_agent(tar: Path, key: Path, temporary: Path) -> Iterator["subprocess.Popen[bytes]"]:
     """The agent by itself, fed by hand: it has the header and all of the bundle but for the key."""
-    header = {
-        "wish": {"effort": "thorough"},
-        "bundle": tar.stat().st_size,
-        "key": key.stat().st_size,
-        "inputs": 0,
-        "said": "",
-    }
+    header = {"wish": {"effort": "thorough"}, "said": ""}
+    sent = {"bundle.tar": tar, "key.pub": key}
+    request = Request(
+        body=msgspec.Raw(msgspec.msgpack.encode(header)),
+        files=tuple(FileToCome(name=name, size=path.stat().st_size) for name, path in sent.items()),
+    )
     process = subprocess.Popen(
         [sys.executable, "-m", "edgekit", "profile", "--agent"],
         stdin=subprocess.PIPE,
@@ -303,7 +320,7 @@ def fed_agent(tar: Path, key: Path, temporary: Path) -> Iterator["subprocess.Pop
         env={**os.environ, "TMPDIR": str(temporary)},
     )
     assert process.stdin
-    process.stdin.write(json.dumps(header).encode() + b"\n" + tar.read_bytes())
+    process.stdin.write(greeting() + TO_AGENT.pack(request) + piece_of(tar))
     process.stdin.flush()
     with process:
         yield process
@@ -322,9 +339,10 @@ def test_an_end_is_a_lost_link(
     """When its standard input ends, it stops within seconds."""
     assert agent.stdin
     assert agent.stdout
-    agent.stdin.write((keys / "release.pub").read_bytes())
+    agent.stdin.write(piece_of(keys / "release.pub"))
     agent.stdin.flush()
-    assert "share" in json.loads(agent.stdout.readline())
+    assert read_greeting(cast("BinaryIO", agent.stdout))
+    assert isinstance(FROM_AGENT.read(cast("BinaryIO", agent.stdout)), Progress)
     assert list(tmp_path.glob("edgekit-staged-*"))
     agent.stdin.close()
     assert agent.wait(10 * HEARTBEAT_SECONDS) != 0
@@ -345,9 +363,10 @@ def test_nothing_is_left_wherever_the_end_comes_and_a_hangup_after_it(
         with fed_agent(tar, keys / "release.pub", temporary) as agent:
             assert agent.stdin
             assert agent.stdout
-            agent.stdin.write((keys / "release.pub").read_bytes())
+            agent.stdin.write(piece_of(keys / "release.pub"))
             agent.stdin.flush()
-            agent.stdout.readline()
+            assert read_greeting(cast("BinaryIO", agent.stdout))
+            assert FROM_AGENT.read(cast("BinaryIO", agent.stdout))
             time.sleep(chance.choice([0, 0.01, 2]) * chance.random())
             agent.stdin.close()
             time.sleep(0.01 * chance.random())

@@ -1,27 +1,49 @@
 """The link to a device, with a program in place of ssh that says what a real one may say."""
 
-import json
+import io
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edgekit import __version__
+from edgekit.edge.deploy.ssh import (
+    FROM_AGENT,
+    TO_AGENT,
+    Progress,
+    Request,
+    parse_address,
+    parse_device,
+)
 from edgekit.errors import EdgekitError, InputError, JobFailed, Misfit
+from edgekit.frames import VERSION, greeting, read_greeting
 from edgekit.nouns import Profile, Profiles, Setting
+from edgekit.problems import Problem
 from edgekit.profiles.profile import Wish, collect_inputs
-from edgekit.profiles.remote import measure_there, parse_device
+from edgekit.profiles.remote import measure_there
 from edgekit.profiles.session import MOST_INPUTS
 from edgekit.profiles.subjects import stage
 from tests import small
 from tests.conftest import edgekit
 from tests.evidence import performance
 
-RESULT = {"version": "9.9", "result": {"machine": "box", "profiles": []}}
+RESULT = {"type": "result", "body": {"machine": "box", "profiles": []}}
+HELLO = f"edgekit-frames {VERSION} 9.9\n".encode()
 Answer = Callable[..., Profiles]
+
+
+def frame(said: dict[str, Any] | bytes) -> bytes:
+    """Return a frame as another version may write it; bytes stay as they are."""
+    if isinstance(said, bytes):
+        return said
+    body = msgspec.msgpack.encode(said)
+    return len(body).to_bytes(4, "big") + body
 
 
 @pytest.fixture
@@ -35,14 +57,14 @@ def ssh(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def answer(ssh: Path, tmp_path: Path) -> Answer:
-    """Measure on a device that answers with these lines, and on standard error with `noise`."""
+    """Measure on a device that answers with these frames, and on standard error with `noise`."""
     (tmp_path / "file").write_text("anything: nobody reads it")
 
-    def measured(*lines: object, noise: str = "", code: int = 0) -> Profiles:
-        said = "".join(f"{line if isinstance(line, str) else json.dumps(line)}\n" for line in lines)
+    def measured(*said: dict[str, Any] | bytes, noise: str = "", code: int = 0) -> Profiles:
+        answers = b"".join(map(frame, said))
         ssh.write_text(
             f"#!{sys.executable}\nimport sys\nsys.stderr.write({noise!r})\nsys.stderr.flush()\n"
-            f"sys.stdout.write({said!r})\nsys.exit({code})\n"
+            f"sys.stdout.buffer.write({answers!r})\nsys.stdout.flush()\nsys.exit({code})\n"
         )
         ssh.chmod(0o755)
         device, file = parse_device("ssh://me@box", "edgekit"), tmp_path / "file"
@@ -54,7 +76,9 @@ def answer(ssh: Path, tmp_path: Path) -> Answer:
 @pytest.mark.timeout(60)
 def test_a_device_that_says_a_lot_beside_its_answer_does_not_stop_it(answer: Answer) -> None:
     """More than a pipe holds."""
-    assert answer(RESULT, noise="a library is pleased to say hello\n" * 6000).machine == "box"
+    assert (
+        answer(HELLO, RESULT, noise="a library is pleased to say hello\n" * 6000).machine == "box"
+    )
 
 
 def test_the_last_words_are_told_when_there_is_no_answer(answer: Answer) -> None:
@@ -66,30 +90,42 @@ def test_the_last_words_are_told_when_there_is_no_answer(answer: Answer) -> None
 
 
 @pytest.mark.parametrize(
-    ("line", "version"),
+    "said",
     [
-        ({"version": "9.9", "result": {"machine": "box", "profiles": [], "naps": 3}}, "9.9"),
-        ({"result": {"machine": "box"}}, "of an unknown version"),
-        ({"version": "9.9", "share": 0.5, "stage": "timing"}, "9.9"),
-        ({"version": "9.9", "share": "half", "stage": "timing", "what": "a"}, "9.9"),
-        ({"version": "9.9", "kind": "Misfit"}, "9.9"),
+        {"type": "result", "body": {"machine": "box", "profiles": [], "naps": 3}},
+        {"type": "result", "body": {"machine": "box"}},
+        {"type": "progress", "share": 0.5, "stage": "timing"},
+        {"type": "progress", "share": "half", "stage": "timing", "what": "a"},
+        {"type": "problem", "kind": "Misfit"},
+        {"type": "nap"},
+        b"\xff\xff\xff\xff",
     ],
 )
-def test_another_version_is_named_as_such(
-    answer: Answer, line: dict[str, Any], version: str
-) -> None:
+def test_another_version_is_named_as_such(answer: Answer, said: dict[str, Any] | bytes) -> None:
     with pytest.raises(JobFailed) as caught:
-        answer(line)
-    said = str(caught.value)
-    assert said.startswith(
-        f"me@box: the edgekit there, {version}, and this one, {__version__}, do not"
-    )
-    assert said.endswith("install the same version on both")
+        answer(HELLO, said)
+    text = str(caught.value)
+    assert text.startswith(f"me@box: the edgekit there, 9.9, and this one, {__version__}, do not")
+    assert text.endswith("install the same version on both")
+
+
+def test_another_framing_is_named_as_such(answer: Answer) -> None:
+    with pytest.raises(JobFailed, match=r"box: edgekit 9\.9 speaks version 99 of the frames"):
+        answer(b"edgekit-frames 99 9.9\n", RESULT)
+
+
+def test_an_edgekit_that_does_not_greet_is_named_as_such(answer: Answer) -> None:
+    """Such as an older one, which answered with JSON lines."""
+    with pytest.raises(JobFailed, match="box: the agent ended with exit code 2: no such option"):
+        answer(b'{"version": "0.1.0"}\n', noise="no such option", code=2)
+    with pytest.raises(JobFailed, match="box: no greeting came"):
+        answer(b"[" * 100_000)
 
 
 def test_what_is_no_answer_is_passed_over(answer: Answer) -> None:
-    progress = {"what": "a", "stage": "timing", "share": 0.5, "mood": "fine"}
-    found = answer("Welcome to box!", "3", "[" * 100_000, progress, RESULT, {"audit": "logged out"})
+    progress = {"type": "progress", "what": "a", "stage": "timing", "share": 0.5, "mood": "fine"}
+    words = b"Welcome to box!\n3\n" + b"[" * 40_000 + b"\n"
+    found = answer(words, HELLO, progress, RESULT, b'{"audit": "logged out"}\n' * 10_000)
     assert found.machine == "box"
 
 
@@ -100,13 +136,14 @@ def test_the_device_s_error_is_raised_here(
     answer: Answer, kind: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error, match="box: too old a board") as caught:
-        answer({"version": "9.9", "kind": kind, "message": "too old a board"})
+        answer(HELLO, {"type": "problem", "kind": kind, "message": "too old a board"})
     assert type(caught.value) is error
 
 
 def test_the_agent_measures_and_says_its_version(ssh: Path, keys: Path, tmp_path: Path) -> None:
-    """The real agent, in place of the shell that ssh would start there; what it answers is noted on
-    the way.
+    """The real agent stands in place of the shell that ssh would start there.
+
+    What it answers is noted on the way.
     """
     heard = tmp_path / "heard"
     ssh.write_text(f'#!/bin/sh\nfor last; do :; done\nsh -c "$last" | tee {heard}\n')
@@ -125,9 +162,10 @@ def test_the_agent_measures_and_says_its_version(ssh: Path, keys: Path, tmp_path
         "--json",
     )
     assert [item["variant"] for item in ran.json["profiles"]] == ["onnx-fp32"]
-    lines = [json.loads(line) for line in heard.read_text().splitlines()]
-    assert {line["version"] for line in lines} == {__version__}
-    assert "timing, round 2 of 3" in {line.get("stage") for line in lines}
+    with heard.open("rb") as file:
+        assert read_greeting(file) == (VERSION, __version__)
+        said = list(iter(lambda: FROM_AGENT.read(file), None))
+    assert "timing, round 2 of 3" in {item.stage for item in said if isinstance(item, Progress)}
 
 
 def test_text_of_a_device_is_no_markup_and_a_variant_is_measured_once(
@@ -146,12 +184,11 @@ def test_text_of_a_device_is_no_markup_and_a_variant_is_measured_once(
         target="x86-64-v3",
         versions={},
     )
-    result = Profiles(machine="[/box]", profiles=(profile,)).to_json().decode()
-    ssh.write_text(
-        f"#!/bin/sh\nhead -n 1 >{tmp_path}/header\ncat <<'END'\n"
-        '{"share": 0.1, "what": "[/a]", "stage": "[/s]"}\n'
-        f'{{"result": {result}}}\nEND\n'
-    )
+    result = msgspec.to_builtins(Profiles(machine="[/box]", profiles=(profile,)))
+    progress = {"type": "progress", "share": 0.1, "what": "[/a]", "stage": "[/s]"}
+    answers = HELLO + frame(progress) + frame({"type": "result", "body": result})
+    (tmp_path / "answers").write_bytes(answers)
+    ssh.write_text(f"#!/bin/sh\ncat {tmp_path}/answers\nexec >&-\ncat >{tmp_path}/asked\n")
     ssh.chmod(0o755)
     (tmp_path / "b.tar").write_text("nobody reads it")
     ran = edgekit(
@@ -170,13 +207,15 @@ def test_text_of_a_device_is_no_markup_and_a_variant_is_measured_once(
     )
     assert "[/box]; times with" in ran.out
     assert "[/a]" in ran.out
-    assert json.loads((tmp_path / "header").read_text())["wish"]["variants"] == ["b", "a"]
+    with (tmp_path / "asked").open("rb") as file:
+        assert read_greeting(file) == (VERSION, __version__)
+        request = TO_AGENT.read(file)
+    assert isinstance(request, Request)
+    assert msgspec.msgpack.decode(request.body)["wish"]["variants"] == ["b", "a"]
 
 
 def test_the_inputs_are_named_by_what_is_in_them(tmp_path: Path) -> None:
-    """Of a file that was edited the name and the number of rows stay; of a large file not all is
-    taken.
-    """
+    """An edited file keeps its name and number of rows; of a large one not all is taken."""
     small.write_build(tmp_path)
     (staged,) = stage(tmp_path, (), None, tmp_path)
     data = tmp_path / "pumps.csv"
@@ -197,12 +236,34 @@ def test_the_inputs_are_named_by_what_is_in_them(tmp_path: Path) -> None:
 
 
 def test_an_agent_that_does_not_understand_says_its_version() -> None:
-    ran = edgekit("profile", "--agent", stdin='{"wish": {}, "naps": 3}\n')
-    problem = json.loads(ran.out)
-    assert problem["kind"] == "InputError"
-    assert (
-        f"the edgekit here, {__version__}, does not understand the other one" in problem["message"]
+    for asked in ({"type": "request", "body": {"wish": {}, "naps": 3}, "files": []}, b"\xff" * 4):
+        ran = subprocess.run(
+            [sys.executable, "-m", "edgekit", "profile", "--agent"],
+            input=greeting() + frame(asked),
+            stdout=subprocess.PIPE,
+            check=True,
+        )
+        answers = io.BytesIO(ran.stdout)
+        assert read_greeting(answers) == (VERSION, __version__)
+        problem = FROM_AGENT.read(answers)
+        assert isinstance(problem, Problem)
+        assert problem.kind == "InputError"
+        said = f"the edgekit here, {__version__}, does not understand the other one"
+        assert said in problem.message
+
+
+@pytest.mark.parametrize("name", ["../escaped", "/etc/escaped", "other.tar"])
+def test_an_agent_keeps_no_file_under_another_name(name: str, tmp_path: Path) -> None:
+    sent = {"type": "request", "body": {}, "files": [{"name": name, "size": 1}]}
+    ran = subprocess.run(
+        [sys.executable, "-m", "edgekit", "profile", "--agent"],
+        input=greeting() + frame(sent) + frame({"type": "file-piece", "data": b"x"}),
+        stdout=subprocess.PIPE,
+        check=True,
+        env={**os.environ, "TMPDIR": str(tmp_path)},
     )
+    assert f"a file {name} came".encode() in ran.stdout
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize(
@@ -222,6 +283,32 @@ def test_where_a_device_is(url: str, host: str, port: int | None) -> None:
         port,
         ("env", "HOME=/tmp", "edgekit"),
     )
+
+
+@pytest.mark.parametrize(
+    ("url", "host", "port", "folder"),
+    [
+        ("ssh://me@box/var/lib/edgekit", "me@box", None, "/var/lib/edgekit"),
+        ("ssh://box:2222/srv/my box/", "box", 2222, "/srv/my box"),
+        ("ssh://[fe80::1]:22/e", "fe80::1", 22, "/e"),
+        ("ssh://box/", "box", None, None),
+        ("ssh://box", "box", None, None),
+    ],
+)
+def test_where_an_appliance_on_another_machine_is(
+    url: str, host: str, port: int | None, folder: str | None
+) -> None:
+    address = parse_address(url)
+    assert address
+    assert (address.host, address.port) == (host, port)
+    assert (str(address.folder) if address.folder else None) == folder
+
+
+@pytest.mark.parametrize(
+    "url", ["/var/lib", "box:/var", "ssh://box/a/../b", "ssh://box/a?b", "ssh://-x@box/a"]
+)
+def test_what_is_no_appliance_on_another_machine(url: str) -> None:
+    assert parse_address(url) is None
 
 
 @pytest.mark.parametrize(

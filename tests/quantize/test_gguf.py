@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 import torch
 
+from edgekit.digests import describe_folder
 from edgekit.edge.engines import engine_version, load_engine
 from edgekit.errors import InputError, MissingPackage
-from edgekit.files import describe_folder
 from edgekit.nouns import Setting
 from edgekit.quantize import gguf_tools
 from edgekit.quantize.huggingface import read_pooling

@@ -1,5 +1,6 @@
-"""A fault at every system call that changes an appliance: it holds the old model or the new one,
-and nobody mends it.
+"""A fault at every system call that changes an appliance.
+
+It holds the old model or the new one afterwards, and nobody mends it.
 """
 
 import contextlib
@@ -69,9 +70,7 @@ def scene(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def litter(box: Path) -> None:
-    """What killed deploys leave: a slot that no pointer names, blobs that no slot links to, half a
-    file.
-    """
+    """Leave what killed deploys leave."""
     slot = next((box / "slots" / "pumps").iterdir())
     shutil.copytree(slot, slot.with_name("0123456789abcdef"), copy_function=os.link)
     for number in range(3):
@@ -80,7 +79,7 @@ def litter(box: Path) -> None:
 
 
 def age(box: Path) -> None:
-    """As schema 1 left it."""
+    """Make an appliance what schema 1 left."""
     (box / "schema").write_text("1")
     path = box / "models" / "pumps.json"
     pointer = json.loads(path.read_text())
@@ -138,9 +137,7 @@ def test_a_sample_of_power_cuts_leaves_the_old_model_or_the_new_one(scene: Path)
 
 @needs_power
 def test_a_deploy_that_forgets_to_sync_is_found_out(scene: Path) -> None:
-    """What shows that the cuts cut: with fsync left out the same sweep finds pointers of zero
-    length.
-    """
+    """The cuts do cut: without fsync the same sweep finds pointers of zero length."""
     found = strike(scene, ("commit", "cut-journal-noalloc", "--careless"))
     assert told("a commit without fsync", found)
 
@@ -157,7 +154,7 @@ def test_every_kill_and_error_leaves_the_old_model_or_the_new_one(scene: Path, f
 @pytest.mark.slow
 @pytest.mark.timeout(3600)
 def test_a_kill_of_the_whole_command_leaves_the_old_model_or_the_new_one(scene: Path) -> None:
-    """As a user runs it, from the first instruction of the interpreter on."""
+    """The command runs as a user runs it, from the first instruction of the interpreter on."""
     found = strike(scene, *((operation, "kill", "--whole", "--every", 4) for operation in VERBS))
     assert not told("kills of whole commands", found)
     assert len(found) >= 60
@@ -175,8 +172,9 @@ def test_every_power_cut_leaves_the_old_model_or_the_new_one(scene: Path) -> Non
 
 @needs_power
 def test_a_full_disk_stops_a_deploy_and_nothing_else(scene: Path, tmp_path: Path) -> None:
-    """Not one block is left: what serves goes on, what frees the disk works, and so does the way
-    back.
+    """Not one block is left on the disk.
+
+    What serves goes on, what frees the disk works, and so does the way back.
     """
     image, disk = tmp_path / "image", tmp_path / "disk"
     shutil.copy(scene / "two.img", image)
@@ -258,8 +256,9 @@ class Contest:
 
 
 def contests(scene: Path, folder: Path, bundles: list[Path], rounds: int) -> Counter[str]:
-    """Two or three at once, in every third round one of them killed; raises if there is no one
-    winner.
+    """Let two or three deploy at once, in every third round one of them killed.
+
+    Raises if there is no one winner.
     """
     rng, count = random.Random(0), Counter[str]()
     for number in range(rounds):

@@ -1,5 +1,6 @@
-"""What a device gets over by itself or by one command: rot, damaged records, first contact, a
-revocation with a bad bundle.
+"""Harm that a device gets over by itself or by one command.
+
+Rot, damaged records, first contact, a revocation with a bad bundle.
 """
 
 from pathlib import Path
@@ -94,9 +95,9 @@ def test_a_damaged_pointer_concerns_its_model_alone(
     path = box / "models" / "pumps.json"
     path.write_text(path.read_text().replace('"model"', '"nodel"'))
     slots = len(list((box / "slots" / "pumps").iterdir()))
-    ran = edgekit("status", box)
+    ran = edgekit("status", box, code=6)
     assert f"{path}: damaged; deploy the model again, or: edgekit uninstall" in ran.out
-    assert edgekit("status", box, "--json").json["damaged"] == {"pumps": str(path)}
+    assert edgekit("status", box, "--json", code=6).json["damaged"] == {"pumps": str(path)}
     assert edgekit("fsck", box, "--json", code=5).json["rotten"][0]["role"] == "pointer"
     edgekit("gc", box)
     assert len(list((box / "slots" / "pumps").iterdir())) == slots
@@ -154,7 +155,7 @@ def test_what_serves_is_shown_even_if_trust_contradicts_itself(
     assert "policy.toml names keys" in edgekit("trust", "install", trust, box, code=2).err
     assert not (box / "trust.json").exists()
     (box / "trust.json").write_bytes(trust.read_bytes())
-    ran = edgekit("status", box)
+    ran = edgekit("status", box, code=6)
     assert "1.1.0" in ran.out
     assert "nothing can be deployed" in ran.err
 

@@ -13,7 +13,7 @@ import pytest
 
 from edgekit.edge.appliance.store import Store
 from edgekit.errors import Busy
-from edgekit.files import lock
+from edgekit.locks import lock
 from tests import small
 from tests.conftest import edgekit
 
@@ -60,7 +60,7 @@ def test_fsck_falls_back_where_the_current_slot_has_rotted(box: Path, tmp_path: 
     assert "pumps: back to 1.0.0" in ran.out
     assert serving(box) == "1.0.0"
     edgekit("predict", box, "[1, 2, 3]")
-    assert "changed since it was deployed" in edgekit("status", box).out
+    assert "changed since it was deployed" in edgekit("status", box, code=6).out
     edgekit("fsck", box)  # what is given up is no slot of the model any more
     edgekit("deploy", tmp_path / "1.1.0.tar", box)
     edgekit("fsck", box)
@@ -85,15 +85,16 @@ def test_gc_and_uninstall(box: Path, keys: Path, tmp_path: Path) -> None:
         "deploy", small.bundle(tmp_path / "fans.tar", small.signing(keys), name="fans", seed=2), box
     )
     assert edgekit("uninstall", box, "pumps", "--json").json["freed_bytes"] > 0
-    assert Store(box).models() == ["fans"]
+    assert Store(box).pointers.models() == ["fans"]
     edgekit("fsck", box)
     edgekit("predict", box, "[1, 2, 3]")
     assert "holds no model 'pumps'" in edgekit("uninstall", box, "pumps", code=2).err
 
 
 def test_an_older_store_is_brought_up_to_date(box: Path, keys: Path, tmp_path: Path) -> None:
-    """Schema 1 had neither counters nor a proven slot. What reads it works at once; what changes it
-    upgrades it.
+    """Schema 1 had neither counters nor a proven slot.
+
+    What reads it works at once; what changes it upgrades it.
     """
     (box / "schema").write_text("1")
     (box / "counters.json").unlink()
@@ -170,9 +171,7 @@ def test_a_wrong_clock_refuses_nothing_and_stops_nothing(
 
 
 def test_a_lock_that_a_killed_process_passed_on_is_waited_for(tmp_path: Path) -> None:
-    """As when it is killed between fork and exec: the child has the lock until it is another
-    program.
-    """
+    """A process killed between fork and exec leaves its lock to the child for a moment."""
     with subprocess.Popen(["true"]) as process:
         process.wait()
     path = tmp_path / "lock"

@@ -20,7 +20,7 @@ from edgekit.edge.bundle.envelope import Signers
 from edgekit.edge.bundle.layout import open_layout
 from edgekit.edge.bundle.trust import Chain, Trust, read_trust, verdict
 from edgekit.edge.bundle.verify import check_blobs, verify
-from edgekit.edge.deploy.deploy import _older
+from edgekit.edge.deploy.plan import admit
 from edgekit.errors import InputError, Refused
 from tests import make_schema, make_vectors
 from tests.conftest import ROOT
@@ -204,8 +204,10 @@ def judge(vector: Vector, scratch: Path) -> None:
     store = Store(scratch / "store")
     store.root.mkdir()
     for name, counter in vector.get("seen", {}).items():
-        store.raise_floor(verified.release.model, [read("keys.json")[name]["keyid"]], counter)
-    _older(store, verified, trust)
+        store.trusted.raise_floor(
+            verified.release.model, [read("keys.json")[name]["keyid"]], counter
+        )
+    admit(store, verified, trust)
 
 
 def outcome(vector: Vector, scratch: Path) -> str:

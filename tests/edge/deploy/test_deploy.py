@@ -11,8 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from edgekit.digests import describe_folder
 from edgekit.edge.appliance.store import Store
-from edgekit.files import describe_folder
 from edgekit.nouns import Artifact, Variant
 from edgekit.profiles.build_folder import read_build
 from edgekit.release.pack import Signing
@@ -30,7 +30,7 @@ def second(built: Built, keys: Path, tmp_path: Path) -> Path:
 
 
 def signers(keys: Path) -> Signing:
-    """Of the release and of the evidence: the same."""
+    """Return the signing keys: the evidence is signed with the key of the release."""
     signer = load_signer(keys / "release.key", None)
     return Signing([signer], signer)
 
@@ -128,8 +128,9 @@ def snapshot(folder: Path) -> dict[str, bytes]:
 def sabotage(
     built: Built, keys: Path, tmp_path: Path, name: str, spoil: Callable[[Path], object]
 ) -> Path:
-    """A properly signed bundle whose model is bad: `spoil` gets the folder of the variant's
-    files.
+    """Pack a properly signed bundle whose model is bad.
+
+    `spoil` gets the folder of the variant's files.
     """
     folder = Path(shutil.copytree(built.folder, tmp_path / "spoiled"))
     build = read_build(folder)
@@ -144,9 +145,7 @@ def sabotage(
 
 
 def permute_labels(files: Path) -> None:
-    """The labels are right and the weights answer for others: the rows of the classifier are rolled
-    by one.
-    """
+    """Roll the rows of the classifier by one: the weights answer for other labels."""
     import numpy as np
     import onnx
     from onnx import numpy_helper

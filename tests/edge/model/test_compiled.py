@@ -12,8 +12,11 @@ import numpy as np
 import onnx
 import pytest
 
+from edgekit.digests import describe_bytes
+from edgekit.edge.appliance.policy import GOLDEN_SECONDS
 from edgekit.edge.appliance.store import Store
-from edgekit.edge.deploy.deploy import check_golden, deploy
+from edgekit.edge.deploy.deploy import deploy
+from edgekit.edge.deploy.golden import check_golden
 from edgekit.edge.engines import load_compiler, load_engine
 from edgekit.edge.model.device_compile import FOLDER, RECORD, Made, compile_slot, read_compiled
 from edgekit.edge.model.health import read_golden
@@ -21,7 +24,6 @@ from edgekit.edge.model.slot import read_slot
 from edgekit.edge.model.tensor_model import Model, open_slot
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError, Misfit, Refused
-from edgekit.files import describe_bytes
 from edgekit.nouns import Setting, read_json
 from edgekit.profiles.build_folder import artifact_folder, read_build
 from tests import small
@@ -43,7 +45,7 @@ def slot(pumps: Path, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     """The slot's folder, deployed where the CPU counts as an accelerator: it can compile as
     well.
     """
-    monkeypatch.setattr("edgekit.edge.model.device_compile.is_compiled_here", lambda slot: True)
+    monkeypatch.setattr("edgekit.edge.model.device_compile.needs_device_compile", lambda slot: True)
     deploy(pumps, tmp_path / "appliance", keys / "release.pub", quiet)
     return Store(tmp_path / "appliance").serving("pumps").folder
 
@@ -150,7 +152,7 @@ def test_deploy_compiles_and_the_model_runs_on_it(slot: Path) -> None:
     model = open_slot(slot)
     said = model.answers([model.task.parse(value) for value in golden.inputs])
     assert np.allclose(said, golden.answers, atol=1e-6)
-    check_golden(slot, Store(slot.parents[2]).serving("pumps").slot.slot_sha256)
+    check_golden(slot, Store(slot.parents[2]).serving("pumps").slot.slot_sha256, GOLDEN_SECONDS)
 
 
 def test_the_golden_samples_judge_what_was_compiled(slot: Path, tmp_path: Path) -> None:
@@ -163,7 +165,7 @@ def test_the_golden_samples_judge_what_was_compiled(slot: Path, tmp_path: Path) 
     (slot / FOLDER / RECORD).write_bytes(msgspec.structs.replace(record, files=files).to_json())
     digest = Store(slot.parents[2]).serving("pumps").slot.slot_sha256
     with pytest.raises(Misfit, match="answers the golden samples wrongly here"):
-        check_golden(slot, digest)
+        check_golden(slot, digest, GOLDEN_SECONDS)
 
 
 def test_nothing_that_was_changed_is_loaded(slot: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -253,7 +255,7 @@ def test_no_room_for_what_is_compiled(
         asked.append(path)
         return real(path) if len(asked) < 3 else real(path)._replace(free=1000)
 
-    monkeypatch.setattr("edgekit.edge.deploy.deploy.shutil.disk_usage", usage)
+    monkeypatch.setattr("edgekit.edge.deploy.fit.shutil.disk_usage", usage)
     more = small.bundle(tmp_path / "more.tar", small.signing(keys), version="2.0.0", seed=2)
     with pytest.raises(InputError, match="no room for what was compiled"):
         deploy(more, slot.parents[2], None, quiet)

@@ -19,11 +19,11 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from edgekit.digests import describe_folder
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.deploy.deploy import deploy
 from edgekit.edge.model.health import read_golden
 from edgekit.errors import Misfit
-from edgekit.files import describe_folder
 from edgekit.profiles.build_folder import artifact_folder, read_build
 from edgekit.release.pack import pack
 from tests import small

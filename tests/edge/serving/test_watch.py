@@ -30,7 +30,7 @@ from edgekit.edge.serving.supervisor import Pauses
 from edgekit.edge.serving.watch_window import Window
 from edgekit.edge.worker.messages import Checked, Unanswered
 from edgekit.errors import GivenUp
-from edgekit.files import brief_lock
+from edgekit.locks import brief_lock
 from edgekit.problems import Problem
 from tests import small
 from tests.conftest import edgekit
@@ -271,7 +271,7 @@ def test_a_worker_that_keeps_dying_brings_the_version_before_back(
             worker.wait(30)
             assert infer(server)[:2] == (200, "1.0.0")
         assert not workers(server, "1.1.0")
-    shown = edgekit("status", two, "--json").json["models"][0]
+    shown = edgekit("status", two, "--json", code=6).json["models"][0]
     assert shown["given_up"]["slot"]["version"] == "1.1.0"
     how = (
         "was started 3 times in its watch window"
@@ -279,7 +279,7 @@ def test_a_worker_that_keeps_dying_brings_the_version_before_back(
         else "does not start: it crashed with SIGKILL"
     )
     assert how in shown["given_up"]["reason"]
-    assert "1.1.0 (onnx-fp32) was given up: " in edgekit("status", two).out
+    assert "1.1.0 (onnx-fp32) was given up: " in edgekit("status", two, code=6).out
     assert (two / "models" / "pumps.json").read_bytes() == after
     assert shown["previous"] is None  # `edgekit rollback` does not lead back to it
 
@@ -530,7 +530,8 @@ def test_a_folder_that_can_t_be_written_is_said_once(
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(two / "watch"))
 
-    monkeypatch.setattr("edgekit.edge.appliance.store.write_durably", refuse)
+    monkeypatch.setattr("edgekit.edge.appliance.pointers.write_durably", refuse)
+    monkeypatch.setattr("edgekit.edge.appliance.watch_counts.write_durably", refuse)
     policy(two, seconds=0.01)
     window, worker = Window(Store(two), "pumps"), FakeWorker()
     for _ in range(3):
