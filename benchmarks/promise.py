@@ -29,6 +29,7 @@ import msgspec
 import numpy as np
 import psutil
 
+from edgekit.digests import digest_bytes
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.deploy.deploy import deploy
 from edgekit.edge.model.health import read_golden
@@ -187,15 +188,9 @@ def put_null_engine(box: Path) -> None:
     (folder / "slot.json").write_bytes(slot.to_json())
     pointer = store.pointer(serving.model)
     assert pointer and pointer.current  # noqa: S101,PT018 - it serves
-    current = msgspec.structs.replace(pointer.current, slot_sha256=_sha256(folder / "slot.json"))
+    current = msgspec.structs.replace(pointer.current, slot_sha256=digest_bytes(slot.to_json()))
     pointer = msgspec.structs.replace(pointer, current=current, proven=current)
     write_durably(store.root / "models" / f"{serving.model}.json", pointer.to_json())
-
-
-def _sha256(path: Path) -> str:
-    import hashlib
-
-    return f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 def promised(folder: Path, inputs: Path) -> tuple[float, float]:

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 from edgekit import __version__
+from edgekit.digests import describe_folder, digest_bytes
 from edgekit.edge.appliance.pointer import Pointer, SlotRef
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.model.tensor_model import Model, open_model
-from edgekit.files import describe_folder, digest_bytes
 from edgekit.nouns import Golden, Setting, Slot
 from edgekit.targets.detect import detect_machine
 
@@ -79,10 +79,14 @@ def write_slot(
 def appliance(root: Path, setting: Setting | None = None, **description: Any) -> Path:  # noqa: ANN401
     """Make an appliance that serves a model on the null engine, as a deploy would leave it."""
     store = Store(root)
-    manifest = f"sha256:{'0' * 64}"
     with store.changing("a test"):
-        digest = write_slot(store.slot_by_digest("pumps", manifest), setting, **description)
-        slot = SlotRef(manifest=manifest, slot_sha256=digest, version="1.0.0", variant="null-fp32")
+        folder = store.slot_folder("pumps", _ref(""))
+        slot = _ref(write_slot(folder, setting, **description))
         with store.switching():
             store.point(Pointer(model="pumps", current=slot, proven=slot))
     return root
+
+
+def _ref(slot_sha256: str) -> SlotRef:
+    manifest = f"sha256:{'0' * 64}"
+    return SlotRef(manifest=manifest, slot_sha256=slot_sha256, version="1.0.0", variant="null-fp32")
