@@ -8,9 +8,6 @@ it can say nothing of its own.
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TypeVar
-
-import msgspec
 
 from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.envelope import Signers, unseal, unseal_if_trusted
@@ -28,10 +25,9 @@ from edgekit.edge.bundle.oci import (
 from edgekit.edge.bundle.trust import Trust
 from edgekit.errors import Refused
 from edgekit.files import digest_bytes
-from edgekit.nouns import Evidence, Profile, Slot, Unreadable, read_json
+from edgekit.nouns import Evidence, Profile, Slot
 
 SUFFIXES = (".json", ".onnx", ".xml", ".bin", ".gguf", ".md")
-T = TypeVar("T", Slot, Statement, Measurement)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,12 +118,12 @@ def _read_evidence(layout: Layout, top: Index, index: Index, signers: Signers) -
         if payload is None:
             said.untrusted += 1
         elif item.artifact_type == oci.EVIDENCE:
-            statement = _decode(payload, Statement, what)
+            statement = parse(payload, Statement, what)
             if statement.subject != subject.digest or subject.digest in said.evidence:
                 raise Refused(f"{what} hangs on another variant than it is about")
             said.evidence[subject.digest] = statement.evidence
         else:
-            measurement = _decode(payload, Measurement, what)
+            measurement = parse(payload, Measurement, what)
             if not measurement.subject == measurement.profile.manifest == subject.digest:
                 raise Refused(f"{what} hangs on another variant than it is about")
             said.profiles.setdefault(subject.digest, []).append(measurement.profile)
@@ -204,7 +200,7 @@ def _variant(layout: Layout, item: Descriptor, said: _Said) -> VerifiedVariant:
     if oci.SLOT not in names:
         raise Refused(f"{what}: has no slot.json")
     slot_json = manifest.layers[names.index(oci.SLOT)]
-    slot = _decode(_blob(layout, slot_json), Slot, f"{what}: slot.json")
+    slot = parse(_blob(layout, slot_json), Slot, f"{what}: slot.json")
     _blob(layout, manifest.config)
     held = [
         (name, layer.digest, layer.size) for name, layer in zip(names, manifest.layers, strict=True)
@@ -235,19 +231,6 @@ def _is_segment(name: str) -> bool:
         and name[0] not in ".-"
         and all(c.isascii() and (c.isalnum() or c in "._-") for c in name)
     )
-
-
-def _decode(data: bytes, kind: type[T], what: str) -> T:
-    """A noun from its canonical JSON; compared untyped, since an older packer's may lack what has a
-    default by now.
-    """
-    try:
-        record = read_json(data, kind)
-    except Unreadable as error:
-        raise Refused(f"{what}: this version of edgekit can't read it: {error}") from None
-    if msgspec.json.encode(msgspec.json.decode(data), order="sorted") != data:
-        raise Refused(f"{what}: not in canonical form")
-    return record
 
 
 def _blob(layout: Layout, item: Descriptor) -> bytes:
