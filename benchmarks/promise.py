@@ -1,6 +1,6 @@
 """What the profile promises, and what the served model then does in its process, in turns.
 
-python benchmarks/promise.py BUNDLE --key release.pub --data test.csv --input text
+python benchmarks/promise.py BUNDLE --trust release.pub --data test.csv --input text
 
 The bundle is deployed into a temporary appliance. "profile": edgekit's timing job on the slot.
 "served": the slot opened as the server's worker opens it, every file hashed again, with the same
@@ -95,7 +95,7 @@ def fresh(way: str, folder: Path, inputs: Path) -> tuple[float, float]:
 
 @click.command()
 @click.argument("bundle", type=click.Path(path_type=Path), required=False)
-@click.option("--key", type=click.Path(path_type=Path))
+@click.option("--trust", type=click.Path(path_type=Path))
 @click.option("--data", type=click.Path(path_type=Path))
 @click.option("--input", "columns", multiple=True)
 @click.option("--rounds", default=9, show_default=True)
@@ -108,7 +108,7 @@ def main(once: str | None, **given: Any) -> None:  # noqa: ANN401 - one paramete
         return
     with tempfile.TemporaryDirectory() as work:
         root, wire = Path(work) / "appliance", Path(work) / "inputs.json"
-        pointer = deploy(given["bundle"], root, given["key"], lambda stage, share: None)
+        pointer = deploy(given["bundle"], root, given["trust"], lambda stage, share: None)
         folder = Store(root).serving(pointer.model).folder
         task = load_task(folder)
         columns = input_columns(given["data"], task, list(given["columns"]) or None, "label")

@@ -75,10 +75,7 @@ def unseal(
     """
     envelope = _open(data, payload_type, what)
     if not signers.keys:
-        raise Refused(
-            f"{what}: no key is trusted here yet; name one with --trust KEY.pub (or --key for"
-            " verify)"
-        )
+        raise Refused(f"{what}: no key is trusted here yet; name one with --trust KEY.pub")
     accepted = _signed_by(envelope, signers)
     if len(accepted) < signers.threshold:
         wanted = "a trusted key" if signers.threshold == 1 else f"{signers.threshold} trusted keys"

@@ -82,8 +82,16 @@ def bare(keys: Sequence[Key], evidence_keys: Sequence[Key] = ()) -> Trust:
 
 
 def open_trust(path: Path, evidence_keys: Sequence[Path] = ()) -> Trust:
-    """From a public key, or from a trust file; raises InputError, Refused."""
+    """Read who may sign from a public key or a trust file; raises InputError, Refused.
+
+    evidence_keys: public keys that may sign evidence beside that key.
+    """
     if is_trust_file(path):
+        if evidence_keys:
+            raise InputError(
+                f"--evidence-trust {evidence_keys[0]}: {path} is a trust file, and names itself who"
+                " may sign evidence; add the key there: edgekit trust update --evidence KEY.pub"
+            )
         return verdict(read_trust(path), path, None)
     return bare([load_public_key(path)], [load_public_key(item) for item in evidence_keys])
 

@@ -9,7 +9,7 @@ from edgekit.edge.appliance.store import Store
 from edgekit.edge.bundle import trust as chains
 from edgekit.edge.bundle.envelope import Signers
 from edgekit.edge.bundle.trust import Chain, read_trust
-from edgekit.edge.verbs.deploy import APPLIANCE
+from edgekit.edge.verbs.options import APPLIANCE
 
 FILE = click.argument("file", type=click.Path(path_type=Path))
 

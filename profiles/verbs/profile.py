@@ -10,6 +10,7 @@ from rich.table import Table
 from edgekit.console import human_bytes, json_option, note, print_json, print_table, progress_bar
 from edgekit.edge.bundle.trust import open_trust
 from edgekit.edge.tasks import load_task
+from edgekit.edge.verbs.options import FILE, old_key_option, trust_option
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.nouns import Profile, Profiles
@@ -26,7 +27,6 @@ from edgekit.profiles.subjects import lay_out_any, stage, staging_folder
 from edgekit.targets import find_target
 from edgekit.targets.detect import detect_machine
 
-FILE = click.Path(path_type=Path)
 MOST_COUNTED = 256  # inputs, for the median length
 
 
@@ -38,7 +38,8 @@ MOST_COUNTED = 256  # inputs, for the median length
     multiple=True,
     help="Which one; once for each.  [default: the one that would serve]",
 )
-@click.option("--key", type=FILE, help="Public key that signed the bundle.")
+@trust_option("Public key that signed the bundle, or trust file.")
+@old_key_option
 @click.option(
     "--data",
     type=FILE,
@@ -80,7 +81,7 @@ MOST_COUNTED = 256  # inputs, for the median length
 def profile(
     source: Path | None,
     variants: tuple[str, ...],
-    key: Path | None,
+    trust: Path | None,
     data: Path | None,
     columns: tuple[str, ...],
     effort: Name | None,
@@ -102,8 +103,8 @@ def profile(
 
     \b
     Example:
-      edgekit profile tickets.tar --key release.pub --data tickets.csv --input text
-      edgekit profile tickets.tar --key release.pub --device ssh://me@box
+      edgekit profile tickets.tar --trust release.pub --data tickets.csv --input text
+      edgekit profile tickets.tar --trust release.pub --device ssh://me@box
       edgekit profile build/ --estimate jetson-orin-nano
     """
     stay_offline()
@@ -117,7 +118,7 @@ def profile(
     if estimate:
         given = {
             "--variant": variants,
-            "--key": key,
+            "--trust": trust,
             f"--{effort}": effort,
             "--server": server,
             "--p99-ms": p99_ms,
@@ -140,7 +141,7 @@ def profile(
         p99_limit_ms=p99_ms,
     )
     place = parse_device(device, remote_edgekit, ssh_config) if device else None
-    found = _measure(source, key, wish, data, columns, place)
+    found = _measure(source, trust, wish, data, columns, place)
     if out:
         write_durably(out, found.to_json())
     if as_json:
@@ -151,7 +152,7 @@ def profile(
 
 def _measure(
     source: Path,
-    key: Path | None,
+    trust: Path | None,
     wish: Wish,
     data: Path | None,
     columns: tuple[str, ...],
@@ -171,20 +172,20 @@ def _measure(
             shown = stage
 
         if place is None:
-            staged = stage(source, wish.variants, open_trust(key) if key else None, work)
+            staged = stage(source, wish.variants, open_trust(trust) if trust else None, work)
             inputs, said = collect_inputs(staged[0], data, columns, work)
             return measure(staged, wish, inputs, said, work, tell)
-        if key is None:
+        if trust is None:
             raise InputError(
-                f"{source}: to be sent to a device a bundle needs its key: --key KEY.pub"
+                f"{source}: to be sent to a device a bundle needs its key: --trust KEY.pub"
             )
         wire: Path | None = None
         said = ""
         if data:
             wire, said = collect_inputs(
-                lay_out_any(source, open_trust(key), work / "any"), data, columns, work
+                lay_out_any(source, open_trust(trust), work / "any"), data, columns, work
             )
-        return measure_there(place, source, key, wish, wire, said, tell)
+        return measure_there(place, source, trust, wish, wire, said, tell)
 
 
 def _estimate(

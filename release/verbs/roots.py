@@ -16,7 +16,7 @@ from edgekit.edge.verbs.trust import FILE, tell
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.release import roots as roots_made
-from edgekit.release.verbs.keygen import PASSPHRASE_FILE, load_with_passphrase
+from edgekit.release.verbs.options import PASSPHRASE_FILE, load_with_passphrase
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -26,7 +26,7 @@ from edgekit.nouns import (
 from tests import make_schema
 from tests.conftest import ROOT, edgekit
 
-RECORDS = {Slot, Golden, Statement, Measurement, Profiles, Build}
+RECORDS: set[type[Record]] = {Slot, Golden, Statement, Measurement, Profiles, Build}
 PROFILES = ROOT / "tests" / "released" / "0.1.0" / "profiles.json"
 GOLDEN: dict[str, Any] = {"inputs": ["a"], "answers": [[1.0]]}
 
