@@ -239,7 +239,7 @@ def variant_descriptor(digest: str, size: int, slot: Slot) -> Descriptor:
     )
 
 
-def bare(item: Descriptor) -> Descriptor:
+def subject_of(item: Descriptor) -> Descriptor:
     """Return a descriptor without what its place adds: as a subject has it."""
     return Descriptor(media_type=item.media_type, digest=item.digest, size=item.size)
 
@@ -299,5 +299,5 @@ def referrer(subject: Descriptor, artifact_type: str, layer: Descriptor) -> Mani
         artifact_type=artifact_type,
         config=describe(b"{}", EMPTY),
         layers=[layer],
-        subject=bare(subject),
+        subject=subject_of(subject),
     )

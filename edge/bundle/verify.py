@@ -126,7 +126,7 @@ def verify(layout: Layout, trust: Trust) -> Verified:
     index_descriptor = next((item for item in top.manifests if item.digest == release.index), None)
     if index_descriptor is None:
         raise Refused(f"{where}: the signed index is missing")
-    if subject != oci.bare(index_descriptor):
+    if subject != oci.subject_of(index_descriptor):
         raise Refused(f"{where}: the signature hangs on another index than it signs")
     index = parse(reader.blob(index_descriptor), Index, f"{where}: release index")
     said = _read_evidence(reader, top, index, trust.evidence)
@@ -156,7 +156,7 @@ def _read_evidence(reader: _Reader, top: Index, index: Index, signers: Signers) 
 
     Raises Refused where one is not sound, or trusted and about something else.
     """
-    said, variants = _Said(), [oci.bare(item) for item in index.manifests]
+    said, variants = _Said(), [oci.subject_of(item) for item in index.manifests]
     for item in top.manifests:
         if item.artifact_type not in (oci.EVIDENCE, oci.PROFILE):
             continue

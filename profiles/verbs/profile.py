@@ -95,11 +95,11 @@ def profile(
     agent: bool,
     as_json: bool,
 ) -> None:
-    """Measure latency, throughput, memory and energy of a bundle, a build or an appliance, here or
-    on a device.
+    """Measure latency, throughput, memory and energy, here or on a device.
 
-    Every variant takes its turn in every round, in a fresh process. A machine that was disturbed is
-    noticed, the round is repeated, and what stays disturbed is marked.
+    SOURCE is a bundle, a build or an appliance. Every variant takes its turn in every round, in a
+    fresh process. A machine that was disturbed is noticed, the round is repeated, and what stays
+    disturbed is marked.
 
     \b
     Example:
