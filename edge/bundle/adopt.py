@@ -23,8 +23,8 @@ from edgekit.nouns import Slot, Unreadable, read_json
 def adopt(folder: Path, out: Path) -> str:
     """Write the bundle of an OCI image layout of any spelling to `out`; returns its digest.
 
-    That is the digest of the release. Raises InputError where there is no edgekit bundle in it, Refused where its parts do not make up
-    what was signed.
+    That is the digest of the release. Raises InputError where there is no edgekit bundle in it,
+    Refused where its parts do not make up what was signed.
     """
     blobs = folder / "blobs" / "sha256"
     if not blobs.is_dir():
