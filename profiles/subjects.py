@@ -89,8 +89,8 @@ def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -
         return _of_appliance(source, names)
     if trust is None:
         raise InputError(
-            f"{source}: a bundle is measured only if its signature holds: name the key with --key"
-            " KEY.pub"
+            f"{source}: a bundle is measured only if its signature holds: name the key with"
+            " --trust KEY.pub"
         )
     return _of_bundle(open_layout(source), names, trust, work)
 

@@ -1,6 +1,4 @@
-"""Attaching: measurements on a device join a signed bundle later, each signed by the evidence
-role.
-"""
+"""Attaches measurements on a device to a signed bundle, each signed by the evidence role."""
 
 import tempfile
 from collections.abc import Sequence
@@ -22,8 +20,7 @@ from edgekit.release.signing import seal
 def attach(
     bundle: Path, profiles: Sequence[Profile], trust: Trust, signer: CryptoSigner, out: Path
 ) -> int:
-    """Write the bundle once more, to `out`, with the profiles of its variants; returns how many
-    there were.
+    """Write the bundle once more, with the profiles of its variants; returns how many there were.
 
     The release and its signature stay as they are: what is deployed does not change. Raises
     Refused, InputError.
@@ -50,7 +47,7 @@ def attach(
 
 
 def _copies(layout: Layout, work: Path, replaced: set[str]) -> dict[str, Path]:
-    """Every file of the layout that is not replaced, as a file of its own."""
+    """Copy every file of the layout that is not replaced into a file of its own."""
     files = {}
     for number, name in enumerate(sorted(set(layout.sizes()) - replaced)):
         files[name] = work / str(number)

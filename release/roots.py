@@ -1,4 +1,4 @@
-"""Writing trust files: the first version, the next one, and the signatures of root keys."""
+"""Writes trust files: the first version, the next one, and the signatures of root keys."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,7 +19,7 @@ def first_chain(
     signers: Sequence[CryptoSigner],
     expires: datetime = NEVER,
 ) -> Chain:
-    """Version 1 of everything, signed by those `signers` that are at hand."""
+    """Make version 1 of everything, signed by those `signers` that are at hand."""
     chain = Chain(
         roots=(_root(1, roots, threshold),), targets=_targets(1, release, evidence, expires)
     )
@@ -35,8 +35,9 @@ def next_chain(
     signers: Sequence[CryptoSigner],
     expires: datetime | None = None,
 ) -> Chain:
-    """The next version of targets, and of the root if `roots` changes it; signed by those at hand.
+    """Make the next version of targets, and of the root if `roots` changes it; sign both.
 
+    signers: those at hand.
     expires: as before, where it is not given.
     """
     targets = chain.targets.signed
@@ -48,8 +49,9 @@ def next_chain(
 
 
 def sign(chain: Chain, signers: Sequence[CryptoSigner]) -> Chain:
-    """Add signatures to the newest root and to targets, of those that may sign them; raises
-    InputError for a stranger.
+    """Add signatures to the newest root and to targets, by those keys that may sign them.
+
+    Raises InputError for a stranger's key.
     """
     newest = chain.roots[-1]
     before = chain.roots[-2].signed.keys if len(chain.roots) > 1 else {}

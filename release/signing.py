@@ -1,4 +1,4 @@
-"""Private keys: making them, loading them, sealing envelopes with them."""
+"""Makes private keys, loads them, and seals envelopes with them."""
 
 import os
 from collections.abc import Sequence
@@ -16,8 +16,9 @@ from edgekit.files import sync_folder, write_durably
 
 
 def make_key_pair(private: Path, passphrase: bytes | None) -> tuple[Path, str]:
-    """Write `private` (PEM, mode 0600, encrypted if there is a passphrase) and NAME.pub; return the
-    latter and the key id.
+    """Write a private key and NAME.pub beside it; return the latter and the key's id.
+
+    The private key is PEM of mode 0600, encrypted if there is a passphrase.
     """
     public = private.with_suffix(".pub")
     for path in (private, public):
@@ -43,7 +44,7 @@ def make_key_pair(private: Path, passphrase: bytes | None) -> tuple[Path, str]:
 
 
 def public_pem(key: Ed25519PublicKey) -> bytes:
-    """The public key as a PEM file."""
+    """Write a public key as a PEM file."""
     return key.public_bytes(
         serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
@@ -55,7 +56,7 @@ def needs_passphrase(path: Path) -> bool:
 
 
 def load_signer(path: Path, passphrase: bytes | None) -> CryptoSigner:
-    """A private key; raises InputError."""
+    """Load a private key; raises InputError."""
     try:
         key = serialization.load_pem_private_key(read_key(path), passphrase)
     except (ValueError, TypeError, UnsupportedAlgorithm):
@@ -68,8 +69,9 @@ def load_signer(path: Path, passphrase: bytes | None) -> CryptoSigner:
 
 
 def seal(payload: bytes, payload_type: str, signers: Sequence[CryptoSigner]) -> bytes:
-    """A DSSE envelope around `payload`, as canonical JSON. Ed25519 is deterministic: equal
-    payloads, equal bytes.
+    """Sign a payload: a DSSE envelope around it, as canonical JSON.
+
+    Ed25519 is deterministic: equal payloads, equal bytes.
     """
     envelope = Envelope(payload, payload_type, {})
     for signer in sorted(signers, key=lambda item: item.public_key.keyid):

@@ -286,9 +286,13 @@ def less(*path: str | int) -> Change:
 
 
 def both(*changes: Change) -> Change:
-    def change(value: JSON) -> None:
+    """One change after the other; the last one may return bytes."""
+
+    def change(value: JSON) -> JSON:
+        made = None
         for item in changes:
-            item(value)
+            made = item(value)
+        return made
 
     return change
 
@@ -956,8 +960,8 @@ def slots() -> Group:
         "file-fast-other": ("Its BLAKE3 digest is not that of the layer.", "says something", at(*file, "blake3", to=f"blake3:{'0' * 64}")),
         "files-empty": ("It names no file.", differ, at("files", to=[])),
         "files-object": ("Its files are an object.", wrong, at("files", to={})),
-        "unknown-field": ("A field that the format does not have.", wrong, at("pre_install", to="rm -rf /")),
-        "file-unknown-field": ("A field of a file that the format does not have.", wrong, at(*file, "mode", to="0755")),
+        "unknown-field": ("A field that no reader knows: it has no effect.", "", at("pre_install", to="rm -rf /")),
+        "file-unknown-field": ("A field of a file that no reader knows: it has no effect.", "", at(*file, "mode", to="0755")),
         "no-engine": ("It names no engine.", wrong, less("engine")),
         "tolerance-string": ("Its tolerance is a string.", wrong, at("golden_tolerance", to="0.1")),
         "tolerance-huge": ("Its tolerance is 1e999.", wrong, raw("0.1", "1e999")),
@@ -975,6 +979,111 @@ def slots() -> Group:
         name: made(about, "A9", said, bundle(slot=change))
         for name, (about, said, change) in cases.items()
     }
+
+
+def growing() -> Group:
+    """Records that another version wrote: fields that this one does not know, and newer formats."""
+    critical, form, needs, unreadable = (
+        "is critical",
+        "format_version",
+        "needs_edgekit",
+        "can't read it",
+    )
+    newer, later = "this edgekit reads up to 1", at("needs_edgekit", to="7.0.0")
+    note = ("note",)
+
+    def nested(levels: int) -> JSON:
+        """So many lists in each other."""
+        return [nested(levels - 1)] if levels > 1 else []
+
+    # in any record that grows: tried on slot.json, some on the payloads of evidence and profile
+    anywhere: dict[str, tuple[str, str, Change]] = {
+        "format-2": ("Format 2.", newer, at(form, to=2)),
+        "critical-unknown": ("A field that no reader knows is critical.", critical, both(at(*note, to=1), at("critical", to=["note"]))),
+    }  # fmt: skip
+    cases: dict[str, tuple[str, str, Change]] = {
+        "format-1": ("Format 1, as if it were not said.", "", at(form, to=1)),
+        "critical-empty": ("No field is critical, and that is said.", unreadable, at("critical", to=[])),
+        "format-2-needs": ("Format 2, which edgekit 7.0.0 reads.", "edgekit 7.0.0 or later", both(at(form, to=2), later)),
+        "format-2-otherwise": ("Format 2, in which nothing is as before.", "edgekit 7.0.0 or later", lambda _: {form: 2, needs: "7.0.0", "engine": 7}),
+        "format-2-needs-text": ("Format 2, and a command where a version should be.", "a later edgekit reads it", both(at(form, to=2), at(needs, to="$(reboot)"))),
+        "format-huge": ("A format of 2^64.", newer, at(form, to=2**64)),
+        "format-0": ("Format 0.", unreadable, at(form, to=0)),
+        "format-negative": ("A format below zero.", unreadable, at(form, to=-1)),
+        "format-float": ("Format 1.0.", unreadable, at(form, to=1.0)),
+        "format-text": ("The format is a string.", unreadable, at(form, to="1")),
+        "format-twice": ("The format twice, 2 at first.", "canonical", spelled(lambda data: data.replace(b'"golden', b'"format_version":2,"format_version":1,"golden'))),
+        "needs": ("Format 1, and a later edgekit is asked for: nothing follows from that alone.", "", later),
+        "needs-number": ("The edgekit that it needs is a number.", unreadable, at(needs, to=7)),
+        "needs-text": ("The edgekit that it needs is no version.", unreadable, at(needs, to="latest")),
+        "needs-newline": ("A line break after the edgekit that it needs.", unreadable, at(needs, to="7.0.0\n")),
+        "critical-known": ("A field that every reader knows is critical.", "", at("critical", to=["engine"])),
+        "critical-left-out": ("A field that every reader knows, and that is left out, is critical.", "", at("critical", to=["slow_ms"])),
+        "critical-absent": ("A field that is not there, and that no reader knows, is critical.", critical, at("critical", to=["note"])),
+        "critical-second": ("Of two critical fields the second is known to no reader.", critical, both(at(*note, to=1), at("critical", to=["engine", "note"]))),
+        "critical-needs": ("An unknown field is critical, and edgekit 7.0.0 knows it.", "edgekit 7.0.0 or later", both(at(*note, to=1), at("critical", to=["note"]), later)),
+        "critical-twice": ("A field is called critical twice.", unreadable, at("critical", to=["engine", "engine"])),
+        "critical-path": ("The path of a field inside of another is critical, and no field.", critical, at("critical", to=["setting.threads"])),
+        "critical-no-name": ("A critical field without a name.", critical, at("critical", to=[""])),
+        "critical-newline": ("A critical field with a line break in its name.", critical, at("critical", to=["a\nb"])),
+        "critical-text": ("critical is a string.", unreadable, at("critical", to="engine")),
+        "critical-object": ("critical is an object.", unreadable, at("critical", to={"engine": True})),
+        "critical-null": ("critical is null.", unreadable, at("critical", to=None)),
+        "part-critical": ("In a setting, a field that no reader knows is critical.", critical, at("setting", to={"note": 1, "critical": ["note"]})),
+        "part-critical-known": ("In a setting, a field that every reader knows is critical.", "", at("setting", to={"threads": 2, "critical": ["threads"]})),
+        "part-critical-above": ("In a setting, a field of the record around it is critical.", critical, at("setting", to={"critical": ["engine"]})),
+        "part-unknown-field": ("In a setting, a field that no reader knows: it has no effect.", "", at("setting", to={"note": 1})),
+        "file-critical": ("In one of its files, a field that no reader knows is critical.", critical, both(at("files", 0, "note", to=1), at("files", 0, "critical", to=["note"]))),
+        "unknown-critical": ("critical in an object that no reader knows: it has no effect.", "", at(*note, to={"critical": ["x"], "format_version": 2})),
+        "option-critical": ("An engine's option is called critical: the name of an option, and not a list of fields.", "", at("setting", to={"options": {"critical": "x"}})),
+        "unknown-object": ("An object in a field that no reader knows.", "", at(*note, to={"a": [1, -1.5, None, True, "ö", {}]})),
+        "unknown-first": ("A field that no reader knows stands first.", "", at("a", to=1)),
+        "unknown-emoji": ("A field that no reader knows has a name beyond ASCII.", "", both(at("\U0001f527", to=1), at("\uffee", to=1))),
+        "unknown-2-64-less-1": ("2^64 - 1 in a field that no reader knows.", "", at(*note, to=2**64 - 1)),
+        "unknown-2-64": ("2^64 in a field that no reader knows.", "64 bits", at(*note, to=2**64)),
+        "unknown-2-63-1-below": ("-2^63 - 1 in a field that no reader knows.", "64 bits", at(*note, to=-(2**63) - 1)),
+        "unknown-deep-64": ("A field that no reader knows: 64 values in each other, the record included.", "", at(*note, to=nested(63))),
+        "unknown-deep-65": ("A field that no reader knows: 65 values in each other, the record included.", "in each other", at(*note, to=nested(64))),
+        "unknown-1e5": ("1e5 in a field that no reader knows, which is 100000.0.", "canonical", both(at(*note, to=1), raw('"note":1', '"note":1e5'))),
+        "unknown-fraction-zeros": ("0.10 in a field that no reader knows.", "canonical", both(at(*note, to=1), raw('"note":1', '"note":0.10'))),
+        "unknown-minus-zero": ("-0 in a field that no reader knows.", "canonical", both(at(*note, to=1), raw('"note":1', '"note":-0'))),
+        "unknown-digits": ("Seventeen digits in a field that no reader knows, where two say the same.", "canonical", both(at(*note, to=1), raw('"note":1', '"note":0.10000000000000001'))),
+        "unknown-escape": ("An escape that nobody needs, in a field that no reader knows.", "canonical", both(at(*note, to="/"), raw('"note":"/"', '"note":"\\/"'))),
+        "unknown-twice": ("A field that no reader knows, twice.", "canonical", both(at(*note, to=1), raw('"note":1', '"note":1,"note":1'))),
+        "unknown-inner-twice": ("A key twice, in an object that no reader knows.", "canonical", both(at(*note, to={"a": 1}), raw('{"a":1}', '{"a":1,"a":1}'))),
+        "unknown-inner-unsorted": ("Keys in another order, in an object that no reader knows.", "canonical", both(at(*note, to={"a": 1, "b": 1}), raw('{"a":1,"b":1}', '{"b":1,"a":1}'))),
+    }  # fmt: skip
+    group = {
+        f"slot-{name}": made(f"slot.json. {about}", "A3", says, bundle(slot=change))
+        for name, (about, says, change) in (anywhere | cases).items()
+    }
+    inner = ("evidence", "quality")
+    by_hand: dict[str, tuple[str, str, Change]] = {
+        "inner-critical": ("Deep inside, a field that no reader knows is critical.", critical, both(at(*inner, "comparison", "note", to=1), at(*inner, "comparison", "critical", to=["note"]))),
+        "inner-critical-type": ("Deep inside, the type of a comparison is critical, which every reader knows.", "", at(*inner, "comparison", "critical", to=["type"])),
+        "inner-unknown": ("Deep inside, a field that no reader knows: it has no effect.", "", at(*inner, "comparison", "note", to=1)),
+        "inner-format": ("The number of a format below the top: no reader knows it there.", "", at("evidence", "format_version", to=2)),
+        "class-critical": ("A class of the task is called critical.", "", at(*inner, "classes", to={"critical": {"found": 1, "missed": 0, "false": 0}})),
+    }  # fmt: skip
+    for kind, place, word, more in (
+        (EVIDENCE, 0, "evidence", by_hand),
+        (PROFILE, 2, "profile", {}),
+    ):
+        for name, (about, says, change) in (anywhere | more).items():
+            said = list(TWO_SAID)
+            said[place] = Said(kind=kind, hooks={"statement": change})
+            text = f"The payload of a signed {word}. {about}"
+            group[f"{word}-{name}"] = made(text, "A3", says, bundle((PLAIN, OTHER), said), "full")
+    strict: dict[str, tuple[str, str, Change]] = {
+        "format-1": ("Format 1, which a release leaves out.", "not what edgekit writes", at(form, to=1)),
+        "format-2": ("Format 2.", newer, at(form, to=2)),
+        "format-2-needs": ("Format 2, which edgekit 7.0.0 reads.", "edgekit 7.0.0 or later", both(at(form, to=2), later, at(*note, to=1))),
+        "needs": ("The edgekit that it needs, in format 1.", "not what edgekit writes", later),
+        "critical": ("critical, which a release does not have.", "not what edgekit writes", at("critical", to=["index"])),
+    }  # fmt: skip
+    for name, (about, says, change) in strict.items():
+        group[f"release-{name}"] = made(f"The release payload. {about}", "A3", says, bundle(payload=change))  # fmt: skip
+    return group
 
 
 def evidences() -> Group:
@@ -1033,7 +1142,7 @@ def evidences() -> Group:
         "subject-uppercase": ("Its payload names the variant in capitals.", unreadable, at("subject", to=lambda old: f"sha256:{old[7:].upper()}")),
         "no-statement": ("Its payload holds no evidence.", unreadable, less("evidence")),
         "estimated": ("It is estimated, not measured.", unreadable, at("evidence", "kind", to="estimated")),
-        "more": ("Its payload has a field that the format does not have.", unreadable, at("trust", to=True)),
+        "more": ("Its payload has a field that no reader knows: it has no effect.", "", at("trust", to=True)),
         "metric-nan": ("The metric is NaN.", unreadable, raw('"metric_value":0.9', '"metric_value":NaN')),
         "metric-huge": ("The metric is 1e999.", unreadable, raw('"metric_value":0.9', '"metric_value":1e999')),
         "samples-string": ("The number of samples is a string.", unreadable, at("evidence", "quality", "comparison", "samples", to="9")),
@@ -1906,7 +2015,7 @@ def shapes() -> Group:
 
 GROUPS: dict[str, tuple[Callable[[], Group], ...]] = {
     "signature": (signatures,), "payload": (payloads,), "spelling": (spellings,), "index": (indexes,), "manifest": (manifests, names),
-    "slot": (slots,), "referrer": (evidences,), "top": (tops,), "mix": (mixes,), "folder": (folders,), "tar": (containers,),
+    "slot": (slots,), "grow": (growing,), "referrer": (evidences,), "top": (tops,), "mix": (mixes,), "folder": (folders,), "tar": (containers,),
     "counter": (counters,), "trust-keys": (keys_of_trust,), "trust-rotation": (rotations,), "trust-install": (installs,),
     "trust-shape": (shapes,),
 }  # fmt: skip

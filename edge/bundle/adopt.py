@@ -21,11 +21,10 @@ from edgekit.nouns import Slot, Unreadable, read_json
 
 
 def adopt(folder: Path, out: Path) -> str:
-    """Write the bundle in an OCI image layout of any spelling to `out`; returns the digest of its
-    release.
+    """Write the bundle of an OCI image layout of any spelling to `out`; returns its digest.
 
-    Raises InputError where there is no edgekit bundle in it, Refused where its parts do not make up
-    what was signed.
+    That is the digest of the release. Raises InputError where there is no edgekit bundle in it,
+    Refused where its parts do not make up what was signed.
     """
     blobs = folder / "blobs" / "sha256"
     if not blobs.is_dir():
@@ -75,7 +74,7 @@ def _parts(manifest: Manifest) -> list[Descriptor]:
 
 
 def _manifests(blobs: Path) -> Iterator[tuple[str, Manifest]]:
-    """Every blob that is one of our manifests, by its digest."""
+    """Find every blob that is one of our manifests, by its digest."""
     for path in sorted(blobs.iterdir()):
         if path.stat().st_size <= MAX_SMALL:
             data = path.read_bytes()
@@ -93,8 +92,9 @@ def _release(blobs: Path, signature: Manifest) -> Release:
 
 
 def _index(blobs: Path, release: Release, manifests: dict[str, Manifest]) -> Index:
-    """The release index that was signed: as it was carried, or made anew from another tool's list
-    of the variants.
+    """Find the release index that was signed.
+
+    It is there as it was carried, or is made anew from another tool's list of the variants.
     """
     path = blobs / release.index.removeprefix("sha256:")
     if path.is_file():
@@ -111,7 +111,7 @@ def _index(blobs: Path, release: Release, manifests: dict[str, Manifest]) -> Ind
 
 
 def _lists(blobs: Path) -> Iterator[list[str]]:
-    """The digests that any image index among the blobs names, in its order."""
+    """List the digests that each image index among the blobs names, in its order."""
     for path in sorted(blobs.iterdir()):
         if path.stat().st_size <= MAX_SMALL:
             with suppress(Unreadable):

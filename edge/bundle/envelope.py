@@ -18,18 +18,22 @@ from edgekit.errors import InputError, Refused
 
 @dataclass(frozen=True, kw_only=True)
 class Signers:
-    """The keys of a role, and how many of them must sign."""
+    """The keys of a role, and how many of them must sign.
+
+    keys: public keys, each once.
+    threshold: number of them that must sign.
+    """
 
     keys: tuple[Key, ...]
     threshold: int = 1
 
     def shown(self) -> dict[str, object]:
-        """As `--json` has it."""
+        """Return it as `--json` shows it."""
         return {"keys": [key.keyid for key in self.keys], "threshold": self.threshold}
 
 
 def load_public_key(path: Path) -> Key:
-    """A public key; raises InputError."""
+    """Load a public key; raises InputError."""
     try:
         key = serialization.load_pem_public_key(read_key(path))
     except (ValueError, UnsupportedAlgorithm):
@@ -42,7 +46,7 @@ def load_public_key(path: Path) -> Key:
 
 
 def read_key(path: Path) -> bytes:
-    """The bytes of a key's file; raises InputError."""
+    """Read the bytes of a key's file; raises InputError."""
     try:
         return path.read_bytes()
     except FileNotFoundError:
@@ -52,7 +56,7 @@ def read_key(path: Path) -> bytes:
 
 
 def canonical(envelope: Envelope) -> bytes:
-    """The one JSON form of an envelope."""
+    """Write an envelope in its one JSON form."""
     said = envelope.to_dict()
     signatures = [{"keyid": item["keyid"], "sig": item["sig"]} for item in said["signatures"]]
     said["signatures"] = sorted(signatures, key=lambda item: item["keyid"])
@@ -60,8 +64,9 @@ def canonical(envelope: Envelope) -> bytes:
 
 
 def unseal_if_trusted(data: bytes, payload_type: str, signers: Signers, what: str) -> bytes | None:
-    """The payload of an envelope that enough of the role signed, None if they did not; raises
-    Refused if it is none.
+    """Open an envelope: its payload, or None where too few of the role signed it.
+
+    Raises Refused if it is no envelope.
     """
     envelope = _open(data, payload_type, what)
     return envelope.payload if len(_signed_by(envelope, signers)) >= signers.threshold else None
@@ -70,15 +75,13 @@ def unseal_if_trusted(data: bytes, payload_type: str, signers: Signers, what: st
 def unseal(
     data: bytes, payload_type: str, signers: Signers, what: str
 ) -> tuple[bytes, tuple[str, ...]]:
-    """The payload of an envelope that enough of the role signed, and the ids of those keys; raises
-    Refused.
+    """Open an envelope: its payload, and the ids of the role's keys that signed it.
+
+    Raises Refused if it is no envelope, or too few of the role signed it.
     """
     envelope = _open(data, payload_type, what)
     if not signers.keys:
-        raise Refused(
-            f"{what}: no key is trusted here yet; name one with --trust KEY.pub (or --key for"
-            " verify)"
-        )
+        raise Refused(f"{what}: no key is trusted here yet; name one with --trust KEY.pub")
     accepted = _signed_by(envelope, signers)
     if len(accepted) < signers.threshold:
         wanted = "a trusted key" if signers.threshold == 1 else f"{signers.threshold} trusted keys"
@@ -87,8 +90,9 @@ def unseal(
 
 
 def _signed_by(envelope: Envelope, signers: Signers) -> tuple[str, ...]:
-    """The ids of all keys of the role that signed; asked one by one, since asked together the
-    search ends at the threshold.
+    """Return the ids of all keys of the role that signed.
+
+    They are asked one by one, since asked together the search ends at the threshold.
     """
     found = set()
     for key in signers.keys:
@@ -99,8 +103,9 @@ def _signed_by(envelope: Envelope, signers: Signers) -> tuple[str, ...]:
 
 
 def peek(data: bytes, payload_type: str, what: str) -> bytes:
-    """The payload of an envelope, whoever signed it: for looking, never for deciding. Raises
-    Refused if it is none.
+    """Return the payload of an envelope, whoever signed it: for looking, never for deciding.
+
+    Raises Refused if it is no envelope.
     """
     return _open(data, payload_type, what).payload
 

@@ -1,4 +1,4 @@
-"""An OCI image layout as a folder, or as one canonical tar of it, read without extracting anything.
+"""Reads an OCI image layout, a folder or one canonical tar of it, without extracting anything.
 
 Canonical: entries sorted by name, regular files only, no owner, no time. A header that differs by
 one bit from the one we would write is refused, so nothing outside the signed set can say anything.
@@ -22,21 +22,22 @@ MAX_SMALL = 4 << 20  # bytes of a file that is read whole
 
 
 class Layout(Protocol):
-    """Named files, read only."""
+    """Files by name, read only: a folder or a tar."""
 
     where: Path
 
     def sizes(self) -> Mapping[str, int]:
-        """The size of every file, by name."""
+        """Return the size of every file, by name."""
 
     def open(self, name: str) -> BinaryIO:
-        """One file, to be read from its start; the caller closes it and reads no further than its
-        size.
+        """Open one file at its start.
+
+        The caller closes it, and reads no further than its size.
         """
 
 
 class FolderLayout:
-    """A folder."""
+    """A layout that is a folder."""
 
     def __init__(self, where: Path) -> None:
         self.where = where
@@ -64,14 +65,18 @@ class FolderLayout:
 
 
 class Place(NamedTuple):
-    """Where a file lies in a tar."""
+    """Where a file lies in a tar.
+
+    offset: byte that its contents begin at.
+    size: bytes.
+    """
 
     offset: int
     size: int
 
 
 class TarLayout:
-    """One tar file."""
+    """A layout that is one tar file."""
 
     def __init__(self, where: Path) -> None:
         self.where = where
@@ -88,9 +93,7 @@ class TarLayout:
 
 
 def _walk(file: BinaryIO, where: Path) -> Iterator[tuple[str, Place]]:
-    """Every entry of a canonical tar; raises Refused at the first bit that is not as we write
-    it.
-    """
+    """List the entries of a canonical tar; raises Refused at the first bit that is another."""
     total, last, count = where.stat().st_size, "", 0
     while True:
         header = file.read(tarfile.BLOCKSIZE)
@@ -135,9 +138,7 @@ def _header(name: str, size: int) -> bytes:
 
 
 def open_layout(where: Path) -> Layout:
-    """A bundle by its path; raises InputError if there is none, Refused if it is not a sound
-    one.
-    """
+    """Open a bundle; raises InputError if there is none, Refused if it is not a sound one."""
     if where.is_dir():
         if not (where / "oci-layout").is_file():
             raise InputError(
@@ -152,7 +153,7 @@ def open_layout(where: Path) -> Layout:
 
 
 def read_small(layout: Layout, name: str) -> bytes:
-    """A whole small file; raises Refused if it is missing or too large."""
+    """Read a whole small file; raises Refused if it is missing or too large."""
     size = layout.sizes().get(name)
     if size is None:
         raise Refused(f"{layout.where}: {name} is missing")
@@ -163,7 +164,7 @@ def read_small(layout: Layout, name: str) -> bytes:
 
 
 def pieces(layout: Layout, name: str) -> Iterator[bytes]:
-    """A file's bytes, piece by piece, and none beyond its size; fewer if it was cut short."""
+    """Read a file piece by piece, and nothing beyond its size; less if it was cut short."""
     left = layout.sizes()[name]
     with layout.open(name) as file:
         while left and (piece := file.read(min(left, PIECE))):
@@ -172,7 +173,7 @@ def pieces(layout: Layout, name: str) -> Iterator[bytes]:
 
 
 def blob_name(digest: str) -> str:
-    """Where a blob lies."""
+    """Return where the blob of a digest lies."""
     return BLOBS + digest.removeprefix("sha256:")
 
 

@@ -1,17 +1,27 @@
-"""The OCI records that a bundle is made of, and their media types (OCI image spec 1.1, CNCF
-model-spec).
-"""
+"""The records that a bundle is made of, and their media types (OCI image spec 1.1, ModelPack)."""
 
 from collections.abc import Iterable
-from typing import Annotated, Final, Literal, TypeVar
+from typing import Annotated, ClassVar, Final, Literal, TypeVar
 
-import msgspec
+from msgspec import Meta
 
 from edgekit.digests import digest_bytes
 from edgekit.edge.bundle.layout import MAX_SMALL
 from edgekit.errors import Refused
-from edgekit.nouns import Evidence, File, Profile, Slot, Unreadable, read_json
-from edgekit.spec import Name
+from edgekit.nouns import (
+    AnyNoun,
+    BundledName,
+    Evidence,
+    File,
+    Noun,
+    Part,
+    Profile,
+    Record,
+    Slot,
+    Unreadable,
+    canonical,
+    read_json,
+)
 
 INDEX: Final = "application/vnd.oci.image.index.v1+json"
 MANIFEST: Final = "application/vnd.oci.image.manifest.v1+json"
@@ -33,37 +43,37 @@ REF_NAME = "org.opencontainers.image.ref.name"
 BLAKE3 = "io.edgekit.blake3"
 VARIANT = "io.edgekit.variant"
 
-T = TypeVar("T")
-Digest = Annotated[str, msgspec.Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
-Size = Annotated[int, msgspec.Meta(ge=0, lt=1 << 62)]
+T = TypeVar("T", bound=AnyNoun)
+Digest = Annotated[str, Meta(pattern=r"^sha256:[0-9a-f]{64}\Z")]
+Size = Annotated[int, Meta(ge=0, lt=1 << 62)]
+Counter = Annotated[int, Meta(ge=0, lt=1 << 62)]
 
 
-class Record(
-    msgspec.Struct,
-    frozen=True,
-    kw_only=True,
-    forbid_unknown_fields=True,
-    rename="camel",
-    omit_defaults=True,
-):
-    """A JSON object of the layout. An unknown field is refused: it would be outside what we
-    understood.
+class OciJson(Noun, frozen=True, kw_only=True, rename="camel", omit_defaults=True):
+    """A JSON object of OCI: an unknown field is refused, since it is outside what we understood."""
+
+
+class Platform(OciJson, frozen=True, kw_only=True):
+    """Where a variant runs.
+
+    os: operating system: linux.
+    architecture: CPU architecture as OCI names it: amd64, arm64.
     """
-
-    def to_json(self) -> bytes:
-        """Canonical JSON."""
-        return msgspec.json.encode(self, order="sorted")
-
-
-class Platform(Record, frozen=True, kw_only=True):
-    """Where a variant runs."""
 
     os: str
     architecture: str
 
 
-class Descriptor(Record, frozen=True, kw_only=True):
-    """A blob: what it is, its digest and its size."""
+class Descriptor(OciJson, frozen=True, kw_only=True):
+    """A blob: what it is, its digest and its size.
+
+    media_type: type of the blob's bytes.
+    digest: SHA-256 of the blob.
+    size: bytes.
+    artifact_type: kind of artifact that a manifest or an index describes.
+    platform: where a variant runs.
+    annotations: notes by name; which ones stand where is in docs/bundle.md.
+    """
 
     media_type: str
     digest: Digest
@@ -73,8 +83,17 @@ class Descriptor(Record, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
-class Manifest(Record, frozen=True, kw_only=True):
-    """A variant, or an envelope attached to a `subject`."""
+class Manifest(OciJson, frozen=True, kw_only=True):
+    """A variant, or an envelope attached to a subject.
+
+    schema_version: always 2.
+    media_type: always that of a manifest.
+    artifact_type: a model, or which kind of envelope.
+    config: an OCI config; edgekit reads nothing in it.
+    layers: files of the variant, or the one envelope.
+    subject: what the envelope is attached to.
+    annotations: always empty, and left out.
+    """
 
     schema_version: Literal[2]
     media_type: Literal["application/vnd.oci.image.manifest.v1+json"]
@@ -85,8 +104,15 @@ class Manifest(Record, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
-class Index(Record, frozen=True, kw_only=True):
-    """The release (an index over its variants), and `index.json` (an index over everything)."""
+class Index(OciJson, frozen=True, kw_only=True):
+    """The release (an index over its variants), and `index.json` (an index over everything).
+
+    schema_version: always 2.
+    media_type: always that of an index.
+    manifests: what it is an index over, in the order that docs/bundle.md gives.
+    artifact_type: a model, on the release; nothing in `index.json`.
+    annotations: name and version of the model, on the release; nothing in `index.json`.
+    """
 
     schema_version: Literal[2]
     media_type: Literal["application/vnd.oci.image.index.v1+json"]
@@ -95,53 +121,76 @@ class Index(Record, frozen=True, kw_only=True):
     annotations: dict[str, str] = {}
 
 
-class Release(Record, frozen=True, kw_only=True):
-    """What a release signature says, as the payload of a DSSE envelope."""
+class Release(Noun, frozen=True, kw_only=True):
+    """What a release signature says, as the payload of a DSSE envelope.
 
-    model: Name  # it names folders on the device
+    It is strict, and of format 1: a later format says so as a growing record does, by
+    `format_version` above 1 and `needs_edgekit`, and its error names the edgekit that reads it.
+
+    model: name of the model; it names folders on the device.
+    version: version of the model.
+    counter: number of the release: a device that activated a higher one takes no lower one.
+    index: digest of the release index, hence of everything in the release.
+    """
+
+    FORMAT: ClassVar[int] = 1
+
+    model: BundledName
     version: str
-    counter: Annotated[
-        int, msgspec.Meta(ge=0, lt=1 << 62)
-    ]  # a device that saw a higher one takes no lower one
+    counter: Counter
     index: Digest
 
 
 class Statement(Record, frozen=True, kw_only=True):
-    """What an evidence signature says: this was measured of that variant."""
+    """What an evidence signature says: this was measured of that variant.
 
-    subject: Digest  # of the variant's manifest
+    subject: digest of the variant's manifest.
+    evidence: what was measured.
+    """
+
+    subject: Digest
     evidence: Evidence
 
 
 class Measurement(Record, frozen=True, kw_only=True):
-    """What a profile's signature says: this was measured of that variant, later, on some device."""
+    """What a profile's signature says: this was measured of that variant, later, on some device.
 
-    subject: Digest  # of the variant's manifest
+    subject: digest of the variant's manifest.
+    profile: what was measured.
+    """
+
+    subject: Digest
     profile: Profile
 
 
 def describe(data: bytes, media_type: str) -> Descriptor:
-    """The descriptor of some bytes."""
+    """Make the descriptor of some bytes."""
     return Descriptor(media_type=media_type, digest=digest_bytes(data), size=len(data))
 
 
 def parse(data: bytes, kind: type[T], what: str) -> T:
-    """A record from bytes; raises Refused. Duplicate keys, like every other spelling than ours, are
-    refused too.
+    """Read a record in canonical form; raises Refused, whatever is in the bytes.
+
+    What grows is compared with the generic JSON value written anew, since it may hold fields that
+    this version does not know, or lack some that have a default by now. What is strict is compared
+    with itself written anew, so that it has one spelling and no more.
     """
     if len(data) > MAX_SMALL:
         raise Refused(f"{what}: larger than {MAX_SMALL} bytes")
+    grows = issubclass(kind, Part)
     try:
         record = read_json(data, kind)
+        written = canonical(data) if grows else record.to_json()
     except Unreadable as error:
-        raise Refused(f"{what}: not what edgekit writes: {error}") from None
-    if msgspec.json.encode(record, order="sorted") != data:
+        says = "this version of edgekit can't read it" if grows else "not what edgekit writes"
+        raise Refused(f"{what}: {says}: {error}") from None
+    if written != data:
         raise Refused(f"{what}: not in canonical form")
     return record
 
 
 def file_layer(file: File) -> Descriptor:
-    """One file of a variant as a raw layer."""
+    """Describe one file of a variant as a raw layer."""
     return Descriptor(
         media_type=LAYER.format(kind=_kind(file.path)), digest=file.sha256, size=file.size,
         annotations={FILEPATH: file.path, BLAKE3: file.blake3},
@@ -157,8 +206,9 @@ def _kind(name: str) -> str:
 
 
 def variant_manifest(config: Descriptor, slot: Slot, slot_json: Descriptor) -> Manifest:
-    """A variant: its files in the order of slot.json, and that last. config, slot_json: their
-    digests and sizes count.
+    """Make the manifest of a variant: its files in the order of slot.json, and that last.
+
+    Of `config` and `slot_json` digest and size count.
     """
     return Manifest(
         schema_version=2,
@@ -178,7 +228,7 @@ def variant_manifest(config: Descriptor, slot: Slot, slot_json: Descriptor) -> M
 
 
 def variant_descriptor(digest: str, size: int, slot: Slot) -> Descriptor:
-    """Of a variant's manifest, as the release index has it."""
+    """Describe a variant's manifest as the release index does."""
     return Descriptor(
         media_type=MANIFEST,
         digest=digest,
@@ -189,13 +239,13 @@ def variant_descriptor(digest: str, size: int, slot: Slot) -> Descriptor:
     )
 
 
-def bare(item: Descriptor) -> Descriptor:
-    """A descriptor without what its place adds: as a subject."""
+def subject_of(item: Descriptor) -> Descriptor:
+    """Return a descriptor without what its place adds: as a subject has it."""
     return Descriptor(media_type=item.media_type, digest=item.digest, size=item.size)
 
 
 def release_index(model: str, version: str, variants: list[Descriptor]) -> Index:
-    """What a release signature covers."""
+    """Make the release index, which a release signature covers."""
     return Index(
         schema_version=2,
         media_type=INDEX,
@@ -209,8 +259,9 @@ def release_index(model: str, version: str, variants: list[Descriptor]) -> Index
 
 
 def release_descriptor(digest: str, size: int, version: str) -> Descriptor:
-    """Of the release index, as index.json has it: named by the version, for tools that copy by
-    name.
+    """Describe the release index as index.json does.
+
+    It is named by the version, for tools that copy by name.
     """
     return Descriptor(
         media_type=INDEX,
@@ -222,7 +273,7 @@ def release_descriptor(digest: str, size: int, version: str) -> Descriptor:
 
 
 def referrer_descriptor(digest: str, size: int, artifact_type: str | None) -> Descriptor:
-    """Of a referrer's manifest, as index.json has it: named by its own digest."""
+    """Describe a referrer's manifest as index.json does: named by its own digest."""
     return Descriptor(
         media_type=MANIFEST, digest=digest, size=size, artifact_type=artifact_type,
         annotations={REF_NAME: digest.replace(":", "-")},
@@ -230,8 +281,9 @@ def referrer_descriptor(digest: str, size: int, artifact_type: str | None) -> De
 
 
 def top_index(release: Descriptor, referrers: Iterable[Descriptor]) -> bytes:
-    """index.json: the release first, then its signature, the evidence, the profiles, each kind by
-    digest.
+    """Write index.json: the release, its signature, the evidence, the profiles.
+
+    Each kind stands in the order of digests.
     """
     order = sorted(
         referrers, key=lambda item: (REFERRERS.index(str(item.artifact_type)), item.digest)
@@ -240,12 +292,12 @@ def top_index(release: Descriptor, referrers: Iterable[Descriptor]) -> bytes:
 
 
 def referrer(subject: Descriptor, artifact_type: str, layer: Descriptor) -> Manifest:
-    """The manifest that hangs one envelope on a subject."""
+    """Make the manifest that hangs one envelope on a subject."""
     return Manifest(
         schema_version=2,
         media_type=MANIFEST,
         artifact_type=artifact_type,
         config=describe(b"{}", EMPTY),
         layers=[layer],
-        subject=bare(subject),
+        subject=subject_of(subject),
     )

@@ -1,11 +1,10 @@
-"""Who may sign what, as The Update Framework writes it down: root keys with a threshold, below them
-two roles.
+"""Who may sign what, as The Update Framework writes it down: root keys, and two roles below them.
 
 One file holds TUF metadata (https://theupdateframework.github.io/specification/v1.0.33): the chain
 of roots from the first on, and one targets record that delegates to `release` (signs releases) and
 to `evidence` (signs measurements). Keys are changed and revoked by a new version of a record,
-signed by the root keys: a counter decides, no clock does. What TUF has for online repositories,
-timestamp and snapshot, has no keys here; what is past its expiry only warns.
+signed by a threshold of root keys: a counter decides, no clock does. What TUF has for online
+repositories, timestamp and snapshot, has no keys here; what is past its expiry only warns.
 
 python-tuf verifies (its metadata API). Its client is not used: it wants a server and a clock, and
 loses its store when the power is cut while it writes.
@@ -29,22 +28,11 @@ from edgekit.nouns import Noun, Unreadable, read_json
 
 RoleName = Literal["release", "evidence"]
 
-
 ROLES: tuple[RoleName, ...] = ("release", "evidence")
-
-
 MAX_ROOTS = 256
-
-
 MAX_BYTES = 8 << 20
-
-
 MAX_NUMBER = 1 << 53
-
-
 FLAGS = ("consistent_snapshot", "terminating")
-
-
 NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 
 
@@ -52,8 +40,10 @@ NEVER = datetime(9999, 12, 31, tzinfo=UTC)
 class Trust:
     """Who may sign releases, and who evidence.
 
-    version: of root and targets; None: bare keys, that nobody can revoke. expires: when the file
-    was to be renewed.
+    release: keys of that role.
+    evidence: keys of that role.
+    version: version of root and targets; None for bare keys, which nobody can revoke.
+    expires: day by which the trust file was to be renewed.
     """
 
     release: Signers
@@ -62,7 +52,10 @@ class Trust:
     expires: datetime = NEVER
 
     def overdue(self, now: datetime) -> str:
-        """A warning, or "". Nothing else may follow from it: a device's clock can be wrong."""
+        """Return a warning if the trust file is past its day, else "".
+
+        Nothing else may follow from it: a device's clock can be wrong.
+        """
         if now <= self.expires:
             return ""
         return (
@@ -72,24 +65,32 @@ class Trust:
 
     @property
     def key_ids(self) -> set[str]:
-        """Of whoever may sign releases."""
+        """Return the ids of the keys that may sign releases."""
         return {key.keyid for key in self.release.keys}
 
 
 def bare(keys: Sequence[Key], evidence_keys: Sequence[Key] = ()) -> Trust:
-    """Any of the keys signs alone: `keys` both roles, `evidence_keys` evidence only."""
+    """Trust any of the keys alone: `keys` for both roles, `evidence_keys` for evidence only."""
     return Trust(release=Signers(keys=tuple(keys)), evidence=Signers(keys=(*keys, *evidence_keys)))
 
 
 def open_trust(path: Path, evidence_keys: Sequence[Path] = ()) -> Trust:
-    """From a public key, or from a trust file; raises InputError, Refused."""
+    """Read who may sign from a public key or a trust file; raises InputError, Refused.
+
+    evidence_keys: public keys that may sign evidence beside that key.
+    """
     if is_trust_file(path):
+        if evidence_keys:
+            raise InputError(
+                f"--evidence-trust {evidence_keys[0]}: {path} is a trust file, and names itself who"
+                " may sign evidence; add the key there: edgekit trust update --evidence KEY.pub"
+            )
         return verdict(read_trust(path), path, None)
     return bare([load_public_key(path)], [load_public_key(item) for item in evidence_keys])
 
 
 def is_trust_file(path: Path) -> bool:
-    """Whether this is JSON rather than a key in PEM form."""
+    """Whether a file is JSON rather than a key in PEM form."""
     if not path.is_file():
         return False
     with path.open("rb") as file:
@@ -97,7 +98,11 @@ def is_trust_file(path: Path) -> bool:
 
 
 class TrustFile(Noun, frozen=True, kw_only=True):
-    """trust.json: TUF metadata as JSON objects."""
+    """The file trust.json: TUF metadata as JSON objects.
+
+    roots: every version of the root, from the first on.
+    targets: newest version of targets.
+    """
 
     roots: list[dict[str, Any]]
     targets: dict[str, Any]
@@ -105,18 +110,22 @@ class TrustFile(Noun, frozen=True, kw_only=True):
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """A trust file that was read. `verdict` says whether it holds."""
+    """A trust file that was read; `verdict` says whether it holds.
+
+    roots: every version of the root, from the first on.
+    targets: newest version of targets.
+    """
 
     roots: tuple[Metadata[Root], ...]
     targets: Metadata[Targets]
 
     @property
     def version(self) -> tuple[int, int]:
-        """Of the newest root, and of targets."""
+        """Return the versions of the newest root and of targets."""
         return self.roots[-1].signed.version, self.targets.signed.version
 
     def to_json(self) -> bytes:
-        """The file."""
+        """Write it as a trust file."""
         roots = [root.to_dict() for root in self.roots]
         return msgspec.json.format(
             TrustFile(roots=roots, targets=self.targets.to_dict()).to_json(), indent=1
@@ -124,7 +133,7 @@ class Chain:
 
 
 def read_trust(path: Path) -> Chain:
-    """A trust file, not judged yet; raises InputError, Refused."""
+    """Read a trust file without judging it; raises InputError, Refused."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -148,8 +157,9 @@ def read_trust(path: Path) -> Chain:
 
 
 def _check_shape(chain: Chain, path: Path) -> None:
-    """What must hold whoever signed it: types, versions in sequence, each key once and under its
-    own id.
+    """Check what must hold whoever signed it; raises Refused.
+
+    Types, versions in sequence, each key once and under its own id.
     """
     if not 0 < len(chain.roots) <= MAX_ROOTS:
         raise Refused(f"{path}: has {len(chain.roots)} roots, and may have 1 to {MAX_ROOTS}")
@@ -172,7 +182,7 @@ def _check_shape(chain: Chain, path: Path) -> None:
 
 
 def _check_contents(chain: Chain, role_keys: dict[str, Key], path: Path) -> None:
-    """Nothing that edgekit gives no meaning to, and each key once."""
+    """Refuse what edgekit gives no meaning to, and a key that is there twice."""
     if chain.targets.signed.targets or any(
         root.signed.roles[name].keyids for root in chain.roots for name in ("timestamp", "snapshot")
     ):
@@ -186,8 +196,9 @@ def _check_contents(chain: Chain, role_keys: dict[str, Key], path: Path) -> None
 
 
 def _is_own(identity: str, key: Key) -> bool:
-    """Whether a key stands under its own id, in its one spelling: under another it would count
-    twice.
+    """Whether a key stands under its own id, in its one spelling.
+
+    Under another id it would count twice.
     """
     try:
         bare_key = Ed25519PublicKey.from_public_bytes(bytes.fromhex(str(key.keyval["public"])))
@@ -198,15 +209,16 @@ def _is_own(identity: str, key: Key) -> bool:
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """An object whose keys are all different."""
+    """Make an object of keys that are all different; raises ValueError."""
     if len(dict(pairs)) != len(pairs):
         raise ValueError("a key is there twice")
     return dict(pairs)
 
 
 def _check_values(value: object, path: Path, name: str = "") -> None:
-    """Numbers are whole and of a size that any reader has; true and false stand only where TUF has
-    them.
+    """Refuse numbers that not every reader has, and true and false where TUF has none.
+
+    Numbers must be whole and below 2^53.
     """
     is_flag = isinstance(value, bool)
     if isinstance(value, float) or (is_flag and name not in FLAGS):
@@ -224,8 +236,9 @@ def _signed(record: Metadata[Any]) -> tuple[bytes, Any]:
 
 
 def _verdicts(chain: Chain) -> Iterator[tuple[str, VerificationResult]]:
-    """Every signature that must be there: each root by its own keys and by those before it, targets
-    by the newest root.
+    """Judge every signature that must be there.
+
+    Each root is signed by its own keys and by those before it, targets by the newest root.
     """
     for number, root in enumerate(chain.roots):
         said = _signed(root)
@@ -247,7 +260,7 @@ def _verdicts(chain: Chain) -> Iterator[tuple[str, VerificationResult]]:
 
 
 def missing(chain: Chain) -> list[str]:
-    """What lacks signatures yet, such as "root 2: signed by 1 of 2"; empty if nothing does."""
+    """List what lacks signatures yet, such as "root 2: signed by 1 of 2"; empty if nothing does."""
     return [
         f"{what}: signed by {len(result.signed)} of {result.threshold}"
         for what, result in _verdicts(chain)
@@ -256,7 +269,7 @@ def missing(chain: Chain) -> list[str]:
 
 
 def verdict(chain: Chain, where: Path, installed: Chain | None) -> Trust:
-    """Who may sign what from now on; raises Refused.
+    """Say who may sign what from now on; raises Refused.
 
     installed: what the device trusts already. The new chain must go on from it, and no version may
     be lower: a revoked key does not come back by an old file.
@@ -296,16 +309,16 @@ def _signers(targets: Targets, name: RoleName) -> Signers:
 
 
 def root_keys(chain: Chain) -> list[Key]:
-    """Of the newest root."""
+    """Return the keys of the newest root."""
     newest = chain.roots[-1].signed
     return [newest.keys[item] for item in newest.roles["root"].keyids]
 
 
 def root_threshold(chain: Chain) -> int:
-    """Of the newest root."""
+    """Return how many keys of the newest root must sign a change."""
     return chain.roots[-1].signed.roles["root"].threshold
 
 
 def roles_of(chain: Chain) -> tuple[Signers, Signers]:
-    """Release and evidence, as the file says; nothing is judged."""
+    """Return the roles release and evidence as the file has them; nothing is judged."""
     return _signers(chain.targets.signed, "release"), _signers(chain.targets.signed, "evidence")

@@ -9,37 +9,33 @@ from edgekit.edge.bundle.layout import open_layout, read_small
 from edgekit.edge.bundle.oci import Index, parse
 from edgekit.edge.bundle.trust import open_trust
 from edgekit.edge.bundle.verify import Verified, check_blobs, verify
-
-BUNDLE = click.argument("bundle", type=click.Path(path_type=Path))
-
-
-EVIDENCE_KEYS = click.option(
-    "--evidence-key",
-    "evidence_keys",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    help="Public key that may sign evidence, beside --key; once for each.",
+from edgekit.edge.verbs.options import (
+    BUNDLE,
+    EVIDENCE_TRUST,
+    FILE,
+    old_key_option,
+    renamed,
+    trust_option,
 )
 
 
 @click.command("verify")
 @BUNDLE
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Public key (NAME.pub), or trust file.",
-)
+@trust_option("Public key (NAME.pub), or trust file.", required=True)
+@old_key_option
+@EVIDENCE_TRUST
 @json_option
-def verify_bundle(bundle: Path, key: Path, as_json: bool) -> None:
+def verify_bundle(
+    bundle: Path, trust: Path, evidence_trust: tuple[Path, ...], as_json: bool
+) -> None:
     """Check the signature and every byte of a bundle. Exit code 5: refused.
 
     \b
     Example:
-      edgekit bundle verify tickets.tar --key release.pub
+      edgekit bundle verify tickets.tar --trust release.pub
     """
     layout = open_layout(bundle)
-    verified = verify(layout, open_trust(key))
+    verified = verify(layout, open_trust(trust, evidence_trust))
     check_blobs(layout, verified)
     if as_json:
         print_json({"verified": True, **_describe(verified)})
@@ -48,13 +44,8 @@ def verify_bundle(bundle: Path, key: Path, as_json: bool) -> None:
 
 
 @click.command()
-@click.argument("layout", type=click.Path(path_type=Path))
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder to make, or a file ending in .tar.",
-)
+@click.argument("layout", type=FILE)
+@click.option("--out", type=FILE, required=True, help="Folder to make, or a file ending in .tar.")
 @json_option
 def adopt(layout: Path, out: Path, as_json: bool) -> None:
     """Make a bundle canonical again that another OCI tool has carried, through a registry or not.
@@ -77,22 +68,22 @@ def adopt(layout: Path, out: Path, as_json: bool) -> None:
 
 @click.command()
 @BUNDLE
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    help="Public key; without it nothing is checked, only shown.",
-)
-@EVIDENCE_KEYS
+@trust_option("Public key, or trust file; without it nothing is checked, only shown.")
+@old_key_option
+@EVIDENCE_TRUST
+@renamed("--evidence-key", "a public key that may sign evidence is named by --evidence-trust")
 @json_option
-def inspect(bundle: Path, key: Path | None, evidence_keys: tuple[Path, ...], as_json: bool) -> None:
+def inspect(
+    bundle: Path, trust: Path | None, evidence_trust: tuple[Path, ...], as_json: bool
+) -> None:
     """Show what is in a bundle, with its evidence.
 
     \b
     Example:
-      edgekit bundle inspect tickets.tar --key release.pub
+      edgekit bundle inspect tickets.tar --trust release.pub
     """
     layout = open_layout(bundle)
-    if key is None:
+    if trust is None:
         top = parse(read_small(layout, "index.json"), Index, f"{bundle}: index.json")
         size = sum(layout.sizes().values())
         if as_json:
@@ -100,10 +91,10 @@ def inspect(bundle: Path, key: Path | None, evidence_keys: tuple[Path, ...], as_
             return
         click.echo(
             f"{bundle}: {len(layout.sizes())} files, {human_bytes(size)}; nothing verified (give"
-            " --key KEY.pub)"
+            " --trust KEY.pub)"
         )
         return
-    verified = verify(layout, open_trust(key, evidence_keys))
+    verified = verify(layout, open_trust(trust, evidence_trust))
     if as_json:
         print_json({"verified": True, **_describe(verified)})
         return

@@ -9,7 +9,7 @@ from edgekit.edge.appliance.store import Store
 from edgekit.edge.bundle import trust as chains
 from edgekit.edge.bundle.envelope import Signers
 from edgekit.edge.bundle.trust import Chain, read_trust
-from edgekit.edge.verbs.deploy import APPLIANCE
+from edgekit.edge.verbs.options import APPLIANCE
 
 FILE = click.argument("file", type=click.Path(path_type=Path))
 
@@ -32,8 +32,9 @@ def show(file: Path, as_json: bool) -> None:
 @APPLIANCE
 @json_option
 def install(file: Path, appliance: Path, as_json: bool) -> None:
-    """Let a device trust what the file says, if it goes on from what it trusts already. Bare keys
-    are removed.
+    """Let a device trust what the file says, if it goes on from what it trusts already.
+
+    Bare keys are removed.
 
     \b
     Example:
@@ -48,7 +49,7 @@ def install(file: Path, appliance: Path, as_json: bool) -> None:
 
 
 def tell(file: Path, chain: Chain, *, as_json: bool) -> None:
-    """What a trust file says, for people or as JSON."""
+    """Show what a trust file says, for people or as JSON."""
     release, evidence = chains.roles_of(chain)
     lacking, day = chains.missing(chain), chain.targets.signed.expires
     expires = None if day == chains.NEVER else f"{day:%Y-%m-%d}"

@@ -9,7 +9,7 @@ from rich.table import Table
 
 from edgekit.confidence import upper_bound
 from edgekit.console import human_bytes
-from edgekit.nouns import Build, Evidence, Figure, Noun, Performance, Quality, Variant
+from edgekit.nouns import Build, Evidence, Figure, Part, Performance, Quality, Variant
 from edgekit.profiles.conditions import warnings
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.profiles.report.cost import Cost, CostSheet
@@ -74,11 +74,12 @@ def _variant_as_json(variant: Variant, build: Build) -> dict[str, Any]:
     return dict(msgspec.to_builtins(found))
 
 
-def _fields(kind: type[Noun], record: Noun | None) -> dict[str, Any]:
+def _fields(kind: type[Part], record: Part | None) -> dict[str, Any]:
     """Every field of a record; None for each where there is no record, so that all variants have
     the same keys.
     """
-    return {name: getattr(record, name) if record else None for name in kind.__struct_fields__}
+    names = [name for name in kind.__struct_fields__ if name not in Part.__struct_fields__]
+    return {name: getattr(record, name) if record else None for name in names}
 
 
 def build_as_table(build: Build) -> Table:

@@ -11,6 +11,7 @@ from edgekit.console import human_bytes, json_option, note, print_json, print_ta
 from edgekit.edge.bundle.trust import open_trust
 from edgekit.edge.deploy.ssh import Device, parse_device
 from edgekit.edge.tasks import load_task
+from edgekit.edge.verbs.options import FILE, old_key_option, trust_option
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.nouns import Profile, Profiles
@@ -27,7 +28,6 @@ from edgekit.profiles.subjects import lay_out_any, stage, staging_folder
 from edgekit.targets import find_target
 from edgekit.targets.detect import detect_machine
 
-FILE = click.Path(path_type=Path)
 MOST_COUNTED = 256  # inputs, for the median length
 
 
@@ -39,7 +39,8 @@ MOST_COUNTED = 256  # inputs, for the median length
     multiple=True,
     help="Which one; once for each.  [default: the one that would serve]",
 )
-@click.option("--key", type=FILE, help="Public key that signed the bundle.")
+@trust_option("Public key that signed the bundle, or trust file.")
+@old_key_option
 @click.option(
     "--data",
     type=FILE,
@@ -81,7 +82,7 @@ MOST_COUNTED = 256  # inputs, for the median length
 def profile(
     source: Path | None,
     variants: tuple[str, ...],
-    key: Path | None,
+    trust: Path | None,
     data: Path | None,
     columns: tuple[str, ...],
     effort: Name | None,
@@ -95,16 +96,16 @@ def profile(
     agent: bool,
     as_json: bool,
 ) -> None:
-    """Measure latency, throughput, memory and energy of a bundle, a build or an appliance, here or
-    on a device.
+    """Measure latency, throughput, memory and energy, here or on a device.
 
-    Every variant takes its turn in every round, in a fresh process. A machine that was disturbed is
-    noticed, the round is repeated, and what stays disturbed is marked.
+    SOURCE is a bundle, a build or an appliance. Every variant takes its turn in every round, in a
+    fresh process. A machine that was disturbed is noticed, the round is repeated, and what stays
+    disturbed is marked.
 
     \b
     Example:
-      edgekit profile tickets.tar --key release.pub --data tickets.csv --input text
-      edgekit profile tickets.tar --key release.pub --device ssh://me@box
+      edgekit profile tickets.tar --trust release.pub --data tickets.csv --input text
+      edgekit profile tickets.tar --trust release.pub --device ssh://me@box
       edgekit profile build/ --estimate jetson-orin-nano
     """
     stay_offline()
@@ -118,7 +119,7 @@ def profile(
     if estimate:
         given = {
             "--variant": variants,
-            "--key": key,
+            "--trust": trust,
             f"--{effort}": effort,
             "--server": server,
             "--p99-ms": p99_ms,
@@ -141,7 +142,7 @@ def profile(
         p99_limit_ms=p99_ms,
     )
     place = parse_device(device, remote_edgekit, ssh_config) if device else None
-    found = _measure(source, key, wish, data, columns, place)
+    found = _measure(source, trust, wish, data, columns, place)
     if out:
         write_durably(out, found.to_json())
     if as_json:
@@ -152,7 +153,7 @@ def profile(
 
 def _measure(
     source: Path,
-    key: Path | None,
+    trust: Path | None,
     wish: Wish,
     data: Path | None,
     columns: tuple[str, ...],
@@ -172,20 +173,20 @@ def _measure(
             shown = stage
 
         if place is None:
-            staged = stage(source, wish.variants, open_trust(key) if key else None, work)
+            staged = stage(source, wish.variants, open_trust(trust) if trust else None, work)
             inputs, said = collect_inputs(staged[0], data, columns, work)
             return measure(staged, wish, inputs, said, work, tell)
-        if key is None:
+        if trust is None:
             raise InputError(
-                f"{source}: to be sent to a device a bundle needs its key: --key KEY.pub"
+                f"{source}: to be sent to a device a bundle needs its key: --trust KEY.pub"
             )
         wire: Path | None = None
         said = ""
         if data:
             wire, said = collect_inputs(
-                lay_out_any(source, open_trust(key), work / "any"), data, columns, work
+                lay_out_any(source, open_trust(trust), work / "any"), data, columns, work
             )
-        return measure_there(place, source, key, wish, wire, said, tell)
+        return measure_there(place, source, trust, wish, wire, said, tell)
 
 
 def _estimate(

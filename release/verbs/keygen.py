@@ -3,17 +3,10 @@
 from pathlib import Path
 
 import click
-from securesystemslib.signer import CryptoSigner
 
 from edgekit.console import json_option, print_json
-from edgekit.errors import InputError
-from edgekit.release.signing import load_signer, make_key_pair, needs_passphrase
-
-PASSPHRASE_FILE = click.option(
-    "--passphrase-file",
-    type=click.Path(path_type=Path),
-    help="A file whose first line is the passphrase.",
-)
+from edgekit.release.signing import make_key_pair
+from edgekit.release.verbs.options import PASSPHRASE_FILE, read_passphrase
 
 
 @click.command()
@@ -43,27 +36,3 @@ def keygen(name: Path, passphrase_file: Path | None, no_passphrase: bool, as_jso
         click.echo(
             f"{private}  keep it secret\n{public}  give it to the appliances\nkey id {identity}"
         )
-
-
-def read_passphrase(path: Path) -> bytes:
-    """The first line of a file; raises InputError."""
-    try:
-        lines = path.read_bytes().splitlines()
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file (--passphrase-file)") from None
-    if not lines or not lines[0]:
-        raise InputError(f"{path}: its first line is empty, and must be the passphrase")
-    return lines[0]
-
-
-def load_with_passphrase(key: Path, passphrase_file: Path | None) -> CryptoSigner:
-    """A private key, with its passphrase from the file or from the person at the keyboard."""
-    passphrase = None
-    if needs_passphrase(key):
-        if passphrase_file:
-            passphrase = read_passphrase(passphrase_file)
-        else:
-            passphrase = str(
-                click.prompt(f"Passphrase of {key}", hide_input=True, err=True)
-            ).encode()
-    return load_signer(key, passphrase)

@@ -6,33 +6,24 @@ import click
 
 from edgekit.console import json_option, print_json
 from edgekit.edge.bundle.trust import open_trust
-from edgekit.edge.verbs.bundle import BUNDLE
+from edgekit.edge.verbs.options import BUNDLE, FILE, renamed, trust_option
 from edgekit.errors import InputError
 from edgekit.nouns import Profiles, Unreadable, read_json
 from edgekit.release.attach import attach as run_attach
 from edgekit.release.pack import Signing, pack_build
-from edgekit.release.verbs.keygen import PASSPHRASE_FILE, load_with_passphrase
+from edgekit.release.verbs.options import (
+    KEY,
+    OUT_BUNDLE,
+    PASSPHRASE_FILE,
+    evidence_key_option,
+    load_with_passphrase,
+)
 
 
 @click.command()
-@click.argument("build", type=click.Path(path_type=Path), default="build")
-@click.option(
-    "--key",
-    "keys",
-    type=click.Path(path_type=Path),
-    multiple=True,
-    required=True,
-    help=(
-        "Private key from `edgekit keygen`; more than one where the devices ask for several"
-        " signatures."
-    ),
-)
-@click.option(
-    "--out",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Folder to make, or a file ending in .tar.",
-)
+@click.argument("build", type=FILE, default="build")
+@KEY
+@OUT_BUNDLE
 @click.option(
     "--counter",
     type=click.IntRange(0, (1 << 62) - 1),
@@ -48,11 +39,7 @@ from edgekit.release.verbs.keygen import PASSPHRASE_FILE, load_with_passphrase
     help="Pack this variant instead of the chosen one; may be repeated.",
 )
 @PASSPHRASE_FILE
-@click.option(
-    "--evidence-key",
-    type=click.Path(path_type=Path),
-    help="Private key of the role that vouches for what was measured.  [default: --key]",
-)
+@evidence_key_option("--key")
 @json_option
 def pack(
     build: Path,
@@ -83,38 +70,31 @@ def pack(
 
 @click.command()
 @BUNDLE
-@click.argument("profile", type=click.Path(path_type=Path))
-@click.option(
-    "--trust", type=click.Path(path_type=Path), required=True, help="Public key of the release."
-)
-@click.option(
-    "--key",
-    type=click.Path(path_type=Path),
-    required=True,
-    help="Private key of the evidence role.",
-)
-@click.option(
-    "--out", type=click.Path(path_type=Path), required=True, help="The bundle with the measurement."
-)
+@click.argument("profile", type=FILE)
+@trust_option("Public key of the release, or trust file.", required=True)
+@evidence_key_option(required=True)
+@renamed("--key", "the private key of the evidence role is named by --evidence-key")
+@OUT_BUNDLE
 @PASSPHRASE_FILE
 @json_option
 def attach(
     bundle: Path,
     profile: Path,
     trust: Path,
-    key: Path,
+    evidence_key: Path,
     out: Path,
     passphrase_file: Path | None,
     as_json: bool,
 ) -> None:
-    """Add what `edgekit profile --out` measured on a device to a bundle; the release and its
-    signature stay the same.
+    """Add what `edgekit profile --out` measured on a device to a bundle.
+
+    The release and its signature stay the same.
 
     \b
     Example:
-      edgekit profile tickets.tar --key release.pub --device ssh://me@box --out box.json
-      edgekit bundle attach tickets.tar box.json --trust release.pub --key evidence.key \\
-          --out tickets-box.tar
+      edgekit profile tickets.tar --trust release.pub --device ssh://me@box --out box.json
+      edgekit bundle attach tickets.tar box.json --trust release.pub \\
+          --evidence-key evidence.key --out tickets-box.tar
     """
     try:
         profiles = read_json(profile.read_bytes(), Profiles).profiles
@@ -125,7 +105,11 @@ def attach(
     except Unreadable as error:
         raise InputError(f"{profile}: not what edgekit profile --out writes: {error}") from None
     count = run_attach(
-        bundle, profiles, open_trust(trust), load_with_passphrase(key, passphrase_file), out
+        bundle,
+        profiles,
+        open_trust(trust),
+        load_with_passphrase(evidence_key, passphrase_file),
+        out,
     )
     if as_json:
         print_json({"bundle": str(out), "attached": count})

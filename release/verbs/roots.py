@@ -16,7 +16,7 @@ from edgekit.edge.verbs.trust import FILE, tell
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.release import roots as roots_made
-from edgekit.release.verbs.keygen import PASSPHRASE_FILE, load_with_passphrase
+from edgekit.release.verbs.options import PASSPHRASE_FILE, load_with_passphrase
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -34,7 +34,7 @@ EXPIRES = click.option(
 
 
 def _public_keys(role: str, text: str, *, required: bool = False) -> Callable[[F], F]:
-    """`--ROLE KEY.pub`, once for each key."""
+    """Make the option `--ROLE KEY.pub`, given once for each key."""
     return click.option(
         f"--{role}",
         f"{role}s",
@@ -187,9 +187,7 @@ def _changed(old: Sequence[Key], added: Sequence[Path], gone: set[str]) -> tuple
 
 
 def _identity(given: str, chain: Chain) -> str:
-    """The id of a key that is in the file, from its file or from the start of its id; raises
-    InputError.
-    """
+    """Find a key in the file by its own file or the start of its id; raises InputError."""
     if Path(given).is_file():
         given = load_public_key(Path(given)).keyid
     release, evidence = chains.roles_of(chain)

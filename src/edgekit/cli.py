@@ -69,7 +69,7 @@ BUNDLE = Family(
     \b
     Example:
       edgekit bundle pack build/ --key release.key --out tickets.tar
-      edgekit bundle verify tickets.tar --key release.pub
+      edgekit bundle verify tickets.tar --trust release.pub
     """,
     {
         "pack": Verb(

@@ -94,7 +94,7 @@ def test_without_the_variant_that_is_counted_the_recipe_is_named(tmp_path: Path)
         ("--p99-ms", "9"),
         ("--quick",),
         ("--variant", "a"),
-        ("--key", "k"),
+        ("--trust", "k"),
     ],
 )
 def test_what_an_estimate_would_ignore_is_refused(tmp_path: Path, options: tuple[str, ...]) -> None:

@@ -59,7 +59,7 @@ def test_a_bundle_is_measured_on_the_user_s_own_inputs(
     ran = edgekit(
         "profile",
         tar,
-        "--key",
+        "--trust",
         keys / "release.pub",
         "--data",
         tiny / "evaluation.csv",
@@ -132,14 +132,14 @@ def test_an_appliance_is_measured_as_it_serves(appliance: Path) -> None:
 def test_nothing_is_run_without_a_key_or_with_the_wrong_one(
     tar: Path, keys: Path, tmp_path: Path, temporary: Path
 ) -> None:
-    assert "--key KEY.pub" in edgekit("profile", tar, code=2).err
+    assert "--trust KEY.pub" in edgekit("profile", tar, code=2).err
     assert (
         "not signed by a trusted key"
-        in edgekit("profile", tar, "--key", keys / "other.pub", code=5).err
+        in edgekit("profile", tar, "--trust", keys / "other.pub", code=5).err
     )
     assert (
         "no such bundle"
-        in edgekit("profile", tmp_path / "no.tar", "--key", keys / "other.pub", code=2).err
+        in edgekit("profile", tmp_path / "no.tar", "--trust", keys / "other.pub", code=2).err
     )
     assert not list(temporary.iterdir())
 
@@ -158,7 +158,7 @@ def test_what_is_asked_wrongly_is_said_in_one_line(
         assert said in ran.err.splitlines()[-1]
     (tmp_path / "empty.csv").write_text("text\n")
     ran = edgekit(
-        "profile", tar, "--key", keys / "release.pub", "--data", tmp_path / "empty.csv", code=2
+        "profile", tar, "--trust", keys / "release.pub", "--data", tmp_path / "empty.csv", code=2
     )  # fmt: skip
     assert "holds no rows" in ran.err
 
@@ -173,7 +173,7 @@ class Host:
     def options(self, keys: Path) -> tuple[object, ...]:
         """What `edgekit profile` needs to reach it."""
         return (
-            "--key",
+            "--trust",
             keys / "release.pub",
             "--device",
             self.url,

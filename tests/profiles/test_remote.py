@@ -152,7 +152,7 @@ def test_the_agent_measures_and_says_its_version(ssh: Path, keys: Path, tmp_path
     ran = edgekit(
         "profile",
         tar,
-        "--key",
+        "--trust",
         keys / "release.pub",
         "--device",
         "ssh://box",
@@ -194,7 +194,7 @@ def test_text_of_a_device_is_no_markup_and_a_variant_is_measured_once(
     ran = edgekit(
         "profile",
         tmp_path / "b.tar",
-        "--key",
+        "--trust",
         keys / "release.pub",
         "--device",
         "ssh://box",

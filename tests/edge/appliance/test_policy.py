@@ -91,7 +91,7 @@ def test_what_was_not_measured_here_is_staged_profiled_attached_and_then_serves(
     edgekit("gc", box)
     profile, measured = tmp_path / "here.json", tmp_path / "measured.tar"
     edgekit("profile", box, "--quick", "--out", profile)
-    sign = ("--trust", keys / "release.pub", "--key", keys / "release.key")
+    sign = ("--trust", keys / "release.pub", "--evidence-key", keys / "release.key")
     edgekit("bundle", "attach", bundle, profile, *sign, "--out", measured)
     edgekit("deploy", measured, box)
     assert serving(box) == "1.1.0"

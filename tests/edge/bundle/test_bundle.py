@@ -78,14 +78,16 @@ def test_it_is_a_modelpack_in_an_oci_layout(bundle: Path) -> None:
 
 
 def test_inspect_and_verify(tar: Path, keys: Path) -> None:
-    assert "sound; signed by" in edgekit("bundle", "verify", tar, "--key", keys / "release.pub").out
-    shown = edgekit("bundle", "inspect", tar, "--key", keys / "release.pub", "--json").json
+    assert (
+        "sound; signed by" in edgekit("bundle", "verify", tar, "--trust", keys / "release.pub").out
+    )
+    shown = edgekit("bundle", "inspect", tar, "--trust", keys / "release.pub", "--json").json
     assert shown["model"] == "tiny"
     assert shown["variants"][0]["evidence"]["quality"]["comparison"]["samples"] == 400
-    assert "model.onnx" in edgekit("bundle", "inspect", tar, "--key", keys / "release.pub").out
+    assert "model.onnx" in edgekit("bundle", "inspect", tar, "--trust", keys / "release.pub").out
     assert "nothing verified" in edgekit("bundle", "inspect", tar).out
     assert (
-        edgekit("bundle", "verify", tar, "--key", keys / "other.pub", code=5).err.count("\n") == 1
+        edgekit("bundle", "verify", tar, "--trust", keys / "other.pub", code=5).err.count("\n") == 1
     )
 
 
@@ -308,7 +310,7 @@ def test_keys(tmp_path: Path) -> None:
     assert "this passphrase opens" in edgekit(*pack_with, tmp_path / "b", code=2).err
     assert (
         "not a bundle"
-        in edgekit("bundle", "verify", tmp_path, "--key", tmp_path / "word", code=2).err
+        in edgekit("bundle", "verify", tmp_path, "--trust", tmp_path / "word", code=2).err
     )
 
 
@@ -319,17 +321,17 @@ def test_a_measurement_is_attached_later_by_a_role_of_its_own(
     measurement.
     """
     profile, attached = tmp_path / "box.json", tmp_path / "attached.tar"
-    edgekit("profile", tar, "--key", keys / "release.pub", "--quick", "--out", profile)
-    sign = ("--trust", keys / "release.pub", "--key", keys / "other.key")
+    edgekit("profile", tar, "--trust", keys / "release.pub", "--quick", "--out", profile)
+    sign = ("--trust", keys / "release.pub", "--evidence-key", keys / "other.key")
     said = edgekit("bundle", "attach", tar, profile, *sign, "--out", attached).out
     assert "1 measurement attached" in said
-    shown = edgekit("bundle", "inspect", attached, "--key", keys / "release.pub", "--json").json
+    shown = edgekit("bundle", "inspect", attached, "--trust", keys / "release.pub", "--json").json
     assert (shown["untrusted_evidence"], shown["variants"][0]["profiles"]) == (1, [])
-    trusting = ("--key", keys / "release.pub", "--evidence-key", keys / "other.pub")
+    trusting = ("--trust", keys / "release.pub", "--evidence-trust", keys / "other.pub")
     trusted = edgekit("bundle", "inspect", attached, *trusting, "--json").json
     assert trusted["variants"][0]["profiles"] == json.loads(profile.read_text())["profiles"]
     assert "profiled: p50" in edgekit("bundle", "inspect", attached, *trusting).out
-    before = edgekit("bundle", "inspect", tar, "--key", keys / "release.pub", "--json").json
+    before = edgekit("bundle", "inspect", tar, "--trust", keys / "release.pub", "--json").json
     assert trusted["release"] == before["release"]
     edgekit("deploy", attached, tmp_path / "appliance", "--trust", keys / "release.pub")
     again = tmp_path / "again.tar"
@@ -376,19 +378,19 @@ def test_the_evidence_of_a_build_can_have_a_key_of_its_own(
         "--out",
         out,
     )
-    release_only = edgekit("bundle", "inspect", out, "--key", keys / "release.pub", "--json").json
+    release_only = edgekit("bundle", "inspect", out, "--trust", keys / "release.pub", "--json").json
     assert release_only["variants"][0]["evidence"] is None
     both = edgekit(
         "bundle",
         "inspect",
         out,
-        "--key",
+        "--trust",
         keys / "release.pub",
-        "--evidence-key",
+        "--evidence-trust",
         keys / "other.pub",
         "--json",
     )
     assert both.json["variants"][0]["evidence"]["quality"]["metric"] == "accuracy"
     assert "not signed by a trusted key" in edgekit(
-        "bundle", "inspect", out, "--key", keys / "other.pub", code=5
+        "bundle", "inspect", out, "--trust", keys / "other.pub", code=5
     ).err  # fmt: skip

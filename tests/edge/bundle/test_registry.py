@@ -92,14 +92,14 @@ def test_a_bundle_without_its_signature_is_not_adopted(
 def test_adopting_decides_nothing(bundle: Path, keys: Path, tmp_path: Path) -> None:
     """What was changed on the way is made canonical, and refused by the verdict."""
     edgekit("bundle", "adopt", bundle, "--out", tmp_path / "same")
-    edgekit("bundle", "verify", tmp_path / "same", "--key", keys / "release.pub")
+    edgekit("bundle", "verify", tmp_path / "same", "--trust", keys / "release.pub")
     largest = max((bundle / "blobs" / "sha256").iterdir(), key=lambda path: path.stat().st_size)
     data = bytearray(largest.read_bytes())
     data[len(data) // 2] ^= 1
     largest.write_bytes(data)
     ran = edgekit("bundle", "adopt", bundle, "--out", tmp_path / "evil", code=None)
     if ran.code == 0:
-        edgekit("bundle", "verify", tmp_path / "evil", "--key", keys / "release.pub", code=5)
+        edgekit("bundle", "verify", tmp_path / "evil", "--trust", keys / "release.pub", code=5)
     assert (
         "not an OCI image layout"
         in edgekit("bundle", "adopt", tmp_path, "--out", tmp_path / "x", code=2).err

@@ -72,12 +72,12 @@ def test_each_role_signs_its_own(trust: Path, many: Path, tmp_path: Path) -> Non
     assert "not signed by a trusted key" in edgekit("deploy", by_evidence, box, code=5).err
     by_root = pumps(tmp_path, many, "1.0.2", "a")
     assert "not signed by a trusted key" in edgekit("deploy", by_root, box, code=5).err
-    shown = edgekit("bundle", "inspect", first, "--key", trust, "--json").json
+    shown = edgekit("bundle", "inspect", first, "--trust", trust, "--json").json
     assert shown["variants"][0]["evidence"]["quality"]["metric"] == "accuracy"
     swapped = small.bundle(
         tmp_path / "swapped.tar", small.signing(many, "r", evidence_key="r"), version="1.0.3"
     )
-    shown = edgekit("bundle", "inspect", swapped, "--key", trust, "--json").json
+    shown = edgekit("bundle", "inspect", swapped, "--trust", trust, "--json").json
     assert (shown["variants"][0]["evidence"], shown["untrusted_evidence"]) == (None, 1)
 
 
@@ -242,7 +242,9 @@ def test_versions_without_an_order_need_a_counter(many: Path, tmp_path: Path) ->
     )
     assert "give the release a --counter" in edgekit(*arguments, code=2).err
     edgekit(*arguments, "--counter", 7)
-    shown = edgekit("bundle", "inspect", tmp_path / "b.tar", "--key", many / "r.pub", "--json").json
+    shown = edgekit(
+        "bundle", "inspect", tmp_path / "b.tar", "--trust", many / "r.pub", "--json"
+    ).json
     assert shown["counter"] == 7
 
 

@@ -281,5 +281,11 @@ def test_the_data_are_what_the_generator_writes() -> None:
     assert sum(map(len, written.values())) < 600_000
 
 
+def test_the_page_says_how_many_there_are() -> None:
+    page = (ROOT / "docs" / "bundle.md").read_text()
+    assert f"has {len(vectors())} vectors" in page
+    assert max(map(len, page.splitlines())) <= 100
+
+
 def test_the_schema_in_the_docs_is_that_of_the_records() -> None:
     assert make_schema.FILE.read_text() == make_schema.schema()

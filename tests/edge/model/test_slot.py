@@ -47,7 +47,7 @@ def test_a_model_from_a_larger_machine_is_measured_and_served_with_the_cores_of_
     large = Setting(streams=64, threads=1, batch_size=4)
     tar = small.bundle(tmp_path / "pumps.tar", small.signing(keys), setting=large, cores=64)
     edgekit("deploy", tar, tmp_path / "box", "--trust", keys / "release.pub")
-    for source in ([tmp_path / "box"], [tar, "--key", keys / "release.pub"]):
+    for source in ([tmp_path / "box"], [tar, "--trust", keys / "release.pub"]):
         (found,) = edgekit("profile", *source, "--quick", "--json").json["profiles"]
         assert (found["setting"]["streams"], found["setting"]["batch_size"]) == (usable_cores(), 4)
 
