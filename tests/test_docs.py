@@ -112,10 +112,12 @@ def test_every_piece_of_a_spec_on_the_page_is_valid() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_command_on_a_page_exists(page: Path) -> None:
-    for line in page.read_text().splitlines():
-        match = re.match(r"(?:\$ )?edgekit ([a-z]+)\b", line)
-        if match:
-            assert match.group(1) in VERBS, line
+    """In blocks of code at the start of a line, and in the text between backticks."""
+    text = page.read_text()
+    blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+    named = re.findall(r"^\s*(?:\$ )?edgekit ([a-z]+)\b", "\n".join(blocks), re.MULTILINE)
+    named += re.findall(r"`edgekit ([a-z]+)\b", text)
+    assert set(named) <= set(VERBS)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
