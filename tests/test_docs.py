@@ -144,6 +144,14 @@ def test_lines_of_a_page_end_at_100_characters(page: Path) -> None:
             assert len(line) <= WIDTH, f"{page}:{number}"
 
 
+def test_the_image_is_built_from_every_package() -> None:
+    """What .dockerignore leaves out, pip would miss inside the image."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    let_in = (ROOT / ".dockerignore").read_text().split()
+    for folder in config["package-dir"].values():
+        assert f"!{Path(folder).parts[0]}" in let_in
+
+
 def test_a_classifier_has_one_address() -> None:
     """Applications are told of /v1/classify; the call for every task is named beside it."""
     for page in PAGES:
