@@ -1,4 +1,4 @@
-"""The commands of the documentation work, as they stand there."""
+"""The commands, links and lines of the documentation hold what they promise."""
 
 import csv
 import os
@@ -41,14 +41,12 @@ LIMITS = re.compile(r"^\[limits\]\n(?:[a-z_0-9]+ = .*\n)+", re.MULTILINE)
 
 
 def _commands(page: str) -> list[str]:
-    """The commands of a page's console blocks, each in one line."""
+    """Return the commands of a page's console blocks, each in one line."""
     return [command.replace("\\\n", "") for command in COMMAND.findall(page)]
 
 
 def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
-    """Every command in a console block, in order, in one folder that holds only a model and a data
-    file.
-    """
+    """Run every command of the page, in order, in a folder with only a model and a data file."""
     shutil.copytree(tiny / "model", tmp_path / "my-model")
     with (tmp_path / "tickets.csv").open("w", newline="") as file:
         for name in ("calibration.csv", "evaluation.csv"):
@@ -87,7 +85,7 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_reading_a_report(tmp_path: Path) -> None:
-    """Every command in a console block, on made-up builds."""
+    """Run every command of the page, on made-up builds."""
     for folder, p50_ms in (("build-before", 6.0), ("build", 4.0)):
         write_build(tmp_path / folder, build(variant("onnx-int8-static", p50_ms=p50_ms)))
     commands = _commands(READING.read_text())
@@ -112,7 +110,7 @@ def test_every_piece_of_a_spec_on_the_page_is_valid() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_command_on_a_page_exists(page: Path) -> None:
-    """In blocks of code at the start of a line, and in the text between backticks."""
+    """Look in blocks of code, and at what stands between backticks."""
     text = page.read_text()
     blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
     named = re.findall(r"^\s*(?:\$ )?edgekit ([a-z]+)\b", "\n".join(blocks), re.MULTILINE)
@@ -122,7 +120,7 @@ def test_every_command_on_a_page_exists(page: Path) -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    """Files exist, and so do the headings that a link names."""
+    """Check that files exist, and the headings that a link names."""
     for target, heading in LINK.findall(page.read_text()):
         found = page.parent / target if target else page
         assert found.exists(), target
@@ -131,21 +129,21 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def _headings(page: Path) -> set[str]:
-    """The names that a forge gives to a page's headings."""
+    """Return the names that a forge gives to a page's headings."""
     titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_lines_of_a_page_end_at_100_characters(page: Path) -> None:
-    """Rows of tables can't be wrapped, and neither can one word, such as an address."""
+    """Measure each line; rows of tables and single words, such as addresses, can't be wrapped."""
     for number, line in enumerate(page.read_text().splitlines(), 1):
         if not line.startswith("|") and " " in line.strip():
             assert len(line) <= WIDTH, f"{page}:{number}"
 
 
 def test_the_image_is_built_from_every_package() -> None:
-    """What .dockerignore leaves out, pip would miss inside the image."""
+    """Compare with .dockerignore: what it leaves out, pip would miss inside the image."""
     config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
     let_in = (ROOT / ".dockerignore").read_text().split()
     for folder in config["package-dir"].values():
@@ -153,7 +151,7 @@ def test_the_image_is_built_from_every_package() -> None:
 
 
 def test_a_classifier_has_one_address() -> None:
-    """Applications are told of /v1/classify; the call for every task is named beside it."""
+    """Check that pages tell of /v1/classify, and of /v1/predict beside it only."""
     for page in PAGES:
         text = page.read_text()
         assert "/v1/classify" in text or "/v1/predict" not in text, page
@@ -161,7 +159,7 @@ def test_a_classifier_has_one_address() -> None:
 
 
 def test_the_demo_on_the_page_is_what_the_script_does() -> None:
-    """Every heading and every command of the script is in the transcript."""
+    """Look for every heading and every verb of the script in the transcript."""
     script, page = (ROOT / "examples" / "demo.py").read_text(), DEMO.read_text()
     titles = re.findall(r'say\(f?"(\d)\. ([A-Z][a-z]+)', script)
     assert len(titles) == 7
@@ -172,7 +170,7 @@ def test_the_demo_on_the_page_is_what_the_script_does() -> None:
 
 
 def test_an_appliance(built: Built, tmp_path: Path) -> None:
-    """Every command in a console block, in order, on a finished build."""
+    """Run every command of the page, in order, on a finished build."""
     (tmp_path / "build").symlink_to(built.folder)
     commands = _commands(APPLIANCE.read_text())
     assert len(commands) >= 15

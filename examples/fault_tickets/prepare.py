@@ -1,5 +1,4 @@
-"""Make the example: a ticket classifier, its data, and the edgekit.toml that puts it on a box in
-the factory.
+"""Make the example: a ticket classifier, its data, and its edgekit.toml.
 
     python prepare.py OUT
 
