@@ -150,6 +150,18 @@ def test_the_image_is_built_from_every_package() -> None:
         assert f"!{Path(folder).parts[0]}" in let_in
 
 
+def test_the_demo_compiles_nothing() -> None:
+    """Read what make would do on a fresh machine: GGUF is for `make test` alone."""
+
+    def plan(target: str) -> str:
+        command = ["make", "-n", target, "VENV=no-such-folder"]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    assert "examples/demo.py" in plan("demo")
+    assert not re.search("gguf|llama|all,dev", plan("demo"))
+    assert "all,dev" in plan("test")
+
+
 def test_a_classifier_has_one_address() -> None:
     """Check that pages tell of /v1/classify, and of /v1/predict beside it only."""
     for page in PAGES:
