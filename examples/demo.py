@@ -9,6 +9,7 @@ import json
 import shutil
 import subprocess
 import sys
+import textwrap
 import time
 import urllib.request
 from itertools import islice
@@ -19,7 +20,7 @@ from edgekit.edge.engines import engine_version
 HERE = Path(__file__).parent
 DEMO = HERE.parent / ".demo"
 EDGEKIT = str(Path(sys.executable).with_name("edgekit"))
-TICKET = "press 4 lossing hydraulic presure, oil puddle undr the pump, clamp drops slowly"
+TICKET = "press 4 lossing hydraulic presure, oil puddle undr the pump"
 BATCH_ROWS = 200
 SHOWN_ROWS = 3
 INTRODUCTION = """\
@@ -53,7 +54,7 @@ def show_variants() -> None:
     command = [EDGEKIT, "report", "build", "--json"]
     done = subprocess.run(command, cwd=DEMO, check=True, capture_output=True, text=True)
     build = json.loads(done.stdout)
-    print("variant              accuracy   may have lost   typical ms   size MiB   verdict")
+    print("variant              accuracy   may have lost      p50 ms   size MiB   verdict")
     for item in build["variants"]:
         if item["status"] not in ("accepted", "rejected"):
             print(f"{item['name']:19}  {item['status']}: {item['reason']}")
@@ -65,8 +66,11 @@ def show_variants() -> None:
             f"{item['p50_ms']['value']:13.1f}{item['size_bytes'] / 2**20:11.1f}"
             f"   {item['status']}{why}"
         )
-    print("(may have lost: the most that the tickets do not rule out; the limit is 2 points)")
-    print(f"Chosen: {build['chosen']}: {build['reason']}", flush=True)
+    print(
+        "(may have lost: the most that the tickets do not rule out; the limit is 2 points. p50 ms: half of\nthe answers take less)"
+    )
+    chosen = f"Chosen: {build['chosen']}: {build['reason']}"
+    print(textwrap.fill(chosen, 100, break_on_hyphens=False), flush=True)
 
 
 def ask_over_http() -> None:

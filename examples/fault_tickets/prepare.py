@@ -28,7 +28,7 @@ else:
     from tickets import Ticket, make_tickets, read_faults
 
 SEED = 7
-TRAINING, CALIBRATION, EVALUATION = 2000, 256, 1500  # tickets
+TRAINING, CALIBRATION, EVALUATION = 3000, 256, 1500  # tickets
 MAX_LENGTH = 48  # tokens
 # of 6: the lower ones read words well enough already, and half of the time is saved
 FROZEN_LAYERS = 3
