@@ -66,9 +66,8 @@ def show_variants() -> None:
             f"{item['p50_ms']['value']:13.1f}{item['size_bytes'] / 2**20:11.1f}"
             f"   {item['status']}{why}"
         )
-    print(
-        "(may have lost: the most that the tickets do not rule out; the limit is 2 points. p50 ms: half of\nthe answers take less)"
-    )
+    print("may have lost: the most that the tickets do not rule out; the limit is 2 points.")
+    print("p50 ms: half of the answers take less.")
     chosen = f"Chosen: {build['chosen']}: {build['reason']}"
     print(textwrap.fill(chosen, 100, break_on_hyphens=False), flush=True)
 
