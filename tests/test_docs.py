@@ -1,4 +1,4 @@
-"""The commands of the documentation work, as they stand there."""
+"""The commands, links and lines of the documentation hold what they promise."""
 
 import csv
 import os
@@ -24,19 +24,29 @@ from tests.evidence import build, variant, write_build
 PAGE = ROOT / "docs" / "your-own-model.md"
 READING = ROOT / "docs" / "reading-a-report.md"
 APPLIANCE = ROOT / "docs" / "appliance.md"
+DEMO = ROOT / "docs" / "demo.md"
 PAGES = [
-    ROOT / "README.md",
+    *sorted(ROOT.glob("*.md")),
     *sorted(ROOT.glob("docs/**/*.md")),
     *sorted(ROOT.glob("examples/*/README.md")),
+    *sorted(ROOT.glob("benchmarks/*.md")),
+    *sorted(ROOT.glob("tests/**/*.md")),
 ]
-COMMAND = re.compile(r"^\$ (edgekit .*)$", re.MULTILINE)
+NAMES = [str(page.relative_to(ROOT)) for page in PAGES]
+WIDTH = 100
+# one that ends in a backslash goes on in the next line
+COMMAND = re.compile(r"^\$ (edgekit (?:.*\\\n)*.*)$", re.MULTILINE)
+LINK = re.compile(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)")
 LIMITS = re.compile(r"^\[limits\]\n(?:[a-z_0-9]+ = .*\n)+", re.MULTILINE)
 
 
+def _commands(page: str) -> list[str]:
+    """Return the commands of a page's console blocks, each in one line."""
+    return [command.replace("\\\n", "") for command in COMMAND.findall(page)]
+
+
 def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
-    """Every command in a console block, in order, in one folder that holds only a model and a data
-    file.
-    """
+    """Run every command of the page, in order, in a folder with only a model and a data file."""
     shutil.copytree(tiny / "model", tmp_path / "my-model")
     with (tmp_path / "tickets.csv").open("w", newline="") as file:
         for name in ("calibration.csv", "evaluation.csv"):
@@ -45,7 +55,7 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
                 rows if name == "evaluation.csv" else [("text", "label"), *rows]
             )
     page = PAGE.read_text()
-    commands = COMMAND.findall(page)
+    commands = _commands(page)
     assert len(commands) >= 12
     limits = LIMITS.search(page)
     assert limits
@@ -75,10 +85,10 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
 
 
 def test_reading_a_report(tmp_path: Path) -> None:
-    """Every command in a console block, on made-up builds."""
+    """Run every command of the page, on made-up builds."""
     for folder, p50_ms in (("build-before", 6.0), ("build", 4.0)):
         write_build(tmp_path / folder, build(variant("onnx-int8-static", p50_ms=p50_ms)))
-    commands = COMMAND.findall(READING.read_text())
+    commands = _commands(READING.read_text())
     assert len(commands) >= 5
     for command in commands:
         edgekit(*shlex.split(command)[1:], cwd=tmp_path)
@@ -98,24 +108,83 @@ def test_every_piece_of_a_spec_on_the_page_is_valid() -> None:
         msgspec.convert(spec, Spec)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_command_on_a_page_exists(page: Path) -> None:
-    for line in page.read_text().splitlines():
-        match = re.match(r"(?:\$ )?edgekit ([a-z]+)\b", line)
-        if match:
-            assert match.group(1) in VERBS, line
+    """Look in blocks of code, and at what stands between backticks."""
+    text = page.read_text()
+    blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
+    named = re.findall(r"^\s*(?:\$ )?edgekit ([a-z]+)\b", "\n".join(blocks), re.MULTILINE)
+    named += re.findall(r"`edgekit ([a-z]+)\b", text)
+    assert set(named) <= set(VERBS)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text()):
-        assert (page.parent / target).exists(), target
+    """Check that files exist, and the headings that a link names."""
+    for target, heading in LINK.findall(page.read_text()):
+        found = page.parent / target if target else page
+        assert found.exists(), target
+        if heading:
+            assert heading in _headings(found), f"{target}#{heading}"
+
+
+def _headings(page: Path) -> set[str]:
+    """Return the names that a forge gives to a page's headings."""
+    titles = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=NAMES)
+def test_lines_of_a_page_end_at_100_characters(page: Path) -> None:
+    """Measure each line; rows of tables and single words, such as addresses, can't be wrapped."""
+    for number, line in enumerate(page.read_text().splitlines(), 1):
+        if not line.startswith("|") and " " in line.strip():
+            assert len(line) <= WIDTH, f"{page}:{number}"
+
+
+def test_the_image_is_built_from_every_package() -> None:
+    """Compare with .dockerignore: what it leaves out, pip would miss inside the image."""
+    config = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    let_in = (ROOT / ".dockerignore").read_text().split()
+    for folder in config["package-dir"].values():
+        assert f"!{Path(folder).parts[0]}" in let_in
+
+
+def test_the_demo_compiles_nothing() -> None:
+    """Read what make would do on a fresh machine: GGUF is for `make test` alone."""
+
+    def plan(target: str) -> str:
+        command = ["make", "-n", target, "VENV=no-such-folder"]
+        return subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout
+
+    assert "examples/demo.py" in plan("demo")
+    assert not re.search("gguf|llama|all,dev", plan("demo"))
+    assert "all,dev" in plan("test")
+
+
+def test_a_classifier_has_one_address() -> None:
+    """Check that pages tell of /v1/classify, and of /v1/predict beside it only."""
+    for page in PAGES:
+        text = page.read_text()
+        assert "/v1/classify" in text or "/v1/predict" not in text, page
+        assert not re.search(r"curl[^\n]*/v1/predict", text), page
+
+
+def test_the_demo_on_the_page_is_what_the_script_does() -> None:
+    """Look for every heading and every verb of the script in the transcript."""
+    script, page = (ROOT / "examples" / "demo.py").read_text(), DEMO.read_text()
+    titles = re.findall(r'say\(f?"(\d)\. ([A-Z][a-z]+)', script)
+    assert len(titles) == 7
+    for number, word in titles:
+        assert f"## {number}. {word}" in page
+    for verb in re.findall(r'^    run\("([a-z]+)"', script, re.MULTILINE):
+        assert f"$ edgekit {verb} " in page
 
 
 def test_an_appliance(built: Built, tmp_path: Path) -> None:
-    """Every command in a console block, in order, on a finished build."""
+    """Run every command of the page, in order, on a finished build."""
     (tmp_path / "build").symlink_to(built.folder)
-    commands = COMMAND.findall(APPLIANCE.read_text())
+    commands = _commands(APPLIANCE.read_text())
     assert len(commands) >= 15
     for command in commands:
         edgekit(

@@ -1,4 +1,4 @@
-"""The small examples, from their data to an answer. (`make demo` is the large one.)"""
+"""Take the small examples from their data to an answer. (`make demo` is the large one.)"""
 
 import csv
 import json
@@ -13,7 +13,7 @@ from tests.conftest import ROOT, edgekit
 
 @pytest.fixture(scope="module", params=["breast_cancer", "digits"])
 def example(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An example's folder, prepared and built."""
+    """Prepare and build an example; its folder."""
     folder = tmp_path_factory.mktemp(request.param)
     script = ROOT / "examples" / request.param / "prepare.py"
     subprocess.run([sys.executable, str(script), str(folder)], check=True, capture_output=True)
@@ -78,7 +78,7 @@ def test_bad_pictures_and_numbers_are_reported_by_row(
 
 
 def test_tickets_are_the_same_every_time() -> None:
-    """The generator is seeded, and every fault is among its tickets."""
+    """The tickets are the same in each run, and every fault is among them."""
     code = (
         "import sys; sys.path.insert(0, sys.argv[1]); from pathlib import Path; from tickets import"
         " make_tickets, read_faults;faults = read_faults(Path(sys.argv[1]) / 'faults.toml'); made ="

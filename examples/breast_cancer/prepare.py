@@ -1,5 +1,4 @@
-"""Make the example: a classifier of breast masses from 30 measurements, as a hospital's box would
-run it.
+"""Make the example: a classifier of breast masses from 30 measurements.
 
     python prepare.py OUT
 
@@ -80,7 +79,7 @@ def main(out: Path) -> None:
 
 
 def write_csv(path: Path, features: list[str], rows: np.ndarray, labels: list[str]) -> None:
-    """One row for each mass: its measurements and its diagnosis."""
+    """Write one row for each mass: its measurements and its diagnosis."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow((*features, "diagnosis"))
@@ -88,13 +87,13 @@ def write_csv(path: Path, features: list[str], rows: np.ndarray, labels: list[st
 
 
 def train(rows: np.ndarray, targets: np.ndarray) -> Pipeline:
-    """Scaling is part of the pipeline, and so of the graph."""
+    """Train the classifier; scaling is part of the pipeline, and so of the graph."""
     network = MLPClassifier(HIDDEN, alpha=0.01, max_iter=400, random_state=SEED)
     return make_pipeline(StandardScaler(), network).fit(rows, targets)
 
 
 def save(pipeline: Pipeline, features: list[str], labels: list[str], folder: Path) -> None:
-    """model.onnx with the input `features` and the output `probabilities`, and task.json."""
+    """Write model.onnx with the input `features` and the output `probabilities`, and task.json."""
     model = to_onnx(
         pipeline,
         np.zeros((1, len(features)), np.float32),

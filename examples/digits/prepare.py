@@ -1,4 +1,4 @@
-"""Make the example: a reader of single digits, as a camera before a meter needs it.
+"""Make the example: a reader of single digits, such as those of a meter.
 
     python prepare.py OUT
 
@@ -65,8 +65,9 @@ def main(out: Path) -> None:
 
 
 def distinct_digits() -> tuple[np.ndarray, np.ndarray]:
-    """uint8 [pictures, 8, 8] and their digits, shuffled; a picture that comes twice would be in
-    both halves.
+    """Return the pictures, shuffled, as uint8 [pictures, 8, 8], and their digits.
+
+    Each picture is there once, since one that comes twice could be in both halves.
     """
     data = load_digits()
     pictures = (data.images * 255 / 16).astype(np.uint8)
@@ -85,7 +86,7 @@ def write_picture(out: Path, index: int, pixels: np.ndarray) -> str:
 
 
 def write_csv(path: Path, names: Sequence[str], labels: np.ndarray) -> None:
-    """One row for each picture."""
+    """Write one row for each picture."""
     with path.open("w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(("path", "label"))
@@ -93,7 +94,7 @@ def write_csv(path: Path, names: Sequence[str], labels: np.ndarray) -> None:
 
 
 def train(pictures: np.ndarray, labels: np.ndarray) -> torch.nn.Sequential:
-    """Two convolutions and a linear layer, trained for some seconds."""
+    """Train two convolutions and a linear layer, for some seconds."""
     torch.manual_seed(SEED)
     model = torch.nn.Sequential(
         torch.nn.Conv2d(1, 16, 3, padding=1),
@@ -117,7 +118,7 @@ def train(pictures: np.ndarray, labels: np.ndarray) -> torch.nn.Sequential:
 
 
 def save(model: torch.nn.Sequential, folder: Path) -> None:
-    """model.onnx with a batch axis of any length, and task.json."""
+    """Write model.onnx with a batch axis of any length, and task.json."""
     with warnings.catch_warnings():
         # the exporter that needs no further package is called legacy
         warnings.simplefilter("ignore")

@@ -107,7 +107,7 @@ SHORT = {
 
 @dataclass(frozen=True, kw_only=True)
 class Fault:
-    """A fault class. `signs` point to it, `vague` ones only to its family."""
+    """Describe a class of faults. `signs` point to it, `vague` ones only to its family."""
 
     label: str
     family: str
@@ -120,14 +120,14 @@ class Fault:
 
 @dataclass(frozen=True, kw_only=True)
 class Ticket:
-    """One labelled text."""
+    """Hold one labelled text."""
 
     text: str
     label: str
 
 
 def read_faults(path: Path) -> list[Fault]:
-    """The fault classes in `path`, in its order."""
+    """Read the fault classes in `path`, in its order."""
     families = tomllib.loads(path.read_text("utf-8"))["family"]
     return [
         Fault(family=str(number), machines=family["machines"], vague=family["vague"], **fault)
@@ -137,7 +137,7 @@ def read_faults(path: Path) -> list[Fault]:
 
 
 def make_tickets(faults: Sequence[Fault], count: int, seed: int) -> list[Ticket]:
-    """`count` tickets; no two have the same words."""
+    """Make `count` tickets, no two of which have the same words."""
     author = Author(faults, seed)
     tickets: dict[str, Ticket] = {}
     while len(tickets) < count:
@@ -147,14 +147,14 @@ def make_tickets(faults: Sequence[Fault], count: int, seed: int) -> list[Ticket]
 
 
 class Author:
-    """Writes tickets, each in another mood."""
+    """Write tickets that differ in style."""
 
     def __init__(self, faults: Sequence[Fault], seed: int) -> None:
         self._faults = faults
         self._random = random.Random(seed)
 
     def ticket(self) -> Ticket:
-        """The next ticket."""
+        """Make the next ticket."""
         fault = self._random.choices(self._faults, [item.share for item in self._faults])[0]
         rambling = self._happens(0.2)
         rest = [*self._guess(fault), *self._denial(fault), *self._filler(0.6 if rambling else 0.1)]
@@ -169,7 +169,7 @@ class Author:
         return self._random.random() < share
 
     def _fill(self, choices: Sequence[str], **slots: str) -> str:
-        """One of the texts, with its slots filled and its alternatives chosen."""
+        """Choose one of the texts, and fill its slots and alternatives."""
 
         def replace(match: re.Match[str]) -> str:
             return slots.get(match[1]) or self._random.choice(match[1].split("|"))
@@ -212,7 +212,7 @@ class Author:
         return [self._fill(FILLERS)] if self._happens(share) else []
 
     def _noise(self, text: str) -> str:
-        """What hurry does to a text."""
+        """Return the text with the mistakes that hurry makes."""
         words = [word for word in text.split() if not self._happens(MISSING_WORDS)]
         shortens = self._happens(0.4)
         words = [SHORT.get(word, word) if shortens else word for word in words]
@@ -221,7 +221,7 @@ class Author:
         return text.upper() if self._happens(0.05) else text
 
     def _mistype(self, word: str) -> str:
-        """Two letters swapped, one lost, or one doubled."""
+        """Return the word with two letters swapped, one lost, or one doubled."""
         if len(word) < 4:
             return word
         place = self._random.randrange(len(word) - 1)
