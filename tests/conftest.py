@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable
@@ -77,6 +78,34 @@ def _quiet() -> None:
     # A shell lets what it starts in the background ignore Ctrl-C; the commands under test must not
     # inherit that.
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# Fixtures that start processes: whoever asks for one is a test of processes.
+STARTERS = {"appliance", "built", "bundle", "keys", "project", "server", "tiny", "warm_project"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark what starts processes through a fixture, or takes as long as if it did."""
+    for item in items:
+        if STARTERS & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("slow"):
+            item.add_marker("processes")
+
+
+@pytest.fixture(autouse=True)
+def _confined(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let no unit test start a process or open a socket, unless it is marked `processes`."""
+    if request.node.get_closest_marker("processes"):
+        return
+
+    def refuse(what: str) -> Callable[..., Any]:
+        def refused(*_: object, **__: object) -> None:
+            pytest.fail(f"a test that is not marked `processes` {what}", pytrace=False)
+
+        return refused
+
+    monkeypatch.setattr(subprocess.Popen, "__init__", refuse("starts a process"))
+    monkeypatch.setattr(socket.socket, "connect", refuse("opens a connection"))
+    monkeypatch.setattr(socket.socket, "bind", refuse("binds a socket"))
 
 
 Make = Callable[[Path], None]

@@ -102,6 +102,7 @@ def test_toml_holds_tables_in_tables_and_quotes() -> None:
     }
 
 
+@pytest.mark.processes
 def test_missing_options_are_named() -> None:
     done = _run("recipes.py", "--task", "text-classification")
     assert done.returncode == 2
@@ -157,6 +158,7 @@ def test_the_verdict_takes_ratios_of_the_same_round() -> None:
     )
 
 
+@pytest.mark.processes
 def test_a_peer_runs_once_and_an_error_is_its_row(tmp_path: Path) -> None:
     code = "import sys, pathlib; pathlib.Path(sys.argv[1], 'model_q.onnx').write_text('model')"
     good = {"name": "good", "engine": "onnxruntime", "file": "model_q.onnx"}

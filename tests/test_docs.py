@@ -84,6 +84,7 @@ def test_your_own_model_in_ten_minutes(tiny: Path, tmp_path: Path) -> None:
     assert sum(row["predicted_label"] == row["label"] for row in answers) > 0.9 * len(answers)
 
 
+@pytest.mark.processes
 def test_reading_a_report(tmp_path: Path) -> None:
     """Run every command of the page, on made-up builds."""
     for folder, p50_ms in (("build-before", 6.0), ("build", 4.0)):
@@ -119,6 +120,7 @@ def test_every_command_on_a_page_exists(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=NAMES)
+@pytest.mark.processes
 def test_every_link_leads_somewhere(page: Path) -> None:
     """Check that files exist, and the headings that a link names."""
     for target, heading in LINK.findall(page.read_text()):
@@ -150,6 +152,7 @@ def test_the_image_is_built_from_every_package() -> None:
         assert f"!{Path(folder).parts[0]}" in let_in
 
 
+@pytest.mark.processes
 def test_the_demo_compiles_nothing() -> None:
     """Read what make would do on a fresh machine: GGUF is for `make test` alone."""
 
@@ -170,6 +173,7 @@ def test_a_classifier_has_one_address() -> None:
         assert not re.search(r"curl[^\n]*/v1/predict", text), page
 
 
+@pytest.mark.processes
 def test_the_demo_on_the_page_is_what_the_script_does() -> None:
     """Look for every heading and every verb of the script in the transcript."""
     script, page = (ROOT / "examples" / "demo.py").read_text(), DEMO.read_text()

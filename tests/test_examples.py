@@ -77,6 +77,7 @@ def test_bad_pictures_and_numbers_are_reported_by_row(
     assert [bool(row["predicted_label"]) for row in rows] == [True, False, True]
 
 
+@pytest.mark.processes
 def test_tickets_are_the_same_every_time() -> None:
     """The tickets are the same in each run, and every fault is among them."""
     code = (

@@ -21,6 +21,8 @@ from edgekit.quantize.recipes import RECIPES
 from edgekit.targets import all_targets
 from tests.conftest import ROOT, edgekit
 
+pytestmark = pytest.mark.processes
+
 HEAVY = (
     "numpy",
     "onnxruntime",

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.processes
+
 CALLS = """
 import os, sys, pathlib
 os.environ["HOME"] = {home!r}

@@ -14,6 +14,8 @@ from edgekit.errors import InputError, JobFailed
 from edgekit.job import Progress, run_job
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.processes
+
 HERE = "tests.core.test_job"
 
 

@@ -86,6 +86,7 @@ def test_a_newer_format_is_refused_with_the_version_that_reads_it() -> None:
         msgspec.convert(GOLDEN | {"format_version": 2}, Golden)
 
 
+@pytest.mark.processes
 def test_a_file_of_profiles_from_a_later_edgekit(tmp_path: Path) -> None:
     found = json.loads(PROFILES.read_bytes())
     newer = tmp_path / "newer.json"

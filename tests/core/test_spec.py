@@ -76,12 +76,14 @@ def test_what_is_wrong_is_named(spec: Path, old: str, new: str, expected: str) -
     assert "\n" not in message
 
 
+@pytest.mark.processes
 def test_a_missing_spec_says_how_to_write_one(tmp_path: Path) -> None:
     ran = edgekit("build", tmp_path / "edgekit.toml", code=2)
     assert ran.err.count("\n") == 1
     assert "edgekit init" in ran.err
 
 
+@pytest.mark.processes
 def test_an_unknown_task_and_recipe_and_device_are_named(spec: Path) -> None:
     spec.write_text(SOUND.replace("text-classification", "text-clasification"))
     assert "unknown task; known: text-classification" in edgekit("build", spec, code=2).err

@@ -137,6 +137,7 @@ def profile_file(path: Path, **figures: Any) -> Path:  # noqa: ANN401
     return path
 
 
+@pytest.mark.processes
 def test_profiles_compare_with_profiles_and_with_builds(tmp_path: Path) -> None:
     one = profile_file(tmp_path / "one.json", p50_ms=4.0)
     two = profile_file(tmp_path / "two.json", p50_ms=2.0)
@@ -147,6 +148,7 @@ def test_profiles_compare_with_profiles_and_with_builds(tmp_path: Path) -> None:
     assert "faster" in edgekit("compare", folder, two).out
 
 
+@pytest.mark.processes
 def test_the_table_names_both_sides(tmp_path: Path) -> None:
     a = write_build(tmp_path / "a", build(variant("x"), variant("[bold]")))
     b = write_build(tmp_path / "b", build(variant("x", p50_ms=2.0, p90_ms=exactly(3.0))))
@@ -159,6 +161,7 @@ def test_the_table_names_both_sides(tmp_path: Path) -> None:
     assert b.name == "b"
 
 
+@pytest.mark.processes
 def test_wrong_files_are_named(tmp_path: Path) -> None:
     folder = write_build(tmp_path / "build", build(variant("a")))
     (tmp_path / "empty").mkdir()

@@ -25,6 +25,7 @@ def write(root: Path, files: dict[str, object]) -> Path:
     return root
 
 
+@pytest.mark.processes
 def test_a_process_that_burns_a_core_is_noticed() -> None:
     burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:

@@ -75,6 +75,7 @@ def test_more_requests_than_the_device_can_do() -> None:
     assert cost.break_even_days is None
 
 
+@pytest.mark.processes
 def test_without_options_it_names_them_and_invents_nothing(tmp_path: Path) -> None:
     folder = write_build(tmp_path / "build", build(variant("a")))
     cost = edgekit("report", folder, "--json").json["cost"]
@@ -85,6 +86,7 @@ def test_without_options_it_names_them_and_invents_nothing(tmp_path: Path) -> No
     assert "The cost sheet needs: --requests-per-day" in edgekit("report", folder).out
 
 
+@pytest.mark.processes
 def test_the_same_in_text_json_and_html(tmp_path: Path) -> None:
     folder = write_build(tmp_path / "build", build(variant("a", samples_per_s=2.0)))
     options = (
@@ -118,6 +120,7 @@ def test_only_variants_that_may_be_shipped_are_costed() -> None:
 
 
 @pytest.mark.parametrize("value", ["nan", "inf"])
+@pytest.mark.processes
 def test_a_price_is_a_finite_number(tmp_path: Path, value: str) -> None:
     folder = write_build(tmp_path / "build", build(variant("a")))
     assert "--watts" in edgekit("report", folder, "--watts", value, code=2).err

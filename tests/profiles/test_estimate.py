@@ -60,6 +60,7 @@ def test_an_estimate_is_marked_and_has_an_error(built: Built, tiny: Path) -> Non
     assert "would be wrong here by up to" in text
 
 
+@pytest.mark.processes
 def test_the_error_is_the_spread_of_several_and_of_one_not_known(tmp_path: Path) -> None:
     several = with_error(10.0, [2.0, 8.0])
     assert several.low == pytest.approx(5.0)
@@ -75,6 +76,7 @@ def test_the_error_is_the_spread_of_several_and_of_one_not_known(tmp_path: Path)
     assert "wrong here by up to" not in text
 
 
+@pytest.mark.processes
 def test_without_the_variant_that_is_counted_the_recipe_is_named(tmp_path: Path) -> None:
     build, variant = small.write_build(tmp_path)
     other = msgspec.structs.replace(variant, name="onnx-fp16")
@@ -97,6 +99,7 @@ def test_without_the_variant_that_is_counted_the_recipe_is_named(tmp_path: Path)
         ("--trust", "k"),
     ],
 )
+@pytest.mark.processes
 def test_what_an_estimate_would_ignore_is_refused(tmp_path: Path, options: tuple[str, ...]) -> None:
     ran = edgekit(
         "profile", tmp_path, "--estimate", "jetson-orin-nano", *options, code=2, cwd=tmp_path

@@ -74,6 +74,7 @@ def answer(ssh: Path, tmp_path: Path) -> Answer:
 
 
 @pytest.mark.timeout(60)
+@pytest.mark.processes
 def test_a_device_that_says_a_lot_beside_its_answer_does_not_stop_it(answer: Answer) -> None:
     """More than a pipe holds."""
     assert (
@@ -81,6 +82,7 @@ def test_a_device_that_says_a_lot_beside_its_answer_does_not_stop_it(answer: Ans
     )
 
 
+@pytest.mark.processes
 def test_the_last_words_are_told_when_there_is_no_answer(answer: Answer) -> None:
     noise = "warning\n" * 2000 + "out of memory\n\n"
     with pytest.raises(JobFailed, match="box: the agent ended with exit code 3: out of memory"):
@@ -101,6 +103,7 @@ def test_the_last_words_are_told_when_there_is_no_answer(answer: Answer) -> None
         b"\xff\xff\xff\xff",
     ],
 )
+@pytest.mark.processes
 def test_another_version_is_named_as_such(answer: Answer, said: dict[str, Any] | bytes) -> None:
     with pytest.raises(JobFailed) as caught:
         answer(HELLO, said)
@@ -109,11 +112,13 @@ def test_another_version_is_named_as_such(answer: Answer, said: dict[str, Any] |
     assert text.endswith("install the same version on both")
 
 
+@pytest.mark.processes
 def test_another_framing_is_named_as_such(answer: Answer) -> None:
     with pytest.raises(JobFailed, match=r"box: edgekit 9\.9 speaks version 99 of the frames"):
         answer(b"edgekit-frames 99 9.9\n", RESULT)
 
 
+@pytest.mark.processes
 def test_an_edgekit_that_does_not_greet_is_named_as_such(answer: Answer) -> None:
     """Such as an older one, which answered with JSON lines."""
     with pytest.raises(JobFailed, match="box: the agent ended with exit code 2: no such option"):
@@ -122,6 +127,7 @@ def test_an_edgekit_that_does_not_greet_is_named_as_such(answer: Answer) -> None
         answer(b"[" * 100_000)
 
 
+@pytest.mark.processes
 def test_what_is_no_answer_is_passed_over(answer: Answer) -> None:
     progress = {"type": "progress", "what": "a", "stage": "timing", "share": 0.5, "mood": "fine"}
     words = b"Welcome to box!\n3\n" + b"[" * 40_000 + b"\n"
@@ -132,6 +138,7 @@ def test_what_is_no_answer_is_passed_over(answer: Answer) -> None:
 @pytest.mark.parametrize(
     ("kind", "error"), [("Misfit", Misfit), ("ClassVar", EdgekitError), ("New", EdgekitError)]
 )
+@pytest.mark.processes
 def test_the_device_s_error_is_raised_here(
     answer: Answer, kind: str, error: type[Exception]
 ) -> None:
@@ -235,6 +242,7 @@ def test_the_inputs_are_named_by_what_is_in_them(tmp_path: Path) -> None:
     )
 
 
+@pytest.mark.processes
 def test_an_agent_that_does_not_understand_says_its_version() -> None:
     for asked in ({"type": "request", "body": {"wish": {}, "naps": 3}, "files": []}, b"\xff" * 4):
         ran = subprocess.run(
@@ -253,6 +261,7 @@ def test_an_agent_that_does_not_understand_says_its_version() -> None:
 
 
 @pytest.mark.parametrize("name", ["../escaped", "/etc/escaped", "other.tar"])
+@pytest.mark.processes
 def test_an_agent_keeps_no_file_under_another_name(name: str, tmp_path: Path) -> None:
     sent = {"type": "request", "body": {}, "files": [{"name": name, "size": 1}]}
     ran = subprocess.run(

@@ -183,6 +183,7 @@ def test_a_single_round_has_no_spread() -> None:
     assert len(max(text.split(), key=len)) < 300
 
 
+@pytest.mark.processes
 def test_text_and_json_say_the_same(made: Build, tmp_path: Path) -> None:
     folder = write_build(tmp_path / "build", made)
     text, found = edgekit("report", folder).out, edgekit("report", folder, "--json").json
@@ -197,6 +198,7 @@ def test_text_and_json_say_the_same(made: Build, tmp_path: Path) -> None:
     assert found["variants"][0]["p50_ms"]["value"] == 2.5
 
 
+@pytest.mark.processes
 def test_text_in_brackets_is_no_markup(tmp_path: Path) -> None:
     """Whoever names a version "2.0 [/final]" reads that, and no error of the library that draws
     tables.
@@ -221,6 +223,7 @@ def test_text_in_brackets_is_no_markup(tmp_path: Path) -> None:
         assert text in " ".join(out.split()), text
 
 
+@pytest.mark.processes
 def test_a_page_is_written_and_nothing_else_printed(made: Build, tmp_path: Path) -> None:
     folder = write_build(tmp_path / "build", made)
     ran = edgekit("report", folder, "--html", tmp_path / "report.html")
@@ -230,6 +233,7 @@ def test_a_page_is_written_and_nothing_else_printed(made: Build, tmp_path: Path)
     assert "there is no folder" in ran.err
 
 
+@pytest.mark.processes
 def test_what_is_alike_is_said_once(tmp_path: Path) -> None:
     made = build(
         *(

@@ -93,6 +93,7 @@ GOOD = {
 
 
 @needs_engine
+@pytest.mark.processes
 def test_setup_unpacks_the_converter_and_nothing_else(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -140,6 +141,7 @@ def test_setup_refuses_what_it_should_not_unpack(
 
 
 @needs_engine
+@pytest.mark.processes
 def test_setup_checks_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     sdist = make_sdist(tmp_path / "x.tar.gz", GOOD)
@@ -152,6 +154,7 @@ def test_setup_checks_the_hash(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @needs_engine
+@pytest.mark.processes
 def test_setup_without_an_index_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -224,6 +227,7 @@ SLOW = pytest.mark.slow
         *(pytest.param("ModernBertModel", pooling, marks=SLOW) for pooling in ("MEAN", "CLS")),
     ],
 )
+@pytest.mark.processes
 def test_llama_cpp_answers_as_pytorch_does(architecture: str, pooling: str, tmp_path: Path) -> None:
     model = make_encoder(tmp_path / "model", architecture)
     if pooling != "RANK":
@@ -432,6 +436,7 @@ def test_narrow_rows_fall_back_and_the_contents_say_so(tmp_path: Path) -> None:
             assert list(held.values()) == sorted(held.values(), reverse=True)
 
 
+@pytest.mark.processes
 def test_contents_of_onnx_and_openvino(tmp_path: Path) -> None:
     import onnx
     from onnx import TensorProto, helper, numpy_helper

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from edgekit.edge.tasks.row_files import read_rows
 from edgekit.spec import load_spec
 from tests.conftest import edgekit
@@ -75,6 +77,7 @@ def test_what_it_can_not_make_out_is_said(project: Path, tmp_path: Path) -> None
     assert "not valid JSON" in edgekit("init", tmp_path / "onnx", data, *out, code=2).err
 
 
+@pytest.mark.processes
 def test_words_with_labels_of_their_own(tmp_path: Path) -> None:
     model = make_family("bert", "token-classification", tmp_path / "model")
     lines = [f"pump{n} O\nleaks B-PART\n" if n % 3 else f"belt{n} O\nslips O\n" for n in range(60)]
@@ -87,6 +90,7 @@ def test_words_with_labels_of_their_own(tmp_path: Path) -> None:
     assert {row["label"] for row in rows} == {'["O", "B-PART"]', '["O", "O"]'}
 
 
+@pytest.mark.processes
 def test_pairs_need_a_second_file(tmp_path: Path) -> None:
     model = make_family("bert", "feature-extraction", tmp_path / "model")
     rows = "".join(f"the pump {n} leaks,pump {n} is wet,{n % 2}\n" for n in range(20))

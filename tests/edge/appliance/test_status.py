@@ -73,6 +73,7 @@ def test_a_model_that_is_only_staged_never_served_and_is_well(keys: Path, tmp_pa
     assert "only staged" in edgekit("status", box).out
 
 
+@pytest.mark.processes
 def test_no_appliance_is_the_users_mistake(tmp_path: Path) -> None:
     assert "not an appliance folder" in edgekit("status", tmp_path, code=2).err
 
@@ -154,6 +155,7 @@ def test_keys_or_counters_that_can_not_be_read(box: Path, name: str) -> None:
     assert "warning: nothing can be deployed: " in edgekit("status", box, code=6).err
 
 
+@pytest.mark.processes
 def test_help_documents_the_exit_codes() -> None:
     out = edgekit("status", "--help").out
     for said in (

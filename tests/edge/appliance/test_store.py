@@ -170,6 +170,7 @@ def test_a_wrong_clock_refuses_nothing_and_stops_nothing(
     assert "was deployed here before" not in edgekit("deploy", second, box).err
 
 
+@pytest.mark.processes
 def test_a_lock_that_a_killed_process_passed_on_is_waited_for(tmp_path: Path) -> None:
     """A process killed between fork and exec leaves its lock to the child for a moment."""
     with subprocess.Popen(["true"]) as process:

@@ -290,6 +290,7 @@ def test_no_engine_is_loaded_for_the_verdict(bundle: Path, keys: Path) -> None:
     assert done.stdout.strip() == "[]"
 
 
+@pytest.mark.processes
 def test_keys(tmp_path: Path) -> None:
     (tmp_path / "word").write_text("open sesame\n")
     edgekit("keygen", tmp_path / "k", "--passphrase-file", tmp_path / "word")

@@ -19,6 +19,7 @@ from tests.conftest import edgekit
         (("profile", "b.tar", "--key", "release.pub"), "--trust"),
     ],
 )
+@pytest.mark.processes
 def test_an_old_spelling_is_answered_with_the_new_one(
     arguments: tuple[str, ...], name: str
 ) -> None:

@@ -14,6 +14,8 @@ from edgekit import __version__
 from edgekit.targets.detect import detect_machine
 from tests.conftest import ROOT, edgekit
 
+pytestmark = pytest.mark.processes
+
 RELEASED = ROOT / "tests" / "released"
 VERSIONS = sorted(path.name for path in RELEASED.iterdir() if path.is_dir())
 

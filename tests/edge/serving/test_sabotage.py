@@ -473,6 +473,7 @@ def test_every_kind_of_bad_text_model_is_caught(
     print(f"{len(TEXT_KINDS)} of {len(TEXT_KINDS)} kinds caught (deploy):", ", ".join(TEXT_KINDS))
 
 
+@pytest.mark.processes
 def test_the_benchmark_parts_the_healthy_from_the_bad(tmp_path: Path) -> None:
     """benchmarks/golden.py on a small build: its own answers here are the same, and each sabotage
     strays.
