@@ -9,8 +9,8 @@
     ├── Misfit              6  a sound bundle that is not for this device, or is ill here
     ├── Busy                7  another process holds the lock
     ├── JobFailed           8  a step in a process of its own ended in an error or a signal
-    ├── Unavailable         8  no worker can answer now
-    └── GivenUp             8  a slot was taken out of service
+    ├── Unavailable         1  no worker can answer now
+    └── GivenUp             1  a slot was taken out of service
 
 A message is one line, names the file and the key or row, and says what would be right.
 """
@@ -111,8 +111,6 @@ class Unavailable(EdgekitError):
     is_unsound: the worker's files are not what was deployed, or its answers are wrong.
     """
 
-    exit_code = 8
-
     def __init__(self, message: str, *, is_unsound: bool = False) -> None:
         super().__init__(message)
         self.is_unsound = is_unsound
@@ -120,5 +118,3 @@ class Unavailable(EdgekitError):
 
 class GivenUp(EdgekitError):
     """A slot was taken out of service."""
-
-    exit_code = 8
