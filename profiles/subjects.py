@@ -95,12 +95,12 @@ def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -
 
 def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
     build = read_build(out)
-    measured = {item.name: item for item in build.variants if item.artifact and item.evidence}
+    measured = {item.name: item for item in build.measured}
     chosen = list(names) or [build.choice.chosen or next(iter(measured), "")]
     found = []
     for name in chosen:
         item = measured.get(name)
-        if item is None or item.artifact is None or item.evidence is None:
+        if item is None:
             raise InputError(
                 f"--variant {name}: {out} has none that was measured; it has: {', '.join(measured)}"
             )

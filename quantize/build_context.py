@@ -9,7 +9,7 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.job import Progress, run_job
-from edgekit.nouns import Noun, Variant
+from edgekit.nouns import Artifact, Noun, Variant
 from edgekit.profiles.data import Dataset
 from edgekit.profiles.quality_job import Judged
 from edgekit.profiles.scenarios import Name
@@ -40,8 +40,8 @@ class Watch(Protocol):
     def step(self, what: str, stage: str, share: float) -> None:
         """What is worked on, the stage, the share of that stage; called often."""
 
-    def done(self, variant: Variant, peak_rss_bytes: int, number: int, total: int) -> None:
-        """A variant is made and judged, whatever came of it; the peak is of judging it."""
+    def done(self, made: "Candidate | Variant", number: int, total: int) -> None:
+        """Take note of what one recipe came to: a candidate, or a variant that failed."""
 
     def warn(self, text: str) -> None:
         """Something that the user should know."""
@@ -97,10 +97,14 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A variant on its way: what the gate measured of it, or None and its reason."""
+    """An artifact and the quality of its answers; what it lacks is its timing.
 
-    variant: Variant
-    judged: Judged | None = None
+    artifact: the files as the recipe made them.
+    judged: the setting that was found, and what was measured of the answers with it.
+    """
+
+    artifact: Artifact
+    judged: Judged
 
 
 def build_versions() -> dict[str, str]:

@@ -1,13 +1,11 @@
-"""One variant: its artifact from the recipe, the best setting, and what the gate measures with
-it.
-"""
+"""One candidate: its artifact from a recipe, the best setting, and the quality of its answers."""
 
 import msgspec
 
 from edgekit.edge.engines import ENGINES, accelerator, engine_version, settings
 from edgekit.errors import EdgekitError, JobFailed, MissingPackage
 from edgekit.files import describe_folder, make_folder, new_folder, write_durably
-from edgekit.nouns import Artifact, Option, Setting, Variant
+from edgekit.nouns import Artifact, Option, Setting, Status, Variant
 from edgekit.profiles.build_folder import artifact_folder, golden_file
 from edgekit.profiles.quality_job import Judged, JudgeRequest
 from edgekit.quantize.build_context import Bench, Candidate, Workshop
@@ -16,31 +14,40 @@ from edgekit.quantize.recipes import Recipe, find_recipe, missing_package
 from edgekit.quantize.recipes.recipe_job import Made, RecipeRequest
 
 
-def make(bench: Bench, recipe: Recipe) -> Candidate:
-    """Make and judge one variant; whatever goes wrong with it is its reason."""
-    blank = Variant(
-        name=recipe.name,
-        format=recipe.format,
-        precision=recipe.precision,
-        engine=recipe.engine,
-        status="failed",
-        reason="",
-    )
+def make_candidate(bench: Bench, recipe: Recipe) -> Candidate | Variant:
+    """Make an artifact and measure its answers; where that can't be, return the variant with why.
+
+    Such a variant is skipped or failed, and finished with that.
+    """
+    if reason := _why_skip(bench, recipe):
+        return _without_evidence(recipe, "skipped", reason)
     try:
-        if reason := _why_skip(bench, recipe):
-            return Candidate(
-                variant=msgspec.structs.replace(blank, status="skipped", reason=reason)
-            )
         artifact = _artifact(bench, recipe)
-        blank = msgspec.structs.replace(blank, artifact=artifact)
+    except EdgekitError as error:
+        return _without_evidence(recipe, "failed", str(error))
+    try:
         judged = _judged(bench, recipe, artifact)
         own, golden = golden_file(bench.shop.out, artifact, judged.setting), judged.golden.to_json()
         if not own.is_file() or own.read_bytes() != golden:
             make_folder(own.parent)
             write_durably(own, golden)
-        return Candidate(variant=blank, judged=judged)
+        return Candidate(artifact=artifact, judged=judged)
     except EdgekitError as error:
-        return Candidate(variant=msgspec.structs.replace(blank, reason=str(error)))
+        return _without_evidence(recipe, "failed", str(error), artifact)
+
+
+def _without_evidence(
+    recipe: Recipe, status: Status, reason: str, artifact: Artifact | None = None
+) -> Variant:
+    return Variant(
+        name=recipe.name,
+        format=recipe.format,
+        precision=recipe.precision,
+        engine=recipe.engine,
+        status=status,
+        reason=reason,
+        artifact=artifact,
+    )
 
 
 def _why_skip(bench: Bench, recipe: Recipe) -> str | None:

@@ -12,18 +12,18 @@ import msgspec
 from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import InputError
 from edgekit.files import lock, make_folder, new_folder, write_durably
-from edgekit.nouns import Build
+from edgekit.nouns import Build, Limits
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
 from edgekit.profiles.scenarios import Name
 from edgekit.quantize.build_context import Bench, Watch, Workshop, build_versions
 from edgekit.quantize.cache import clear_leftovers, key_of
-from edgekit.quantize.candidates import make
+from edgekit.quantize.candidates import make_candidate
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
 from edgekit.quantize.time_variants import time_all
-from edgekit.spec import Limits, Spec, load_spec
+from edgekit.spec import Spec, ThresholdPart, load_spec
 from edgekit.targets import Target, find_target
 from edgekit.targets.detect import Machine, closest_target, detect_machine
 
@@ -58,12 +58,11 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
             watch=watch,
         )
         bench = _prepare(shop, spec_path)
-        candidates = []
+        made = []
         for number, recipe in enumerate(recipes, 1):
-            candidates.append(make(bench, recipe))
-            variant, judged = candidates[-1].variant, candidates[-1].judged
-            watch.done(variant, judged.peak_rss_bytes if judged else 0, number, len(recipes))
-        variants, confidence = judge_all(time_all(bench, candidates), spec.limits)
+            made.append(make_candidate(bench, recipe))
+            watch.done(made[-1], number, len(recipes))
+        variants, confidence = judge_all(time_all(bench, made), spec.limits)
         result = Build(
             model=spec.model.name,
             version=spec.model.version,
@@ -73,11 +72,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
             isa=shop.isa,
             cores=shop.machine.cores,
             objective=spec.objective,
-            limits={
-                key: value
-                for key, value in msgspec.to_builtins(spec.limits).items()
-                if value is not None and value != {}
-            },
+            limits=spec.limits,
             reference=REFERENCES[reference.kind]
             + (", the source itself" if reference.is_quantized else ""),
             evaluation_samples=len(bench.evaluation),
@@ -154,7 +149,7 @@ def _prepare(shop: Workshop, spec_path: Path) -> Bench:
             f" or case; rows left out of calibration for that: {len(excluded)}"
         )
     if spec.model.threshold:
-        task_folder = _with_threshold(shop, task_folder, calibration, columns)
+        task_folder = _with_threshold(shop, spec.model.threshold, task_folder, calibration, columns)
     return Bench(
         shop=shop,
         task_folder=task_folder,
@@ -195,11 +190,13 @@ def _check_classes(limits: Limits, task: Task, path: Path) -> None:
 
 
 def _with_threshold(
-    shop: Workshop, task_folder: Path, calibration: Dataset, columns: list[str]
+    shop: Workshop,
+    threshold: ThresholdPart,
+    task_folder: Path,
+    calibration: Dataset,
+    columns: list[str],
 ) -> Path:
-    """The task with the threshold that the spec asks for."""
-    threshold = shop.spec.model.threshold
-    assert threshold is not None  # noqa: S101 - the caller looked
+    """Return the folder of the task with the threshold that the spec asks for."""
     label = shop.spec.data.label
     key = key_of(
         "threshold", task_folder.name, calibration.sha256, columns, label, threshold, shop.versions

@@ -13,7 +13,7 @@ from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
 from edgekit.edge.bundle.oci import Descriptor, describe
 from edgekit.errors import InputError
 from edgekit.files import describe_bytes, describe_file, digest_bytes
-from edgekit.nouns import Artifact, Build, Evidence, File, Golden, Slot, Variant, read_json
+from edgekit.nouns import Artifact, Build, Evidence, File, Golden, MeasuredVariant, Slot, read_json
 from edgekit.profiles.build_folder import artifact_folder, golden_file, read_build
 from edgekit.release.documents import papers
 from edgekit.release.signing import seal
@@ -81,36 +81,30 @@ def pack_build(
             f"{folder}: nothing was chosen ({build.choice.reason}); name one with --variant"
         )
     names = names or [str(build.choice.chosen)]
-    variants = {variant.name: variant for variant in build.variants}
+    reasons = {variant.name: variant.reason for variant in build.variants}
+    measured = {variant.name: variant for variant in build.measured}
     for name in names:
-        if name not in variants:
+        if name not in reasons:
             raise InputError(
-                f"--variant {name}: {folder} has no such variant; it has: {', '.join(variants)}"
+                f"--variant {name}: {folder} has no such variant; it has: {', '.join(reasons)}"
             )
-        if variants[name].evidence is None:
+        if name not in measured:
             raise InputError(
-                f"--variant {name}: was not measured ({variants[name].reason}), so it can't be"
-                " packed"
+                f"--variant {name}: was not measured ({reasons[name]}), so it can't be packed"
             )
-    digest = pack(build, [variants[name] for name in names], folder, signing, out)
+    digest = pack(build, [measured[name] for name in names], folder, signing, out)
     return digest, names
 
 
 def pack(
-    build: Build, variants: Sequence[Variant], folder: Path, signing: Signing, out: Path
+    build: Build, variants: Sequence[MeasuredVariant], folder: Path, signing: Signing, out: Path
 ) -> str:
-    """Write the measured `variants`, in order of preference, to `out`; return the digest of the
-    release.
-    """
+    """Write the variants, in order of preference, to `out`; return the digest of the release."""
     counter = counter_of(build.version) if signing.counter is None else signing.counter
     contents = Contents()
     manifests: list[Descriptor] = []
     referrers: list[Descriptor] = []
     for variant in variants:
-        if variant.artifact is None or variant.evidence is None:
-            raise InputError(
-                f"{variant.name}: was not measured ({variant.reason}), so it can't be packed"
-            )
         manifest = _add_variant(contents, build, variant.artifact, variant.evidence, folder)
         manifests.append(manifest)
         statement = oci.Statement(subject=manifest.digest, evidence=variant.evidence)
@@ -176,7 +170,7 @@ def _add_variant(
         cores=build.cores,
         golden_tolerance=tolerance,
         device_class=build.target,
-        slow_ms=build.limits.get("p99_ms")
+        slow_ms=build.limits.p99_ms
         or max(SLOWEST_MS, SLOW_FACTOR * evidence.performance.p50_ms.value),
         memory_bytes=evidence.performance.peak_rss_bytes,
         files=(

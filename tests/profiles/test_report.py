@@ -276,8 +276,7 @@ def test_a_variant_that_lost_far_more_does_not_flatten_the_rest(made: Build) -> 
 
 def test_a_tie_of_all_metrics_still_draws() -> None:
     same = build(variant("a"), variant("b"))
-    evidence = same.variants[0].evidence
-    assert evidence
+    evidence = same.measured[0].evidence
     quality = msgspec.structs.replace(
         evidence.quality, comparison=Paired(samples=3000, lost=0, gained=0)
     )
