@@ -17,8 +17,8 @@ import numpy as np
 
 from edgekit.edge.tasks import Task
 from edgekit.errors import InputError, MissingPackage
-from edgekit.nouns import Artifact, Build, Figure, MeasuredVariant, Noun
-from edgekit.profiles.build_folder import artifact_folder
+from edgekit.nouns import Build, Figure, MeasuredVariant, Noun
+from edgekit.profiles.build_folder import model_folder
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.targets import Peak, Target, find_target
 from edgekit.targets.detect import Machine
@@ -59,13 +59,14 @@ def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int
     """One for each measured variant of a build that was made on this machine; raises InputError,
     MissingPackage.
     """
-    base, speed = base_of(build, out), _speed(target.peak)
+    check_base(build, out)
+    speed = _speed(target.peak)
     if target.peak is None or speed is None:
         raise InputError(
             f"--estimate {target.name}: a class of many machines, of which no speed is known; one"
             " of a single board has"
         )
-    work = count(artifact_folder(out, base) / "model.onnx", tokens)
+    work = count(model_folder(out, BASE) / "model.onnx", tokens)
     peak, own = _own_peak(build, here)
     factors = {
         item.name: item.evidence.performance.p50_ms.value / _ideal_ms(work, item, peak, own)
@@ -87,14 +88,12 @@ def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int
     return found
 
 
-def base_of(build: Build, out: Path) -> Artifact:
-    """What is counted; raises InputError where the build has none."""
-    base = next((item.artifact for item in build.measured if item.name == BASE), None)
-    if base is None:
+def check_base(build: Build, out: Path) -> None:
+    """Raise InputError where a build lacks the variant whose operations are counted."""
+    if BASE not in {item.name for item in build.measured}:
         raise InputError(
             f"{out}: an estimate counts the operations of {BASE}; add it to target.recipes"
         )
-    return base
 
 
 def with_error(value: float, factors: Sequence[float]) -> Figure:

@@ -22,7 +22,7 @@ from edgekit.edge.model.slot import read_slot
 from edgekit.errors import Busy, InputError, Misfit
 from edgekit.files import lock
 from edgekit.nouns import Setting
-from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.targets.detect import detect_machine
 
 PREFIX = "edgekit-staged-"
@@ -111,7 +111,7 @@ def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
                 name=name,
                 manifest="",
                 golden=out,
-                folder=artifact_folder(out.resolve(), item.artifact),
+                folder=model_folder(out.resolve(), name),
                 engine=item.engine,
                 setting=item.evidence.setting,
             )

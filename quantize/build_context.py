@@ -68,6 +68,10 @@ class Workshop:
         """The CPU features that the artifacts may count on."""
         return self.machine.isa if self.spec.target.device == "this" else self.target.isa
 
+    def artifact_folder(self, artifact: Artifact) -> Path:
+        """Return where the cache keeps the files of an artifact."""
+        return self.cache / "artifacts" / artifact.key
+
     def run(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
         """Run a job; its log is named after what it works on."""
         return self._run(

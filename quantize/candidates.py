@@ -6,7 +6,6 @@ from edgekit.edge.engines import ENGINES, accelerator, engine_version, settings
 from edgekit.errors import EdgekitError, JobFailed, MissingPackage
 from edgekit.files import describe_folder, make_folder, new_folder, write_durably
 from edgekit.nouns import Artifact, Option, Setting, Status, Variant
-from edgekit.profiles.build_folder import artifact_folder, golden_file
 from edgekit.profiles.quality_job import Judged, JudgeRequest
 from edgekit.quantize.build_context import Bench, Candidate, Workshop
 from edgekit.quantize.cache import kept, key_of, recorded
@@ -27,10 +26,6 @@ def make_candidate(bench: Bench, recipe: Recipe) -> Candidate | Variant:
         return _without_evidence(recipe, "failed", str(error))
     try:
         judged = _judged(bench, recipe, artifact)
-        own, golden = golden_file(bench.shop.out, artifact, judged.setting), judged.golden.to_json()
-        if not own.is_file() or own.read_bytes() != golden:
-            make_folder(own.parent)
-            write_durably(own, golden)
         return Candidate(artifact=artifact, judged=judged)
     except EdgekitError as error:
         return _without_evidence(recipe, "failed", str(error), artifact)
@@ -122,7 +117,7 @@ def _judged(bench: Bench, recipe: Recipe, artifact: Artifact) -> Judged:
     """The best setting of an artifact and what the gate measures with it, made or found."""
     shop = bench.shop
     request = JudgeRequest(
-        folder=str(artifact_folder(shop.out, artifact)),
+        folder=str(shop.artifact_folder(artifact)),
         task_folder=str(bench.task_folder),
         engine=recipe.engine,
         settings=_candidates(shop, recipe),

@@ -5,18 +5,18 @@ folder under the digest of everything that went into it. So a second build re-us
 build goes on, and an engine that crashes is a failed variant.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-
-import msgspec
 
 from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import InputError
-from edgekit.files import lock, make_folder, new_folder, write_durably
-from edgekit.nouns import Build, Limits
+from edgekit.files import lock, make_folder, new_folder
+from edgekit.nouns import Build, Limits, Variant
+from edgekit.profiles.build_folder import VariantFiles, write_build
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
 from edgekit.profiles.scenarios import Name
-from edgekit.quantize.build_context import Bench, Watch, Workshop, build_versions
+from edgekit.quantize.build_context import Bench, Candidate, Watch, Workshop, build_versions
 from edgekit.quantize.cache import clear_leftovers, key_of
 from edgekit.quantize.candidates import make_candidate
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
@@ -82,9 +82,25 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
             variants=variants,
             choice=choose(variants, spec.objective),
         )
-        write_durably(out / "golden.json", (bench.reference / "golden.json").read_bytes())
-        write_durably(out / "build.json", msgspec.json.format(result.to_json(), indent=2))
+        samples = (bench.reference / "golden.json").read_bytes()
+        write_build(out, result, samples, _files_of(result, made, shop))
     return result
+
+
+def _files_of(
+    build: Build, made: Sequence[Candidate | Variant], shop: Workshop
+) -> dict[str, VariantFiles]:
+    """Return the files of every measured variant, by its name."""
+    names = {item.name for item in build.measured}
+    return {
+        item.artifact.name: VariantFiles(
+            folder=shop.artifact_folder(item.artifact),
+            files=item.artifact.files,
+            golden=item.judged.golden.to_json(),
+        )
+        for item in made
+        if isinstance(item, Candidate) and item.artifact.name in names
+    }
 
 
 def _target(spec: Spec, machine: Machine, path: Path) -> Target:

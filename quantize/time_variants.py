@@ -8,7 +8,6 @@ from edgekit.edge.engines import engine_version, versions_with
 from edgekit.edge.tasks import load_task
 from edgekit.files import make_folder, write_durably
 from edgekit.nouns import Evidence, Measured, Performance, Variant
-from edgekit.profiles.build_folder import artifact_folder
 from edgekit.profiles.session import (
     Contender,
     Plan,
@@ -40,7 +39,7 @@ def _time(bench: Bench, candidates: Sequence[Candidate]) -> Mapping[str, Perform
     contenders = [
         Contender(
             name=item.artifact.name,
-            folder=str(artifact_folder(shop.out, item.artifact)),
+            folder=str(shop.artifact_folder(item.artifact)),
             engine=item.artifact.engine,
             setting=item.judged.setting,
         )

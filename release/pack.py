@@ -14,7 +14,7 @@ from edgekit.edge.bundle.oci import Descriptor, describe
 from edgekit.errors import InputError
 from edgekit.files import describe_bytes, describe_file, digest_bytes
 from edgekit.nouns import Artifact, Build, Evidence, File, Golden, MeasuredVariant, Slot, read_json
-from edgekit.profiles.build_folder import artifact_folder, golden_file, read_build
+from edgekit.profiles.build_folder import golden_file, model_folder, read_build
 from edgekit.release.documents import papers
 from edgekit.release.signing import seal
 
@@ -43,6 +43,8 @@ class Contents:
 
     def add_file(self, path: Path, file: File) -> None:
         """A file of the model."""
+        if not path.is_file():
+            raise InputError(f"{path}: is not there; run edgekit build again")
         if describe_file(path, file.path) != file:
             raise InputError(f"{path}: changed since it was built; run edgekit build again")
         self.large[blob_name(file.sha256)] = path
@@ -151,7 +153,7 @@ def _add_variant(
     samples, tolerance = golden_of(folder, artifact, evidence)
     golden = describe_file(samples, oci.GOLDEN)
     for file in artifact.files:
-        contents.add_file(artifact_folder(folder, artifact) / file.path, file)
+        contents.add_file(model_folder(folder, artifact.name) / file.path, file)
     contents.add_file(samples, golden)
     documents = papers(build, artifact, evidence)
     for data in documents.values():
@@ -223,7 +225,7 @@ def golden_of(folder: Path, artifact: Artifact, evidence: Evidence) -> tuple[Pat
     is broken; where a build did not keep these, the reference's, and twice what the variant is off
     them.
     """
-    own, reference = golden_file(folder, artifact, evidence.setting), folder / oci.GOLDEN
+    own, reference = golden_file(folder, artifact.name), folder / oci.GOLDEN
     path = own if own.is_file() else reference
     answers = np.concatenate(
         [np.ravel(answer) for answer in read_json(path.read_bytes(), Golden).answers]

@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from edgekit.edge.model.tensor_model import open_model
 from edgekit.files import describe_folder
 from edgekit.nouns import Artifact, Build, Golden, Limits, Measured, MeasuredVariant, Setting
+from edgekit.profiles.build_folder import model_folder
 from edgekit.release.pack import Signing, pack
 from edgekit.release.signing import load_signer
 from edgekit.targets.detect import closest_target, detect_machine
@@ -73,7 +74,7 @@ def write_build(
     else this machine's. cores: that found its setting. figures: of its evidence.
     """
     matrix, machine = weights(seed), detect_machine()
-    files = folder / "cache" / "artifacts" / "key"
+    files = model_folder(folder, "onnx-fp32")
     files.mkdir(parents=True)
     graph = model(matrix)
     onnx.save(graph, files / "model.onnx")

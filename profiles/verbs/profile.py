@@ -15,7 +15,7 @@ from edgekit.files import write_durably
 from edgekit.nouns import Profile, Profiles
 from edgekit.offline import stay_offline
 from edgekit.profiles.build_folder import read_build
-from edgekit.profiles.estimate import BASE, Estimate, base_of, tokens_of
+from edgekit.profiles.estimate import BASE, Estimate, check_base, tokens_of
 from edgekit.profiles.estimate import estimate as run_estimate
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.profiles.profile import Wish, collect_inputs, measure
@@ -192,7 +192,7 @@ def _estimate(
 ) -> None:
     target = find_target(name, "--estimate")
     found = read_build(build)
-    base_of(found, build)
+    check_base(found, build)
     (staged,) = stage(build, (BASE,), None, build)
     with staging_folder() as work:
         wire, said = collect_inputs(staged, data, columns, work)

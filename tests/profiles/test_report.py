@@ -202,7 +202,9 @@ def test_text_in_brackets_is_no_markup(tmp_path: Path) -> None:
     tables.
     """
     odd = variant("int8 [/a]", metric="f1 [/b]", metric_value=0.5)
-    odd = msgspec.structs.replace(odd, artifact=ARTIFACT)
+    odd = msgspec.structs.replace(
+        odd, artifact=msgspec.structs.replace(ARTIFACT, name=odd.artifact.name)
+    )
     made = build(odd, model="[/c]", version="2.0 [/final]", target="[/d]", reference="[/e]")
     made = msgspec.structs.replace(
         made, variants=(msgspec.structs.replace(made.variants[0], reason="[/f]"),)

@@ -204,7 +204,7 @@ def test_an_engine_that_crashes_is_a_failed_variant(warm_project: Path, tmp_path
         pytest.skip("llama-cpp-python is not installed")
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
-        "if any('profiles.measure' in word for word in sys.orig_argv):\n"
+        "if any('profiles.quality_job' in word for word in sys.orig_argv):\n"
         "    import edgekit.edge.engines.llamacpp as engine\n"
         "    load = engine.load\n"
         "    def planted(folder, setting):\n"

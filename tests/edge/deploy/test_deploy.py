@@ -13,7 +13,7 @@ import pytest
 
 from edgekit.edge.appliance.store import Store
 from edgekit.files import describe_folder
-from edgekit.profiles.build_folder import read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.release.pack import Signing
 from edgekit.release.pack import pack as pack_variants
 from edgekit.release.signing import load_signer
@@ -133,7 +133,7 @@ def sabotage(
     folder = Path(shutil.copytree(built.folder, tmp_path / "spoiled"))
     build = read_build(folder)
     variant = next(item for item in build.measured if item.name == name)
-    files = folder / "cache" / "artifacts" / variant.artifact.key
+    files = model_folder(folder, variant.name)
     spoil(files)
     artifact = msgspec.structs.replace(variant.artifact, files=describe_folder(files))
     bad = msgspec.structs.replace(variant, artifact=artifact)

@@ -24,7 +24,7 @@ from edgekit.edge.deploy.deploy import deploy
 from edgekit.edge.model.health import read_golden
 from edgekit.errors import Misfit
 from edgekit.files import describe_folder
-from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.release.pack import pack
 from tests import small
 from tests.conftest import Built
@@ -461,7 +461,7 @@ def test_every_kind_of_bad_text_model_is_caught(
     for place, (name, (wanted, spoil)) in enumerate(TEXT_KINDS.items()):
         variant = next(item for item in build.measured if item.name == wanted)
         folder = Path(shutil.copytree(built.folder, tmp_path / str(place)))
-        files = artifact_folder(folder, variant.artifact)
+        files = model_folder(folder, variant.name)
         spoil(files)
         artifact = msgspec.structs.replace(variant.artifact, files=describe_folder(files))
         bad = msgspec.structs.replace(variant, artifact=artifact)
