@@ -30,7 +30,7 @@ LOOP_PIECE, LOOP_WARM_UP, LOOP_PIECES = bytes(1 << 18), 32, 256
 TICKS_PER_SECOND = 100.0  # USER_HZ, the unit of /proc/stat on every architecture that Linux has
 
 
-def calibrate(cores: int) -> float:
+def time_fixed_work(cores: int) -> float:
     """Seconds that a fixed piece of work takes on every core at once; with another process on a
     core it takes longer.
     """
@@ -56,8 +56,8 @@ class _Ticks(NamedTuple):
     own: float
 
 
-class Watch:
-    """`with Watch() as watch: ...`; then `watch.conditions()`."""
+class MachineWatch:
+    """`with MachineWatch() as watch: ...`; then `watch.conditions()`."""
 
     def __init__(self, sys: Path = SYS, counter: EnergyCounter | None = None) -> None:
         self._sys = sys
@@ -147,7 +147,7 @@ def _cores() -> int:
     return sum(line[:3] == "cpu" and line[3:4].isdigit() for line in STAT.read_text().splitlines())
 
 
-def worse(one: Conditions, other: Conditions) -> Conditions:
+def merge_worst(one: Conditions, other: Conditions) -> Conditions:
     """Of two stretches that follow each other, what is to be said of both."""
     return Conditions(
         cores=one.cores,

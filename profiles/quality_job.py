@@ -30,7 +30,7 @@ THREAD_TURNS = 2
 CLEARLY = 1.07  # so much faster must a number of threads be than the one that the engine likes
 
 
-class JudgeRequest(Noun, frozen=True, kw_only=True):
+class QualityRequest(Noun, frozen=True, kw_only=True):
     """What the job is asked. The sweep chooses among `settings` for `objective`."""
 
     folder: str
@@ -48,7 +48,7 @@ class JudgeRequest(Noun, frozen=True, kw_only=True):
     calibration_sha256: str
 
 
-class Judged(Noun, frozen=True, kw_only=True):
+class MeasuredQuality(Noun, frozen=True, kw_only=True):
     """The setting that the sweep found, and the gate's figures with it. golden: the variant's own
     answers.
     """
@@ -59,9 +59,9 @@ class Judged(Noun, frozen=True, kw_only=True):
     peak_rss_bytes: int
 
 
-def judge_job(request: object, progress: Progress) -> object:
-    """Return the Judged of one artifact."""
-    asked = msgspec.convert(request, JudgeRequest)
+def quality_job(request: object, progress: Progress) -> object:
+    """Return the MeasuredQuality of one artifact."""
+    asked = msgspec.convert(request, QualityRequest)
     folder, task = Path(asked.folder), load_task(Path(asked.task_folder))
     data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
     setting = sweep(asked, shuffled(data.inputs), progress)
@@ -70,7 +70,9 @@ def judge_job(request: object, progress: Progress) -> object:
     quality = gate_figures(model, task, data, reference, asked.calibration_sha256, progress)
     golden = own_golden(model, read_golden(reference))
     return msgspec.to_builtins(
-        Judged(setting=setting, golden=golden, quality=quality, peak_rss_bytes=peak_memory())
+        MeasuredQuality(
+            setting=setting, golden=golden, quality=quality, peak_rss_bytes=peak_memory()
+        )
     )
 
 
@@ -82,7 +84,7 @@ def own_golden(model: Model, golden: Golden) -> Golden:
     )
 
 
-def sweep(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> Setting:
+def sweep(asked: QualityRequest, inputs: Sequence[Any], progress: Progress) -> Setting:
     """The setting with the most samples a second; for latency, of those with the best number of
     threads.
     """
@@ -102,7 +104,7 @@ def sweep(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> Set
 
 
 def _with_best_threads(
-    asked: JudgeRequest, inputs: Sequence[Any], progress: Progress
+    asked: QualityRequest, inputs: Sequence[Any], progress: Progress
 ) -> list[Setting]:
     """The settings that have the number of threads with the lowest median for one input; measured
     in turns.

@@ -1,4 +1,4 @@
-"""Staged for profiling: variants laid out in a folder that goes away, where nothing serves from.
+"""Subject for profiling: variants laid out in a folder that goes away, where nothing serves from.
 
 A staged variant has passed the same verdict and the same golden samples as a deployed one. It is in
 no store, and no pointer names it, so nothing can serve it.
@@ -29,7 +29,7 @@ PREFIX = "edgekit-staged-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Staged:
+class Subject:
     """A variant that can be measured. manifest: its digest, or "" of a build. folder: holds
     golden.json, or `golden` does.
     """
@@ -75,7 +75,7 @@ def _temporary_files_in(folder: str) -> Iterator[None]:
         tempfile.tempdir = None  # to be found anew
 
 
-def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -> list[Staged]:
+def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -> list[Subject]:
     """The named variants of a bundle, a build folder or an appliance folder; without names the one
     that would serve.
 
@@ -93,7 +93,7 @@ def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -
     return _of_bundle(open_layout(source), names, trust, work)
 
 
-def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
+def _of_build(out: Path, names: Sequence[str]) -> list[Subject]:
     build = read_build(out)
     measured = {item.name: item for item in build.measured}
     chosen = list(names) or [build.choice.chosen or next(iter(measured), "")]
@@ -105,7 +105,7 @@ def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
                 f"--variant {name}: {out} has none that was measured; it has: {', '.join(measured)}"
             )
         found.append(
-            Staged(
+            Subject(
                 model=build.model,
                 version=build.version,
                 name=name,
@@ -119,7 +119,7 @@ def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
     return found
 
 
-def _of_appliance(root: Path, names: Sequence[str]) -> list[Staged]:
+def _of_appliance(root: Path, names: Sequence[str]) -> list[Subject]:
     """The slots that serve, and those that are staged; names are of models here."""
     store = Store(root)
     store.check()
@@ -138,9 +138,9 @@ def _of_appliance(root: Path, names: Sequence[str]) -> list[Staged]:
     return found
 
 
-def _of_slot(folder: Path, manifest: str) -> Staged:
+def _of_slot(folder: Path, manifest: str) -> Subject:
     slot = read_slot(folder)
-    return Staged(
+    return Subject(
         model=slot.model,
         version=slot.version,
         name=slot.variant,
@@ -152,7 +152,7 @@ def _of_slot(folder: Path, manifest: str) -> Staged:
     )
 
 
-def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -> list[Staged]:
+def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -> list[Subject]:
     verified = verify(layout, trust)
     variants = {item.slot.variant: item for item in verified.variants}
     unknown = [name for name in names if name not in variants]
@@ -171,7 +171,7 @@ def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -
     return [_extract(layout, variants[name], work / name) for name in chosen]
 
 
-def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Staged:
+def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Subject:
     _lay_out(layout, variant, folder)
     digest = variant.layers["slot.json"].digest
     if is_compiled_here(variant.slot):
@@ -180,7 +180,7 @@ def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Staged:
     return _of_slot(folder, variant.descriptor.digest)
 
 
-def lay_out_any(source: Path, trust: Trust, folder: Path) -> Staged:
+def lay_out_any(source: Path, trust: Trust, folder: Path) -> Subject:
     """The first variant of a bundle, only to be looked at: it need not fit this machine."""
     layout = open_layout(source)
     variant = verify(layout, trust).variants[0]

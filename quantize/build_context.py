@@ -11,7 +11,7 @@ from edgekit import __version__
 from edgekit.job import Progress, run_job
 from edgekit.nouns import Artifact, Noun, Variant
 from edgekit.profiles.data import Dataset
-from edgekit.profiles.quality_job import Judged
+from edgekit.profiles.quality_job import MeasuredQuality
 from edgekit.profiles.scenarios import Name
 from edgekit.quantize.source import Source
 from edgekit.spec import Spec
@@ -34,7 +34,7 @@ BUILD_PACKAGES = (
 )
 
 
-class Watch(Protocol):
+class BuildListener(Protocol):
     """Who wants to know how far a build is."""
 
     def step(self, what: str, stage: str, share: float) -> None:
@@ -48,7 +48,7 @@ class Watch(Protocol):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop:
+class BuildContext:
     """What every step of one build needs."""
 
     spec: Spec
@@ -61,7 +61,7 @@ class Workshop:
     cache: Path
     logs: Path
     versions: dict[str, str]
-    watch: Watch
+    listener: BuildListener
 
     @property
     def isa(self) -> tuple[str, ...]:
@@ -75,7 +75,7 @@ class Workshop:
     def run(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
         """Run a job; its log is named after what it works on."""
         return self._run(
-            function, request, what, lambda stage, share: self.watch.step(what, stage, share)
+            function, request, what, lambda stage, share: self.listener.step(what, stage, share)
         )
 
     def run_silently(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
@@ -87,10 +87,10 @@ class Workshop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
+class PreparedBuild:
     """A workshop with everything laid out that the variants share."""
 
-    shop: Workshop
+    context: BuildContext
     task_folder: Path
     reference: Path
     calibration: Dataset
@@ -104,11 +104,11 @@ class Candidate:
     """An artifact and the quality of its answers; what it lacks is its timing.
 
     artifact: the files as the recipe made them.
-    judged: the setting that was found, and what was measured of the answers with it.
+    measured: the setting that was found, and what was measured of the answers with it.
     """
 
     artifact: Artifact
-    judged: Judged
+    measured: MeasuredQuality
 
 
 def build_versions() -> dict[str, str]:

@@ -48,7 +48,7 @@ def build(spec: Path, out: Path | None, effort: Name | None, as_json: bool) -> N
     stay_offline()
     with progress_bar() as progress:
         result = run(
-            spec, out or spec.parent / "build", effort=effort or "default", watch=Bars(progress)
+            spec, out or spec.parent / "build", effort=effort or "default", listener=Bars(progress)
         )
     show_build(result, as_json=as_json)
     if result.choice.chosen is None:
@@ -95,6 +95,6 @@ def _outcome(made: "Candidate | Variant") -> str:
     """Say what the memory peaks were, or why there is nothing to measure."""
     peaks = {"making": made.artifact.peak_rss_bytes if made.artifact else 0}
     if not isinstance(made, Variant):
-        peaks["judging"] = made.judged.peak_rss_bytes
+        peaks["judging"] = made.measured.peak_rss_bytes
     memory = [f"peak memory {what} it {human_bytes(peak)}" for what, peak in peaks.items() if peak]
     return ", ".join(memory) or (made.reason if isinstance(made, Variant) else "")

@@ -69,7 +69,8 @@ def test_a_build_killed_while_it_copies_leaves_the_last_one_and_the_next_goes_on
     one, two = made(tmp_path / "1", "one"), made(tmp_path / "2", "two")
     write_build(tmp_path, result, b"{}", {"a": one, "b": one})
     before = written(tmp_path)
-    copy, copied = build_folder._link_or_copy, []
+    copy = build_folder._link_or_copy
+    copied: list[Path] = []
 
     def killed(source: Path, target: Path) -> None:
         if copied:
