@@ -165,7 +165,7 @@ def _accuracy_limits(evidence: Evidence, limits: Limits, confidence: float) -> I
 
 
 def _share(limit: str, counts: Counts | None) -> tuple[int, int]:
-    """How many of how many."""
+    """Return the hits and the total of a class that a floor is about."""
     if counts is None:
         return 0, 0
     return counts.found, counts.found + (counts.missed if limit == "min_recall" else counts.false)
@@ -273,7 +273,7 @@ class Goal(NamedTuple):
         return ratio.low <= 1 and ratio.value <= CLOSE
 
     def describe(self, evidence: Evidence) -> str:
-        """The reason's first words."""
+        """Return the first words of the reason."""
         return self.what.format(self.value(evidence))
 
 

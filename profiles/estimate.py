@@ -189,7 +189,7 @@ def _ones(item: Any, tokens: int) -> np.ndarray:  # noqa: ANN401 - onnx has no t
 
 
 def _flops(kind: str, shapes: list[list[int]]) -> float:
-    """Of one node, from the shapes of its inputs and then its output."""
+    """Count the operations of one node, from the shapes of its inputs and then its output."""
     if kind not in PRODUCTS or len(shapes) < 3 or not shapes[0] or not shapes[-1]:
         return 0.0
     depth = math.prod(shapes[1][1:]) if kind == "Conv" else shapes[0][-1]

@@ -198,7 +198,7 @@ def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, flo
 def _all_answers(
     model: Model, task: Task, data: Dataset, size: int, progress: Progress
 ) -> list[np.ndarray]:
-    """Of the whole evaluation set, in batches of `size`, `setting.streams` of them side by side."""
+    """Answer the whole evaluation set, in batches of `size`, `setting.streams` side by side."""
     order = label_order(model.task.labels, task.labels)
     what = "one at a time" if size == 1 else f"in batches of {size}"
     batches = [data.inputs[start : start + size] for start in range(0, len(data.inputs), size)]

@@ -30,7 +30,7 @@ QUANTILES = np.linspace(0, 1, 101)
 ROUND_JOB = "edgekit.profiles.timing_job:round_job"
 
 Run = Callable[[str, Noun, str], Any]  # a job's function, its request, and what it is about
-Tell = Callable[[str, str, float], None]  # what is at work, the stage, and the share that is done
+Tell = Callable[[str, str, float], None]  # what is at work, the step, and the share that is done
 
 
 class Contender(Noun, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The workshop: what every step of one build needs, and what the variants share."""
+"""What every step of one build needs, and what the variants share."""
 
 import importlib.metadata
 from dataclasses import dataclass
@@ -35,10 +35,10 @@ BUILD_PACKAGES = (
 
 
 class BuildListener(Protocol):
-    """Who wants to know how far a build is."""
+    """Whoever wants to know how far a build is."""
 
-    def step(self, what: str, stage: str, share: float) -> None:
-        """What is worked on, the stage, the share of that stage; called often."""
+    def step(self, what: str, step: str, share: float) -> None:
+        """What is worked on, the step, the share of that step; called often."""
 
     def done(self, made: "Candidate | Variant", number: int, total: int) -> None:
         """Take note of what one recipe came to: a candidate, or a variant that failed."""
@@ -75,11 +75,11 @@ class BuildContext:
     def run(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
         """Run a job; its log is named after what it works on."""
         return self._run(
-            function, request, what, lambda stage, share: self.listener.step(what, stage, share)
+            function, request, what, lambda step, share: self.listener.step(what, step, share)
         )
 
     def run_silently(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
-        """The same for a job that is too short to tell how far it is."""
+        """Run a job that is too short to tell how far it is."""
         return self._run(function, request, what, None)
 
     def _run(self, function: str, request: Noun, what: str, progress: Progress | None) -> Any:  # noqa: ANN401
@@ -88,7 +88,7 @@ class BuildContext:
 
 @dataclass(frozen=True, kw_only=True)
 class PreparedBuild:
-    """A workshop with everything laid out that the variants share."""
+    """A build with everything laid out that its variants share."""
 
     context: BuildContext
     task_folder: Path
@@ -112,7 +112,7 @@ class Candidate:
 
 
 def build_versions() -> dict[str, str]:
-    """Of every package that has a say in what a build makes."""
+    """Return the versions of every package that has a say in what a build makes."""
     versions = {"edgekit": __version__}
     for name in BUILD_PACKAGES:
         try:

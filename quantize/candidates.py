@@ -194,8 +194,9 @@ def _on_cpu(context: BuildContext, recipe: Recipe) -> list[Setting]:
 def _run_quality_job(
     context: BuildContext, recipe: Recipe, request: QualityRequest
 ) -> MeasuredQuality:
-    """Where the engine crashes, once more with the settings that it is known to survive; without
-    its accelerator, on the CPU.
+    """Run the job; where the engine crashes, once more with settings that it is known to survive.
+
+    Where its accelerator fails, it is run on the CPU.
     """
     try:
         return msgspec.convert(

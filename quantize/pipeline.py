@@ -1,4 +1,4 @@
-"""The build: from a Spec to a Build, through every stage.
+"""The build: from a Spec to a Build, through every step.
 
 Each step is a job in a process of its own, one at a time, and its result is kept in the output
 folder under the digest of everything that went into it. So a second build re-uses all, a killed

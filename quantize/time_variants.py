@@ -74,7 +74,7 @@ def _time(
             contenders,
             plan,
             context.run_silently,
-            lambda name, stage, share: context.listener.step("timing", f"{stage}: {name}", share),
+            lambda name, step, share: context.listener.step("timing", f"{step}: {name}", share),
             begun=kept(record, TimingSession) or TimingSession(),
             keep=lambda session: write_durably(record, session.to_json()),
         )

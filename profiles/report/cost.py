@@ -57,7 +57,7 @@ class CostSheet(Noun, frozen=True, kw_only=True):
 
 
 def cost_sheet(build: Build, prices: Prices) -> CostSheet:
-    """Of the accepted variants; where none is, of all that were measured."""
+    """Work out the cost of the accepted variants; where none is, of all that were measured."""
     sound = [item for item in build.measured if item.status != "failed"]
     shown = [item for item in sound if item.status == "accepted"] or sound
     requests = prices.requests_per_day

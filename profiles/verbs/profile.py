@@ -161,14 +161,14 @@ def _measure(
         line = progress.add_task("staging", total=100)
         shown = ""
 
-        def tell(what: str, stage: str, share: float) -> None:
+        def tell(what: str, step: str, share: float) -> None:
             nonlocal shown
             progress.update(
-                line, description=escape(f"{what}: {stage}"), completed=round(100 * share)
+                line, description=escape(f"{what}: {step}"), completed=round(100 * share)
             )
-            if stage != shown and not progress.console.is_terminal:
-                note(stage)
-            shown = stage
+            if step != shown and not progress.console.is_terminal:
+                note(step)
+            shown = step
 
         if place is None:
             staged = stage(source, wish.variants, open_trust(key) if key else None, work)

@@ -56,7 +56,7 @@ def build(spec: Path, out: Path | None, effort: Name | None, as_json: bool) -> N
 
 
 class Bars:
-    """Two lines on a terminal (the build with its time to go, and the step at work); a line a stage
+    """Two lines on a terminal (the build with its time to go, and the step at work); a line a step
     elsewhere.
     """
 
@@ -64,24 +64,24 @@ class Bars:
         self._progress = progress
         self._whole = progress.add_task("build", total=None)
         self._step = progress.add_task("starting", total=None)
-        self._stages: dict[str, str] = {}
+        self._steps: dict[str, str] = {}
         self._started = time.monotonic()
 
-    def step(self, what: str, stage: str, share: float) -> None:
+    def step(self, what: str, step: str, share: float) -> None:
         """Move the lower bar."""
-        heading = stage.partition(":")[0]
-        if self._stages.get(what) != heading and not self._progress.console.is_terminal:
+        heading = step.partition(":")[0]
+        if self._steps.get(what) != heading and not self._progress.console.is_terminal:
             note(f"{what}: {heading}")
-        self._stages[what] = heading
+        self._steps[what] = heading
         self._progress.update(
-            self._step, description=f"{what}: {stage}", completed=round(100 * share), total=100
+            self._step, description=f"{what}: {step}", completed=round(100 * share), total=100
         )
 
     def done(self, made: "Candidate | Variant", number: int, total: int) -> None:
         """Move the upper bar, and say what making and measuring took."""
         self._progress.update(self._whole, completed=number, total=total)
         name = made.name if isinstance(made, Variant) else made.artifact.name
-        if name in self._stages:  # not when all was re-used
+        if name in self._steps:  # not when all was re-used
             left = (time.monotonic() - self._started) / number * (total - number)
             to_go = f"; about {human_seconds(left)} to go" if number < total else ""
             note(f"[{number}/{total}] {name}: {_outcome(made)}{to_go}")
