@@ -1,6 +1,6 @@
-"""Subject for profiling: variants laid out in a folder that goes away, where nothing serves from.
+"""Subjects: the variants that are measured, laid out in a folder where nothing serves from.
 
-A staged variant has passed the same verdict and the same golden samples as a deployed one. It is in
+A subject from a bundle has passed the same verdict and the same golden samples as a deployed one. It is in
 no store, and no pointer names it, so nothing can serve it.
 """
 
