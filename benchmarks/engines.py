@@ -31,7 +31,7 @@ from edgekit.edge.engines import TensorSession, load_engine
 from edgekit.edge.model.tensor_model import Model
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Setting, Variant
-from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.profiles.intervals import paired_ratio
 from edgekit.profiles.scenarios import EFFORTS, single_stream
 
@@ -255,7 +255,7 @@ def main(
     variants = {item.name: item for item in read_build(build).variants}
     for name in names:
         variant = variants.get(name)
-        if variant is None or variant.artifact is None or variant.engine not in TOOLS:
+        if variant is None or variant.evidence is None or variant.engine not in TOOLS:
             raise click.ClickException(
                 f"--variant {name}: {build} has no such variant, or not its files"
             )
@@ -263,7 +263,7 @@ def main(
             if not llama_bench:
                 raise click.UsageError(f"--variant {name} needs --llama-bench: its path")
             os.environ["LLAMA_BENCH"] = llama_bench
-        folder, tool = artifact_folder(build.resolve(), variant.artifact), TOOLS[variant.engine]
+        folder, tool = model_folder(build.resolve(), variant.name), TOOLS[variant.engine]
         mine = [CALL, OWN] if variant.engine == "openvino" else [CALL]
         times: dict[str, list[float]] = {way: [] for way in [*mine, tool]}
         for number in range(rounds):

@@ -26,7 +26,7 @@ import numpy as np
 from edgekit.edge.model.health import read_golden
 from edgekit.edge.model.tensor_model import open_model
 from edgekit.nouns import Artifact, Build, Setting
-from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.release.pack import golden_of, needed_isa
 
 TOO_LONG = 600  # seconds of one run, emulated ones among them
@@ -87,7 +87,7 @@ def healthy(folder: Path, build: Build) -> Iterator[Healthy]:
     """All of them."""
     for variant in build.variants:
         if isinstance(variant.artifact, Artifact) and variant.evidence is not None:
-            files, setting = artifact_folder(folder, variant.artifact), variant.evidence.setting
+            files, setting = model_folder(folder, variant.name), variant.evidence.setting
             said = fresh(files, folder, variant.engine, setting, Place("here"))
             if said is None:
                 raise click.ClickException(f"{variant.name}: does not run here any more")

@@ -24,7 +24,7 @@ from typing import Any
 import click
 import msgspec
 
-from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.spec import load_spec
 
 HERE = Path(__file__).resolve().parent
@@ -119,7 +119,7 @@ def take(
 def artifact_folders(out: Path) -> dict[str, Path]:
     """Where a build keeps each variant's files."""
     variants = read_build(out).variants
-    return {item.name: artifact_folder(out, item.artifact) for item in variants if item.artifact}
+    return {item.name: model_folder(out, item.name) for item in variants if item.evidence}
 
 
 def make_peers(

@@ -17,7 +17,7 @@ from edgekit.edge.model.tensor_model import open_model
 from edgekit.edge.tasks import load_task
 from edgekit.nouns import Setting
 from edgekit.profiles.data import Dataset, input_columns, read_dataset, shuffled
-from edgekit.profiles.quality_job import Judged, judge_job
+from edgekit.profiles.quality_job import MeasuredQuality, quality_job
 from edgekit.profiles.scenarios import EFFORTS, samples_per_s, single_stream
 
 EFFORT = EFFORTS["default"]
@@ -42,7 +42,7 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
         "effort": "quick",
         "calibration_sha256": "",
     }
-    quality = msgspec.convert(judge_job(asked, lambda what, share: None), Judged).quality
+    quality = msgspec.convert(quality_job(asked, lambda what, share: None), MeasuredQuality).quality
     return {
         "status": "peer",
         "metric": quality.metric,

@@ -17,7 +17,7 @@ import msgspec
 from edgekit.edge.tasks import load_task
 from edgekit.job import run_job
 from edgekit.nouns import Performance, Setting
-from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.profiles.data import input_columns, read_inputs
 from edgekit.profiles.intervals import paired_ratio
 from edgekit.profiles.report.text import with_interval
@@ -35,7 +35,7 @@ def contenders_of(build: Path, names: tuple[str, ...]) -> list[Contender]:
         item = variants.get(name)
         if item is None or item.artifact is None or item.evidence is None:
             raise click.ClickException(f"--variant {name}: {build} has none that was measured")
-        folder = str(artifact_folder(build.resolve(), item.artifact))
+        folder = str(model_folder(build.resolve(), item.name))
         for what, setting in {"found": item.evidence.setting, **DEFAULTS}.items():
             found.append(
                 Contender(

@@ -2,17 +2,26 @@
 reason.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-import msgspec
-
 from edgekit.confidence import at_confidence, share_lower_bound, upper_bound
 from edgekit.edge.engines import engine_dependencies
-from edgekit.nouns import Broken, Choice, Counts, Evidence, Variant
+from edgekit.nouns import (
+    Broken,
+    Choice,
+    Counts,
+    Evidence,
+    Limits,
+    Measured,
+    MeasuredVariant,
+    Status,
+    Variant,
+    measured,
+)
 from edgekit.profiles.bootstrap import corrected, samples_for_share, samples_to_tell
 from edgekit.profiles.intervals import paired_ratio
-from edgekit.spec import Limits
 
 # A variant that computes in floating point is the same model: where it answers otherwise, something
 # is broken. The largest root mean square error of its answers, as a share of the reference's
@@ -24,30 +33,57 @@ TIE_CONFIDENCE = 0.95  # of the lower bound of the best accuracy; what reaches i
 CLOSE = 1.1
 
 
-def judge_all(variants: Sequence[Variant], limits: Limits) -> tuple[tuple[Variant, ...], float]:
-    """Every variant with its status, and the confidence that each was tested at: the best of many
-    is taken.
+class Judgement(NamedTuple):
+    """What the limits say of one measurement; the fields are those of Variant."""
+
+    status: Status
+    reason: str
+    broken: tuple[Broken, ...] = ()
+
+
+def judge_all(
+    results: Sequence[Measured | Variant], limits: Limits
+) -> tuple[tuple[Variant, ...], float]:
+    """Judge what was measured; what is a variant already, failed or skipped, stays as it is.
+
+    Returns the variants in their order, and the confidence that each was tested at: it is higher
+    than that of the limits, since the best of many is taken.
     """
-    confidence = corrected(
-        limits.confidence, sum(variant.evidence is not None for variant in variants)
+    tried = sum(isinstance(item, Measured) for item in results)
+    confidence = corrected(limits.confidence, tried)
+    variants = tuple(
+        judge(item, limits, confidence) if isinstance(item, Measured) else item for item in results
     )
-    return tuple(judge(variant, limits, confidence) for variant in variants), confidence
+    return variants, confidence
 
 
-def judge(variant: Variant, limits: Limits, confidence: float) -> Variant:
-    """A measured variant with its status: failed, rejected with every broken limit, or accepted."""
-    evidence = variant.evidence
-    if evidence is None:
-        return variant
-    if reason := _why_broken(variant.precision, evidence):
-        return msgspec.structs.replace(variant, status="failed", reason=reason)
+def judge(item: Measured, limits: Limits, confidence: float) -> Variant:
+    """Make a variant of what was measured: failed, rejected with broken limits, or accepted."""
+    artifact = item.artifact
+    found = _judgement(artifact.precision, item.evidence, limits, confidence)
+    return Variant(
+        name=artifact.name,
+        format=artifact.format,
+        precision=artifact.precision,
+        engine=artifact.engine,
+        artifact=artifact,
+        evidence=item.evidence,
+        status=found.status,
+        reason=found.reason,
+        broken=found.broken,
+    )
+
+
+def _judgement(precision: str, evidence: Evidence, limits: Limits, confidence: float) -> Judgement:
+    if reason := _why_broken(precision, evidence):
+        return Judgement("failed", reason)
     broken = tuple(_broken_limits(evidence, limits, confidence))
     tolerated = [item for item in broken if item.too_few and limits.on_too_few == "accept"]
     text = "; ".join(_explain(item, evidence, confidence) for item in broken)
     if len(broken) > len(tolerated):
-        return msgspec.structs.replace(variant, status="rejected", reason=text, broken=broken)
+        return Judgement("rejected", text, broken)
     reason = f'accepted by on_too_few = "accept": {text}' if broken else "keeps every limit"
-    return msgspec.structs.replace(variant, status="accepted", reason=reason)
+    return Judgement("accepted", reason)
 
 
 def _why_broken(precision: str, evidence: Evidence) -> str | None:
@@ -129,7 +165,7 @@ def _accuracy_limits(evidence: Evidence, limits: Limits, confidence: float) -> I
 
 
 def _share(limit: str, counts: Counts | None) -> tuple[int, int]:
-    """How many of how many."""
+    """Return the hits and the total of a class that a floor is about."""
     if counts is None:
         return 0, 0
     return counts.found, counts.found + (counts.missed if limit == "min_recall" else counts.false)
@@ -156,15 +192,15 @@ def _explain(broken: Broken, evidence: Evidence, confidence: float) -> str:
         return text
     side, enough = ("lower" if broken.is_floor else "upper"), None
     if name == "max_accuracy_drop":
-        measured, samples = evidence.quality.comparison.drop, evidence.quality.comparison.samples
+        found, samples = evidence.quality.comparison.drop, evidence.quality.comparison.samples
         enough = samples_to_tell(evidence.quality.comparison, broken.allowed, confidence)
     elif name == "min_metric":
-        measured, samples = evidence.quality.metric_value, evidence.quality.comparison.samples
+        found, samples = evidence.quality.metric_value, evidence.quality.comparison.samples
     else:
         hits, samples = _share(name, evidence.quality.classes.get(label))
-        measured = hits / samples
+        found = hits / samples
         enough = samples_for_share(hits, samples, broken.allowed, confidence)
-    text += f" (measured {measured:.4f}; {confidence:.4g} {side} bound of {samples} samples)"
+    text += f" (measured {found:.4f}; {confidence:.4g} {side} bound of {samples} samples)"
     if not broken.too_few:
         return text
     return f"{text}: too few samples to tell" + (f", about {enough} would do" if enough else "")
@@ -176,25 +212,23 @@ def choose(variants: Sequence[Variant], objective: str) -> Choice:
     Where none is accepted, the reason names the one that comes closest.
     """
     front = pareto(variants)
-    accepted = [item for item in variants if item.status == "accepted" and item.evidence]
+    accepted = [item for item in measured(variants) if item.status == "accepted"]
     if not accepted:
         return Choice(chosen=None, reason=_closest(variants), pareto=front)
     goal = GOALS[objective]
-    known = [item for item in accepted if goal.value(_evidence(item)) is not None]
+    known = [item for item in accepted if goal.value(item.evidence) is not None]
     if not known:
         return Choice(
             chosen=None,
             reason=f"the objective is {objective}, which nothing measures here",
             pareto=front,
         )
-    best = min(known, key=lambda item: goal.cost(_evidence(item)))
-    rivals = [
-        item for item in known if item is best or goal.is_tie(_evidence(best), _evidence(item))
-    ]
+    best = min(known, key=lambda item: goal.cost(item.evidence))
+    rivals = [item for item in known if item is best or goal.is_tie(best.evidence, item.evidence)]
     chosen = min(rivals, key=_simplicity)
     ties = tuple(item.name for item in rivals if item is not chosen)
     reason = (
-        f"{goal.describe(_evidence(chosen))}, of the {len(accepted)} variants that keep every limit"
+        f"{goal.describe(chosen.evidence)}, of the {len(accepted)} variants that keep every limit"
         f" ({len(variants)} tried)"
     )
     if ties:
@@ -202,14 +236,9 @@ def choose(variants: Sequence[Variant], objective: str) -> Choice:
     return Choice(chosen=chosen.name, reason=reason, ties=ties, pareto=front)
 
 
-def _evidence(variant: Variant) -> Evidence:
-    assert variant.evidence  # noqa: S101 - the callers look
-    return variant.evidence
-
-
-def _simplicity(variant: Variant) -> tuple[int, int]:
-    """Fewer bytes, then fewer dependencies."""
-    return _evidence(variant).size_bytes, engine_dependencies(variant.engine)
+def _simplicity(variant: MeasuredVariant) -> tuple[int, int]:
+    """Order variants by their bytes, then by the number of packages that their engine needs."""
+    return variant.evidence.size_bytes, engine_dependencies(variant.engine)
 
 
 class Goal(NamedTuple):
@@ -226,9 +255,10 @@ class Goal(NamedTuple):
     bound: Callable[[Evidence], float] | None = None
 
     def cost(self, evidence: Evidence) -> float:
-        """Less is better."""
+        """Return a number of which less is better; what was not measured is worse than all."""
         value = self.value(evidence)
-        assert value is not None  # noqa: S101 - the caller looked
+        if value is None:
+            return math.inf
         return -value if self.is_more_better else value
 
     def is_tie(self, best: Evidence, other: Evidence) -> bool:
@@ -243,7 +273,7 @@ class Goal(NamedTuple):
         return ratio.low <= 1 and ratio.value <= CLOSE
 
     def describe(self, evidence: Evidence) -> str:
-        """The reason's first words."""
+        """Return the first words of the reason."""
         return self.what.format(self.value(evidence))
 
 
@@ -282,8 +312,9 @@ def pareto(variants: Sequence[Variant]) -> tuple[str, ...]:
     """The measured variants that no other is at least as good as in accuracy, latency and memory,
     and better in one.
     """
-    measured = [item for item in variants if item.evidence and item.status != "failed"]
-    costs = {item.name: _costs(_evidence(item)) for item in measured}
+    costs = {
+        item.name: _costs(item.evidence) for item in measured(variants) if item.status != "failed"
+    }
     return tuple(
         name
         for name, mine in costs.items()

@@ -36,7 +36,7 @@ SESSIONS = (
 )
 
 
-class Measured(Noun, frozen=True, kw_only=True):
+class Figures(Noun, frozen=True, kw_only=True):
     """What both kinds of files say of a variant; None: a profile says nothing of it."""
 
     performance: Performance
@@ -54,7 +54,7 @@ class Side(Noun, frozen=True, kw_only=True):
 
     name: str
     model: str
-    variants: dict[str, Measured]
+    variants: dict[str, Figures]
 
 
 class Difference(Noun, frozen=True, kw_only=True):
@@ -110,14 +110,12 @@ def _of_build(name: str, build: Build) -> Side:
     return Side(
         name=name,
         model=build.model,
-        variants={
-            item.name: _of_evidence(item.evidence) for item in build.variants if item.evidence
-        },
+        variants={item.name: _of_evidence(item.evidence) for item in build.measured},
     )
 
 
-def _of_evidence(evidence: Evidence) -> Measured:
-    return Measured(
+def _of_evidence(evidence: Evidence) -> Figures:
+    return Figures(
         performance=evidence.performance,
         setting=evidence.setting,
         machine=evidence.machine,
@@ -129,8 +127,8 @@ def _of_evidence(evidence: Evidence) -> Measured:
     )
 
 
-def _of_profile(profile: Profile) -> Measured:
-    return Measured(
+def _of_profile(profile: Profile) -> Figures:
+    return Figures(
         performance=profile.performance,
         setting=profile.setting,
         machine=profile.machine,
@@ -157,7 +155,7 @@ def compare(a: Side, b: Side) -> Compared:
     )
 
 
-def _difference(name: str, a: Measured, b: Measured) -> Difference:
+def _difference(name: str, a: Figures, b: Figures) -> Difference:
     before, after = a.performance, b.performance
     latency = unpaired_ratio(after.round_p50_ms, before.round_p50_ms)
     speedup = unpaired_ratio(before.round_p50_ms, after.round_p50_ms)
@@ -206,7 +204,7 @@ def _warnings(a: Side, b: Side, both: list[str]) -> Iterator[str]:
             )
 
 
-def _warnings_of(name: str, before: Measured, after: Measured) -> Iterator[str]:
+def _warnings_of(name: str, before: Figures, after: Figures) -> Iterator[str]:
     if before.machine != after.machine:
         yield (
             f"another machine: {before.machine}; {after.machine}: ratios are of machines as much as"

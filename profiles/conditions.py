@@ -30,9 +30,10 @@ LOOP_PIECE, LOOP_WARM_UP, LOOP_PIECES = bytes(1 << 18), 32, 256
 TICKS_PER_SECOND = 100.0  # USER_HZ, the unit of /proc/stat on every architecture that Linux has
 
 
-def calibrate(cores: int) -> float:
-    """Seconds that a fixed piece of work takes on every core at once; with another process on a
-    core it takes longer.
+def time_fixed_work(cores: int) -> float:
+    """Return the seconds that a fixed piece of work takes on every core at once.
+
+    With another process on a core it takes longer.
     """
 
     def work(pieces: int) -> None:
@@ -56,8 +57,8 @@ class _Ticks(NamedTuple):
     own: float
 
 
-class Watch:
-    """`with Watch() as watch: ...`; then `watch.conditions()`."""
+class MachineWatch:
+    """Samples the machine inside `with MachineWatch() as watch`; then ask `watch.conditions()`."""
 
     def __init__(self, sys: Path = SYS, counter: EnergyCounter | None = None) -> None:
         self._sys = sys
@@ -95,7 +96,7 @@ class Watch:
             self._counter.sample()
 
     def conditions(self) -> Conditions:
-        """What was seen between entering and leaving."""
+        """Return what was seen between entering and leaving."""
         before, after = self._before, self._after
         total = max(after.total - before.total, 1 / TICKS_PER_SECOND)
         others = (after.busy - before.busy) - (after.own - before.own)
@@ -143,12 +144,12 @@ class Watch:
 
 
 def _cores() -> int:
-    """That the shares of /proc/stat are of."""
+    """Return the number of cores that the shares of /proc/stat are of."""
     return sum(line[:3] == "cpu" and line[3:4].isdigit() for line in STAT.read_text().splitlines())
 
 
-def worse(one: Conditions, other: Conditions) -> Conditions:
-    """Of two stretches that follow each other, what is to be said of both."""
+def merge_worst(one: Conditions, other: Conditions) -> Conditions:
+    """Merge the conditions of two consecutive measurements, keeping the worse of each."""
     return Conditions(
         cores=one.cores,
         others=max(one.others, other.others),
@@ -170,12 +171,12 @@ def worse(one: Conditions, other: Conditions) -> Conditions:
 
 
 def most_taken(conditions: Conditions) -> float:
-    """The share that others may take; one burned core is more, however many there are."""
+    """Return the share of CPU time that others may take: at most half of one core."""
     return min(MOST_TAKEN, MOST_OF_A_CORE / conditions.cores) if conditions.cores else MOST_TAKEN
 
 
 def disturbances(conditions: Conditions) -> Iterator[str]:
-    """Why a figure measured under these conditions is not clean."""
+    """Say why a figure that was measured under these conditions is not clean."""
     allowed = most_taken(conditions)
     if conditions.others > allowed:
         if allowed == MOST_TAKEN:
@@ -194,7 +195,7 @@ def disturbances(conditions: Conditions) -> Iterator[str]:
 
 
 def warnings(conditions: Conditions) -> Iterator[str]:
-    """What does not spoil a figure, and should be known about it."""
+    """Say what should be known about a figure, though it does not spoil it."""
     if conditions.governor in ("powersave", "conservative", "ondemand"):
         yield (
             f"the CPU's governor is {conditions.governor!r}: short calls may be measured at a low"

@@ -13,13 +13,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-import msgspec
 import numpy as np
 
 from edgekit.edge.tasks import Task
 from edgekit.errors import InputError, MissingPackage
-from edgekit.nouns import Artifact, Build, Figure, Noun, Variant
-from edgekit.profiles.build_folder import artifact_folder
+from edgekit.nouns import Build, Figure, MeasuredVariant, Noun
+from edgekit.profiles.build_folder import model_folder
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.targets import Peak, Target, find_target
 from edgekit.targets.detect import Machine
@@ -60,18 +59,22 @@ def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int
     """One for each measured variant of a build that was made on this machine; raises InputError,
     MissingPackage.
     """
-    measured, base = _measured(build), base_of(build, out)
-    if target.peak is None or target.peak.cores is None or target.peak.ghz is None:
+    check_base(build, out)
+    speed = _speed(target.peak)
+    if target.peak is None or speed is None:
         raise InputError(
             f"--estimate {target.name}: a class of many machines, of which no speed is known; one"
             " of a single board has"
         )
-    work = count(artifact_folder(out, base) / "model.onnx", tokens)
-    own = _own_peak(build, here)
-    factors = {item.name: _p50(item) / _ideal_ms(work, item, own) for item in measured}
+    work = count(model_folder(out, BASE) / "model.onnx", tokens)
+    peak, own = _own_peak(build, here)
+    factors = {
+        item.name: item.evidence.performance.p50_ms.value / _ideal_ms(work, item, peak, own)
+        for item in build.measured
+    }
     found = []
-    for item in measured:
-        ideal = _ideal_ms(work, item, target.peak)
+    for item in build.measured:
+        ideal = _ideal_ms(work, item, target.peak, speed)
         p50 = with_error(ideal * factors[item.name], list(factors.values()))
         found.append(
             Estimate(
@@ -85,18 +88,12 @@ def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int
     return found
 
 
-def base_of(build: Build, out: Path) -> Artifact:
-    """What is counted; raises InputError where the build has none."""
-    base = next((item.artifact for item in _measured(build) if item.name == BASE), None)
-    if base is None:
+def check_base(build: Build, out: Path) -> None:
+    """Raise InputError where a build lacks the variant whose operations are counted."""
+    if BASE not in {item.name for item in build.measured}:
         raise InputError(
             f"{out}: an estimate counts the operations of {BASE}; add it to target.recipes"
         )
-    return base
-
-
-def _measured(build: Build) -> list[Variant]:
-    return [item for item in build.variants if item.evidence and item.artifact]
 
 
 def with_error(value: float, factors: Sequence[float]) -> Figure:
@@ -114,29 +111,29 @@ def _spread(factors: Sequence[float]) -> float:
     return max(max(factor / middle, middle / factor) for factor in factors)
 
 
-def _p50(variant: Variant) -> float:
-    assert variant.evidence  # noqa: S101 - the caller looked
-    return variant.evidence.performance.p50_ms.value
+def _speed(peak: Peak | None) -> float | None:
+    """Return cores times gigahertz of a device class; None if it is a class of many machines."""
+    if peak is None or peak.cores is None or peak.ghz is None:
+        return None
+    return peak.cores * peak.ghz
 
 
-def _own_peak(build: Build, here: Machine) -> Peak:
+def _own_peak(build: Build, here: Machine) -> tuple[Peak, float]:
+    """Return the peak rates of this machine's class, and cores times gigahertz of this machine."""
     peak = find_target(build.target, "build.target").peak
     if peak is None or here.ghz is None:
         raise InputError(
             f"{build.target}: the speed of this machine is not known, so nothing can be scaled"
             " from it"
         )
-    return msgspec.structs.replace(peak, cores=here.cores, ghz=here.ghz, source="this machine")
+    return peak, here.cores * here.ghz
 
 
-def _ideal_ms(work: Work, variant: Variant, peak: Peak) -> float:
-    artifact = variant.artifact
-    assert isinstance(artifact, Artifact)  # noqa: S101 - the caller looked
-    assert peak.cores  # noqa: S101
-    assert peak.ghz  # noqa: S101
+def _ideal_ms(work: Work, variant: MeasuredVariant, peak: Peak, speed: float) -> float:
+    """Return the milliseconds of one input at the peak rates; speed: cores times gigahertz."""
     per_cycle = peak.int8_per_cycle if variant.precision in INT8 else peak.fp32_per_cycle
-    arithmetic = work.flops / (per_cycle * peak.cores * peak.ghz * 1e9)
-    read = sum(artifact.contents.values()) * (1 - work.looked_up)
+    arithmetic = work.flops / (per_cycle * speed * 1e9)
+    read = sum(variant.artifact.contents.values()) * (1 - work.looked_up)
     return 1e3 * max(arithmetic, read / (peak.bandwidth_gb_s * 1e9) if peak.bandwidth_gb_s else 0.0)
 
 
@@ -192,7 +189,7 @@ def _ones(item: Any, tokens: int) -> np.ndarray:  # noqa: ANN401 - onnx has no t
 
 
 def _flops(kind: str, shapes: list[list[int]]) -> float:
-    """Of one node, from the shapes of its inputs and then its output."""
+    """Count the operations of one node, from the shapes of its inputs and then its output."""
     if kind not in PRODUCTS or len(shapes) < 3 or not shapes[0] or not shapes[-1]:
         return 0.0
     depth = math.prod(shapes[1][1:]) if kind == "Conv" else shapes[0][-1]

@@ -23,7 +23,7 @@ from edgekit.profiles.session import (
     run_session,
     write_inputs,
 )
-from edgekit.profiles.subjects import Staged
+from edgekit.profiles.subjects import Subject
 from edgekit.targets.detect import Machine, closest_target, detect_machine
 
 
@@ -37,7 +37,7 @@ class Wish(Noun, frozen=True, kw_only=True):
 
 
 def collect_inputs(
-    first: Staged, data: Path | None, columns: Sequence[str], work: Path
+    first: Subject, data: Path | None, columns: Sequence[str], work: Path
 ) -> tuple[Path, str]:
     """Write the inputs that are measured with; returns the file and what they are, with its hash.
     Raises InputError.
@@ -50,7 +50,7 @@ def collect_inputs(
     )
 
 
-def _collect(first: Staged, data: Path | None, columns: Sequence[str], path: Path) -> str:
+def _collect(first: Subject, data: Path | None, columns: Sequence[str], path: Path) -> str:
     task = load_task(first.folder)
     if data is None:
         golden = read_golden(first.golden)
@@ -72,7 +72,7 @@ def _collect(first: Staged, data: Path | None, columns: Sequence[str], path: Pat
 
 
 def measure(
-    staged: Sequence[Staged], wish: Wish, inputs: Path, said: str, work: Path, tell: Tell
+    staged: Sequence[Subject], wish: Wish, inputs: Path, said: str, work: Path, tell: Tell
 ) -> Profiles:
     """Time every staged variant in turns. Raises JobFailed if not one of them runs."""
     machine = detect_machine()
@@ -109,7 +109,7 @@ def measure(
 
 
 def _profile(
-    item: Staged, performance: Performance, said: str, machine: Machine, target: str
+    item: Subject, performance: Performance, said: str, machine: Machine, target: str
 ) -> Profile:
     return Profile(
         model=item.model,

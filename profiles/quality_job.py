@@ -31,7 +31,7 @@ THREAD_TURNS = 2
 CLEARLY = 1.07  # so much faster must a number of threads be than the one that the engine likes
 
 
-class JudgeRequest(Noun, frozen=True, kw_only=True):
+class QualityRequest(Noun, frozen=True, kw_only=True):
     """What the job is asked. The sweep chooses among `settings` for `objective`."""
 
     folder: str
@@ -49,7 +49,7 @@ class JudgeRequest(Noun, frozen=True, kw_only=True):
     calibration_sha256: str
 
 
-class Judged(Noun, frozen=True, kw_only=True):
+class MeasuredQuality(Noun, frozen=True, kw_only=True):
     """The setting that the sweep found, and the gate's figures with it. golden: the variant's own
     answers.
     """
@@ -60,30 +60,32 @@ class Judged(Noun, frozen=True, kw_only=True):
     peak_rss_bytes: int
 
 
-def judge_job(request: object, progress: Progress) -> object:
-    """Return the Judged of one artifact."""
-    asked = msgspec.convert(request, JudgeRequest)
+def quality_job(request: object, progress: Progress) -> object:
+    """Return the MeasuredQuality of one artifact."""
+    asked = msgspec.convert(request, QualityRequest)
     folder, task = Path(asked.folder), load_task(Path(asked.task_folder))
     data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
     setting = sweep(asked, shuffled(data.inputs), progress)
     progress("loading", 0)
-    model = open_model(folder, asked.engine, setting)
-    found = gate_figures(model, task, data, Path(asked.reference), progress)
-    golden = read_golden(Path(asked.reference))
+    model, reference = open_model(folder, asked.engine, setting), Path(asked.reference)
+    quality = gate_figures(model, task, data, reference, asked.calibration_sha256, progress)
+    golden = own_golden(model, read_golden(reference))
+    return msgspec.to_builtins(
+        MeasuredQuality(
+            setting=setting, golden=golden, quality=quality, peak_rss_bytes=peak_memory()
+        )
+    )
+
+
+def own_golden(model: Model, golden: Golden) -> Golden:
+    """Return the golden samples with the model's own answers in place of the reference's."""
     own = model.answers([model.task.parse(value) for value in golden.inputs])
-    quality = Quality(
-        evaluation_sha256=asked.evaluation_sha256, calibration_sha256=asked.calibration_sha256,
-        golden_difference=golden_difference(model, golden), **found,
-    )  # fmt: skip
-    golden = msgspec.structs.replace(
+    return msgspec.structs.replace(
         golden, answers=[row.tolist() for row in own], labels=list(model.task.labels)
     )
-    return msgspec.to_builtins(
-        Judged(setting=setting, golden=golden, quality=quality, peak_rss_bytes=peak_memory())
-    )
 
 
-def sweep(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> Setting:
+def sweep(asked: QualityRequest, inputs: Sequence[Any], progress: Progress) -> Setting:
     """The setting with the most samples a second; for latency, of those with the best number of
     threads.
     """
@@ -103,7 +105,7 @@ def sweep(asked: JudgeRequest, inputs: Sequence[Any], progress: Progress) -> Set
 
 
 def _with_best_threads(
-    asked: JudgeRequest, inputs: Sequence[Any], progress: Progress
+    asked: QualityRequest, inputs: Sequence[Any], progress: Progress
 ) -> list[Setting]:
     """The settings that have the number of threads with the lowest median for one input; measured
     in turns.
@@ -132,12 +134,20 @@ def _with_best_threads(
 
 
 def gate_figures(
-    model: Model, task: Task, data: Dataset, reference: Path, progress: Progress
-) -> dict[str, Any]:
-    """What Quality says about the answers, from the whole evaluation set.
+    model: Model,
+    task: Task,
+    data: Dataset,
+    reference: Path,
+    calibration_sha256: str,
+    progress: Progress,
+) -> Quality:
+    """Measure the model's answers on the whole evaluation set.
 
-    task: the reference's. reference: folder with its answers. Raises ArithmeticError over a NaN,
-    InputError where the model's labels are not the reference's.
+    task: the reference's.
+    reference: folder with the reference's answers and golden samples.
+    calibration_sha256: digest of the inputs that the model was calibrated on; "" for none.
+
+    Raises ArithmeticError over a NaN, InputError where the model's labels are not the reference's.
     """
     expected, metric = read_answers(reference / "answers.npz"), METRICS[task.metric]
     right = metric.assess(task, expected, data.truths)
@@ -148,22 +158,25 @@ def gate_figures(
     worst = max(sizes, key=lambda size: upper_bound(compared[size], 0.95))
     said, variant = np.concatenate([np.ravel(a) for a in answers[worst]]), found[worst]
     wanted = np.concatenate([np.ravel(a) for a in expected])
-    return {
-        "metric": task.metric,
-        "metric_value": variant.value,
-        "metric_bounds": metric_bounds(metric, variant),
-        "reference_value": right.value,
-        "comparison": compared[worst],
-        "judged_batch_size": worst,
-        "agreement": agreement(task, right, variant),
-        "batch_agreement": agreement(task, found[sizes[0]], found[sizes[-1]]),
-        "answer_error": float(
+    return Quality(
+        metric=task.metric,
+        metric_value=variant.value,
+        metric_bounds=metric_bounds(metric, variant),
+        reference_value=right.value,
+        comparison=compared[worst],
+        judged_batch_size=worst,
+        agreement=agreement(task, right, variant),
+        batch_agreement=agreement(task, found[sizes[0]], found[sizes[-1]]),
+        answer_error=float(
             np.sqrt(np.mean(np.square(said - wanted))) / max(float(np.std(wanted)), 1e-12)
         ),
-        "max_answer_difference": float(np.max(np.abs(said - wanted))),
-        "classes": variant.classes,
-        "reliability": reliability(task, answers[worst], data.truths),
-    }
+        max_answer_difference=float(np.max(np.abs(said - wanted))),
+        classes=variant.classes,
+        reliability=reliability(task, answers[worst], data.truths),
+        golden_difference=golden_difference(model, read_golden(reference)),
+        evaluation_sha256=data.sha256,
+        calibration_sha256=calibration_sha256,
+    )
 
 
 def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, float], ...]:
@@ -186,7 +199,7 @@ def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, flo
 def _all_answers(
     model: Model, task: Task, data: Dataset, size: int, progress: Progress
 ) -> list[np.ndarray]:
-    """Of the whole evaluation set, in batches of `size`, `setting.streams` of them side by side."""
+    """Answer the whole evaluation set, in batches of `size`, `setting.streams` side by side."""
     order = label_order(model.task.labels, task.labels)
     what = "one at a time" if size == 1 else f"in batches of {size}"
     batches = [data.inputs[start : start + size] for start in range(0, len(data.inputs), size)]

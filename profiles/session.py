@@ -30,7 +30,7 @@ QUANTILES = np.linspace(0, 1, 101)
 ROUND_JOB = "edgekit.profiles.timing_job:round_job"
 
 Run = Callable[[str, Noun, str], Any]  # a job's function, its request, and what it is about
-Tell = Callable[[str, str, float], None]  # what is at work, the stage, and the share that is done
+Tell = Callable[[str, str, float], None]  # what is at work, the step, and the share that is done
 
 
 class Contender(Noun, frozen=True, kw_only=True):
@@ -65,7 +65,7 @@ class Turn(Noun, frozen=True, kw_only=True):
     is_fleeting: bool = False
 
 
-class Session(Noun, frozen=True, kw_only=True):
+class TimingSession(Noun, frozen=True, kw_only=True):
     """The rounds that were finished, each with a turn of every contender."""
 
     rounds: tuple[tuple[Turn, ...], ...] = ()
@@ -83,9 +83,9 @@ def run_session(
     plan: Plan,
     run: Run,
     tell: Tell,
-    begun: Session = Session(),  # noqa: B008 - frozen
-    keep: Callable[[Session], None] = lambda session: None,
-) -> Session:
+    begun: TimingSession = TimingSession(),  # noqa: B008 - frozen
+    keep: Callable[[TimingSession], None] = lambda session: None,
+) -> TimingSession:
     """Measure the rounds that `begun` lacks. keep: called after each round, so that a killed
     session goes on there.
 
@@ -93,7 +93,7 @@ def run_session(
     """
     effort, session = EFFORTS[plan.effort], begun
     if any(turn.is_fleeting for turn in _turns(begun)):
-        session = Session()
+        session = TimingSession()
     best = _calmest(session)
     failed = {turn.name for turn in _turns(session) if turn.problem}
     for number in range(len(session.rounds), effort.rounds):
@@ -121,16 +121,16 @@ def run_session(
             if attempt < effort.retries and any(disturbances(_conditions(turn.found, best))):
                 # At the end of the round: the disturbance may have passed.
                 waiting.append((contender, attempt + 1))
-        session = Session(rounds=(*session.rounds, tuple(turns.values())))
+        session = TimingSession(rounds=(*session.rounds, tuple(turns.values())))
         keep(session)
     return session
 
 
-def _turns(session: Session) -> list[Turn]:
+def _turns(session: TimingSession) -> list[Turn]:
     return [turn for turns in session.rounds for turn in turns]
 
 
-def _calmest(session: Session) -> float:
+def _calmest(session: TimingSession) -> float:
     """Seconds that the fixed piece of work took at best."""
     return min(
         (turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf
@@ -170,7 +170,7 @@ def _conditions(found: Round, best: float) -> Conditions:
     return msgspec.structs.replace(found.conditions, slowdown=max(1.0, found.calibration_s / best))
 
 
-def performances(session: Session, plan: Plan) -> Mapping[str, Performance | str]:
+def performances(session: TimingSession, plan: Plan) -> Mapping[str, Performance | str]:
     """What the rounds say of each contender; or why one could not be measured."""
     best = _calmest(session)
     names = dict.fromkeys(turn.name for turn in _turns(session))

@@ -1,7 +1,7 @@
-"""Staged for profiling: variants laid out in a folder that goes away, where nothing serves from.
+"""Subjects: the variants that are measured, laid out in a folder where nothing serves from.
 
-A staged variant has passed the same verdict and the same golden samples as a deployed one. It is in
-no store, and no pointer names it, so nothing can serve it.
+A subject from a bundle has passed the same verdict and the same golden samples as a deployed one.
+It is in no store, and no pointer names it, so nothing can serve it.
 """
 
 import os
@@ -24,14 +24,14 @@ from edgekit.edge.model.slot import read_slot
 from edgekit.errors import Busy, InputError, Misfit
 from edgekit.locks import lock
 from edgekit.nouns import Setting
-from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.targets.detect import detect_machine
 
 PREFIX = "edgekit-staged-"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Staged:
+class Subject:
     """A variant that can be measured. manifest: its digest, or "" of a build. folder: holds
     golden.json, or `golden` does.
     """
@@ -77,7 +77,7 @@ def _temporary_files_in(folder: str) -> Iterator[None]:
         tempfile.tempdir = None  # to be found anew
 
 
-def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -> list[Staged]:
+def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -> list[Subject]:
     """The named variants of a bundle, a build folder or an appliance folder; without names the one
     that would serve.
 
@@ -95,25 +95,25 @@ def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -
     return _of_bundle(open_layout(source), names, trust, work)
 
 
-def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
+def _of_build(out: Path, names: Sequence[str]) -> list[Subject]:
     build = read_build(out)
-    measured = {item.name: item for item in build.variants if item.artifact and item.evidence}
+    measured = {item.name: item for item in build.measured}
     chosen = list(names) or [build.choice.chosen or next(iter(measured), "")]
     found = []
     for name in chosen:
         item = measured.get(name)
-        if item is None or item.artifact is None or item.evidence is None:
+        if item is None:
             raise InputError(
                 f"--variant {name}: {out} has none that was measured; it has: {', '.join(measured)}"
             )
         found.append(
-            Staged(
+            Subject(
                 model=build.model,
                 version=build.version,
                 name=name,
                 manifest="",
                 golden=out,
-                folder=artifact_folder(out.resolve(), item.artifact),
+                folder=model_folder(out.resolve(), name),
                 engine=item.engine,
                 setting=item.evidence.setting,
             )
@@ -121,7 +121,7 @@ def _of_build(out: Path, names: Sequence[str]) -> list[Staged]:
     return found
 
 
-def _of_appliance(root: Path, names: Sequence[str]) -> list[Staged]:
+def _of_appliance(root: Path, names: Sequence[str]) -> list[Subject]:
     """The slots that serve, and those that are staged; names are of models here."""
     store = Store(root)
     store.check()
@@ -140,9 +140,9 @@ def _of_appliance(root: Path, names: Sequence[str]) -> list[Staged]:
     return found
 
 
-def _of_slot(folder: Path, manifest: str) -> Staged:
+def _of_slot(folder: Path, manifest: str) -> Subject:
     slot = read_slot(folder)
-    return Staged(
+    return Subject(
         model=slot.model,
         version=slot.version,
         name=slot.variant,
@@ -154,7 +154,7 @@ def _of_slot(folder: Path, manifest: str) -> Staged:
     )
 
 
-def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -> list[Staged]:
+def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -> list[Subject]:
     verified = verify(layout, trust)
     variants = {item.slot.variant: item for item in verified.variants}
     unknown = [name for name in names if name not in variants]
@@ -173,7 +173,7 @@ def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -
     return [_extract(layout, variants[name], work / name) for name in chosen]
 
 
-def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Staged:
+def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Subject:
     _lay_out(layout, variant, folder)
     digest = variant.layers["slot.json"].digest
     if needs_device_compile(variant.slot):
@@ -182,7 +182,7 @@ def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Staged:
     return _of_slot(folder, variant.descriptor.digest)
 
 
-def lay_out_any(source: Path, trust: Trust, folder: Path) -> Staged:
+def lay_out_any(source: Path, trust: Trust, folder: Path) -> Subject:
     """The first variant of a bundle, only to be looked at: it need not fit this machine."""
     layout = open_layout(source)
     variant = verify(layout, trust).variants[0]

@@ -16,7 +16,7 @@ from edgekit.edge.model.tensor_model import Model, open_model
 from edgekit.job import Progress
 from edgekit.nouns import Conditions, Noun, ServerFigure, Setting
 from edgekit.process import forget_peak_memory, peak_memory
-from edgekit.profiles.conditions import Watch, calibrate, worse
+from edgekit.profiles.conditions import MachineWatch, merge_worst, time_fixed_work
 from edgekit.profiles.energy import find_counter
 from edgekit.profiles.intervals import percentile
 from edgekit.profiles.scenarios import (
@@ -89,11 +89,11 @@ def round_job(request: object, progress: Progress) -> object:
         calls=asked.calls or effort.calls,
         most_seconds=asked.most_seconds or effort.most_seconds,
     )
-    calibration = calibrate(asked.cores)
+    calibration = time_fixed_work(asked.cores)
     is_cold = asked.is_cold and drop_from_page_cache(Path(asked.folder))
     model, inputs, load_ms = _load(asked)
     counter, source = find_counter()
-    with Watch(counter=counter) as watch:
+    with MachineWatch(counter=counter) as watch:
         progress("single stream", 0)
         times, is_stable = single_stream(model, inputs, effort)
         progress("offline", 0.5)
@@ -104,11 +104,11 @@ def round_job(request: object, progress: Progress) -> object:
             effort.samples,
             counter.joules if counter else lambda: 0.0,
         )
-    slower, conditions = max(calibration, calibrate(asked.cores)), watch.conditions()
+    slower, conditions = max(calibration, time_fixed_work(asked.cores)), watch.conditions()
     found = Search(None)
     if asked.server_limit_ms is not None:
         progress("server", 0.7)
-        with Watch() as watch:
+        with MachineWatch() as watch:
             most = full.samples / full.seconds
             found = largest_poisson_rate(
                 model,
@@ -119,8 +119,8 @@ def round_job(request: object, progress: Progress) -> object:
                 effort.most_server_seconds,
             )
         slower, conditions = (
-            max(slower, calibrate(asked.cores)),
-            worse(conditions, watch.conditions()),
+            max(slower, time_fixed_work(asked.cores)),
+            merge_worst(conditions, watch.conditions()),
         )
     return msgspec.to_builtins(
         Round(

@@ -1,4 +1,4 @@
-"""The workshop: what every step of one build needs, and what the variants share."""
+"""What every step of one build needs, and what the variants share."""
 
 import importlib.metadata
 from dataclasses import dataclass
@@ -9,9 +9,9 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.job import Progress, run_job
-from edgekit.nouns import Noun, Variant
+from edgekit.nouns import Artifact, Noun, Variant
 from edgekit.profiles.data import Dataset
-from edgekit.profiles.quality_job import Judged
+from edgekit.profiles.quality_job import MeasuredQuality
 from edgekit.profiles.scenarios import Name
 from edgekit.quantize.source import Source
 from edgekit.spec import Spec
@@ -34,21 +34,21 @@ BUILD_PACKAGES = (
 )
 
 
-class Watch(Protocol):
-    """Who wants to know how far a build is."""
+class BuildListener(Protocol):
+    """Whoever wants to know how far a build is."""
 
-    def step(self, what: str, stage: str, share: float) -> None:
-        """What is worked on, the stage, the share of that stage; called often."""
+    def step(self, what: str, step: str, share: float) -> None:
+        """What is worked on, the step, the share of that step; called often."""
 
-    def done(self, variant: Variant, peak_rss_bytes: int, number: int, total: int) -> None:
-        """A variant is made and judged, whatever came of it; the peak is of judging it."""
+    def done(self, made: "Candidate | Variant", number: int, total: int) -> None:
+        """Take note of what one recipe came to: a candidate, or a variant that failed."""
 
     def warn(self, text: str) -> None:
         """Something that the user should know."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Workshop:
+class BuildContext:
     """What every step of one build needs."""
 
     spec: Spec
@@ -61,21 +61,25 @@ class Workshop:
     cache: Path
     logs: Path
     versions: dict[str, str]
-    watch: Watch
+    listener: BuildListener
 
     @property
     def isa(self) -> tuple[str, ...]:
         """The CPU features that the artifacts may count on."""
         return self.machine.isa if self.spec.target.device == "this" else self.target.isa
 
+    def artifact_folder(self, artifact: Artifact) -> Path:
+        """Return where the cache keeps the files of an artifact."""
+        return self.cache / "artifacts" / artifact.key
+
     def run(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
         """Run a job; its log is named after what it works on."""
         return self._run(
-            function, request, what, lambda stage, share: self.watch.step(what, stage, share)
+            function, request, what, lambda step, share: self.listener.step(what, step, share)
         )
 
     def run_silently(self, function: str, request: Noun, what: str) -> Any:  # noqa: ANN401
-        """The same for a job that is too short to tell how far it is."""
+        """Run a job that is too short to tell how far it is."""
         return self._run(function, request, what, None)
 
     def _run(self, function: str, request: Noun, what: str, progress: Progress | None) -> Any:  # noqa: ANN401
@@ -83,10 +87,10 @@ class Workshop:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bench:
-    """A workshop with everything laid out that the variants share."""
+class PreparedBuild:
+    """A build with everything laid out that its variants share."""
 
-    shop: Workshop
+    context: BuildContext
     task_folder: Path
     reference: Path
     calibration: Dataset
@@ -97,14 +101,18 @@ class Bench:
 
 @dataclass(frozen=True, kw_only=True)
 class Candidate:
-    """A variant on its way: what the gate measured of it, or None and its reason."""
+    """An artifact and the quality of its answers; what it lacks is its timing.
 
-    variant: Variant
-    judged: Judged | None = None
+    artifact: the files as the recipe made them.
+    measured: the setting that was found, and what was measured of the answers with it.
+    """
+
+    artifact: Artifact
+    measured: MeasuredQuality
 
 
 def build_versions() -> dict[str, str]:
-    """Of every package that has a say in what a build makes."""
+    """Return the versions of every package that has a say in what a build makes."""
     versions = {"edgekit": __version__}
     for name in BUILD_PACKAGES:
         try:

@@ -35,7 +35,7 @@ class Failure(Noun, frozen=True, kw_only=True):
 
 @contextmanager
 def recorded(folder: Path, key: str) -> Iterator[None]:
-    """Keep a failure that would come again, and raise it at once the next time."""
+    """Run a step; a failure that would come again is kept, and raised at once the next time."""
     path = folder / "failures" / f"{key}.json"
     failure: Failure | None = kept(path, Failure)
     if failure is not None:
@@ -53,7 +53,7 @@ def recorded(folder: Path, key: str) -> Iterator[None]:
 
 
 def kept(path: Path, kind: Any) -> Any:  # noqa: ANN401 - the kind's own type
-    """A record of an earlier build, or None if there is none that this version can read."""
+    """Read a record of an earlier build; None if there is none that this version can read."""
     try:
         return read_json(path.read_bytes(), kind)
     except (FileNotFoundError, Unreadable):
@@ -61,15 +61,16 @@ def kept(path: Path, kind: Any) -> Any:  # noqa: ANN401 - the kind's own type
 
 
 def key_of(*parts: object) -> str:
-    """A digest of everything that a step depends on, our own code among it."""
+    """Digest everything that a step depends on, our own code among it."""
     text = msgspec.json.encode([_code_digest(), *parts], order="sorted")
     return digest_bytes(text).removeprefix("sha256:")[:24]
 
 
 @cache
 def _code_digest() -> str:
-    """Of every module of edgekit: whatever changes in it, results are made anew rather than wrongly
-    re-used.
+    """Digest every module that has a say in a build; where one changes, results are made anew.
+
+    The modules of release are left out: they only pack what is built.
     """
     digest = hashlib.sha256()
     for package in (edgekit, edgekit.edge, edgekit.profiles, edgekit.quantize, edgekit.targets):
@@ -79,8 +80,9 @@ def _code_digest() -> str:
 
 
 def clear_leftovers(folder: Path) -> None:
-    """Half-made folders of a build that was killed; their names start with a dot (see
-    edgekit.files.new_folder).
+    """Remove half-made folders of a build that was killed; their names start with a dot.
+
+    See edgekit.files.new_folder.
     """
     for path in folder.glob("*/.*"):
         if path.is_dir():

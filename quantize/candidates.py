@@ -1,6 +1,4 @@
-"""One variant: its artifact from the recipe, the best setting, and what the gate measures with
-it.
-"""
+"""One candidate: its artifact from a recipe, the best setting, and the quality of its answers."""
 
 import msgspec
 
@@ -8,49 +6,53 @@ from edgekit.digests import describe_folder
 from edgekit.edge.engines import ENGINES, accelerator, engine_version, settings
 from edgekit.errors import EdgekitError, JobFailed, MissingPackage
 from edgekit.files import make_folder, new_folder, write_durably
-from edgekit.nouns import Artifact, Option, Setting, Variant
-from edgekit.profiles.build_folder import artifact_folder, golden_file
-from edgekit.profiles.quality_job import Judged, JudgeRequest
-from edgekit.quantize.build_context import Bench, Candidate, Workshop
+from edgekit.nouns import Artifact, Option, Setting, Status, Variant
+from edgekit.profiles.quality_job import MeasuredQuality, QualityRequest
+from edgekit.quantize.build_context import BuildContext, Candidate, PreparedBuild
 from edgekit.quantize.cache import kept, key_of, recorded
 from edgekit.quantize.recipes import Recipe, find_recipe, missing_package
-from edgekit.quantize.recipes.recipe_job import Made, RecipeRequest
+from edgekit.quantize.recipes.recipe_job import RecipeRequest, RecipeResult
 
 
-def make(bench: Bench, recipe: Recipe) -> Candidate:
-    """Make and judge one variant; whatever goes wrong with it is its reason."""
-    blank = Variant(
+def make_candidate(prepared: PreparedBuild, recipe: Recipe) -> Candidate | Variant:
+    """Make an artifact and measure its answers; where that can't be, return the variant with why.
+
+    Such a variant is skipped or failed, and finished with that.
+    """
+    if reason := _why_skip(prepared, recipe):
+        return _without_evidence(recipe, "skipped", reason)
+    try:
+        artifact = _artifact(prepared, recipe)
+    except EdgekitError as error:
+        return _without_evidence(recipe, "failed", str(error))
+    try:
+        quality = _measured_quality(prepared, recipe, artifact)
+        return Candidate(artifact=artifact, measured=quality)
+    except EdgekitError as error:
+        return _without_evidence(recipe, "failed", str(error), artifact)
+
+
+def _without_evidence(
+    recipe: Recipe, status: Status, reason: str, artifact: Artifact | None = None
+) -> Variant:
+    return Variant(
         name=recipe.name,
         format=recipe.format,
         precision=recipe.precision,
         engine=recipe.engine,
-        status="failed",
-        reason="",
+        status=status,
+        reason=reason,
+        artifact=artifact,
     )
-    try:
-        if reason := _why_skip(bench, recipe):
-            return Candidate(
-                variant=msgspec.structs.replace(blank, status="skipped", reason=reason)
-            )
-        artifact = _artifact(bench, recipe)
-        blank = msgspec.structs.replace(blank, artifact=artifact)
-        judged = _judged(bench, recipe, artifact)
-        own, golden = golden_file(bench.shop.out, artifact, judged.setting), judged.golden.to_json()
-        if not own.is_file() or own.read_bytes() != golden:
-            make_folder(own.parent)
-            write_durably(own, golden)
-        return Candidate(variant=blank, judged=judged)
-    except EdgekitError as error:
-        return Candidate(variant=msgspec.structs.replace(blank, reason=str(error)))
 
 
-def _why_skip(bench: Bench, recipe: Recipe) -> str | None:
-    missing = [name for name in recipe.isa if name not in bench.shop.isa]
+def _why_skip(prepared: PreparedBuild, recipe: Recipe) -> str | None:
+    missing = [name for name in recipe.isa if name not in prepared.context.isa]
     if missing:
         return f"this CPU has no {missing[0]}"
     if engine_version(recipe.engine) is None:
         return str(MissingPackage.of(f"the engine {recipe.engine}", ENGINES[recipe.engine].extra))
-    if recipe.base is None and bench.shop.source.kind == "onnx":
+    if recipe.base is None and prepared.context.source.kind == "onnx":
         return None  # taken as it is
     package = missing_package(recipe)
     if package is None and recipe.base:
@@ -58,45 +60,45 @@ def _why_skip(bench: Bench, recipe: Recipe) -> str | None:
     return str(package) if package else None
 
 
-def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
+def _artifact(prepared: PreparedBuild, recipe: Recipe) -> Artifact:
     """The artifact of a recipe, made or found."""
-    shop, data = bench.shop, bench.shop.spec.data
-    artifacts = shop.cache / "artifacts"
-    base = _artifact(bench, find_recipe(recipe.base, "base")) if recipe.base else None
+    context, data = prepared.context, prepared.context.spec.data
+    artifacts = context.cache / "artifacts"
+    base = _artifact(prepared, find_recipe(recipe.base, "base")) if recipe.base else None
     key = key_of(
         "artifact",
-        bench.task_folder.name,
+        prepared.task_folder.name,
         msgspec.structs.replace(
             recipe, batch_sizes=(), accelerated={}
         ),  # how it runs changes nothing in the files
         base.key if base else None,
-        shop.isa,
-        [bench.calibration.sha256, data.calibration_samples, bench.excluded]
+        context.isa,
+        [prepared.calibration.sha256, data.calibration_samples, prepared.excluded]
         if recipe.calibrated
         else None,
-        shop.versions,
+        context.versions,
     )
     folder, record = artifacts / key, artifacts / f"{key}.json"
     found: Artifact | None = kept(record, Artifact) if folder.is_dir() else None
     if found is None:
         request = RecipeRequest(
             recipe=recipe.name,
-            source=shop.source,
+            source=context.source,
             base=str(artifacts / base.key) if base else None,
-            task_folder=str(bench.task_folder),
-            calibration=str(bench.calibration.path),
-            columns=bench.columns,
+            task_folder=str(prepared.task_folder),
+            calibration=str(prepared.calibration.path),
+            columns=prepared.columns,
             label=data.label,
             samples=data.calibration_samples,
-            excluded=bench.excluded,
-            isa=shop.isa,
+            excluded=prepared.excluded,
+            isa=context.isa,
             out="",
         )
-        with recorded(shop.cache, key), new_folder(folder) as work:
+        with recorded(context.cache, key), new_folder(folder) as work:
             request = msgspec.structs.replace(request, out=str(work))
             made = msgspec.convert(
-                shop.run("edgekit.quantize.recipes.recipe_job:recipe_job", request, recipe.name),
-                Made,
+                context.run("edgekit.quantize.recipes.recipe_job:recipe_job", request, recipe.name),
+                RecipeResult,
             )
         found = Artifact(
             name=recipe.name,
@@ -112,68 +114,72 @@ def _artifact(bench: Bench, recipe: Recipe) -> Artifact:
     return found
 
 
-def _judged(bench: Bench, recipe: Recipe, artifact: Artifact) -> Judged:
+def _measured_quality(
+    prepared: PreparedBuild, recipe: Recipe, artifact: Artifact
+) -> MeasuredQuality:
     """The best setting of an artifact and what the gate measures with it, made or found."""
-    shop = bench.shop
-    request = JudgeRequest(
-        folder=str(artifact_folder(shop.out, artifact)),
-        task_folder=str(bench.task_folder),
+    context = prepared.context
+    request = QualityRequest(
+        folder=str(context.artifact_folder(artifact)),
+        task_folder=str(prepared.task_folder),
         engine=recipe.engine,
-        settings=_candidates(shop, recipe),
-        objective=shop.spec.objective,
-        evaluation=str(bench.evaluation.path),
-        evaluation_sha256=bench.evaluation.sha256,
-        columns=bench.columns,
-        label=shop.spec.data.label,
-        reference=str(bench.reference),
-        effort=shop.effort,
+        settings=_settings(context, recipe),
+        objective=context.spec.objective,
+        evaluation=str(prepared.evaluation.path),
+        evaluation_sha256=prepared.evaluation.sha256,
+        columns=prepared.columns,
+        label=context.spec.data.label,
+        reference=str(prepared.reference),
+        effort=context.effort,
         calibration_sha256=artifact.calibration_sha256,
     )
     key = key_of(
-        "judged",
+        "quality",
         artifact.key,
-        bench.reference.name,
+        prepared.reference.name,
         # Where the files lie says nothing about what is measured.
         msgspec.structs.replace(request, folder="", task_folder="", evaluation="", reference=""),
-        [shop.machine.description, engine_version(recipe.engine)],
+        [context.machine.description, engine_version(recipe.engine)],
     )
-    record = shop.cache / "judged" / f"{key}.json"
-    found: Judged | None = kept(record, Judged)
+    record = context.cache / "quality" / f"{key}.json"
+    found: MeasuredQuality | None = kept(record, MeasuredQuality)
     if found is not None:
         return found
-    with recorded(shop.cache, key):
-        found = _judge(shop, recipe, request)
+    with recorded(context.cache, key):
+        found = _run_quality_job(context, recipe, request)
     make_folder(record.parent)
     write_durably(record, found.to_json())
     return found
 
 
-def _candidates(shop: Workshop, recipe: Recipe) -> list[Setting]:
+def _settings(context: BuildContext, recipe: Recipe) -> list[Setting]:
     """What the sweep chooses from: for latency one stream on so many threads, else as many streams
     as cores, too.
 
     An accelerator that the target and the recipe are for has no threads.
     """
-    if options := _accelerated(shop, recipe):
+    if options := _accelerated(context, recipe):
         sizes = recipe.batch_sizes
         return [
             Setting(precision=recipe.computes, batch_size=size, options=options) for size in sizes
         ]
-    return _on_cpu(shop, recipe)
+    return _on_cpu(context, recipe)
 
 
-def _accelerated(shop: Workshop, recipe: Recipe) -> dict[str, Option]:
-    if shop.target.compile_on_device != recipe.engine:
+def _accelerated(context: BuildContext, recipe: Recipe) -> dict[str, Option]:
+    if context.target.compile_on_device != recipe.engine:
         return {}
     found = (
-        recipe.accelerated[name] for name in shop.machine.accelerators if name in recipe.accelerated
+        recipe.accelerated[name]
+        for name in context.machine.accelerators
+        if name in recipe.accelerated
     )
     return next(found, {})
 
 
-def _on_cpu(shop: Workshop, recipe: Recipe) -> list[Setting]:
-    cores = shop.machine.cores
-    if shop.spec.objective in ("throughput", "energy"):
+def _on_cpu(context: BuildContext, recipe: Recipe) -> list[Setting]:
+    cores = context.machine.cores
+    if context.spec.objective in ("throughput", "energy"):
         return settings(
             cores, [1, cores] if cores > 1 else [1], recipe.batch_sizes, recipe.computes
         )
@@ -186,19 +192,23 @@ def _on_cpu(shop: Workshop, recipe: Recipe) -> list[Setting]:
     ]
 
 
-def _judge(shop: Workshop, recipe: Recipe, request: JudgeRequest) -> Judged:
-    """Where the engine crashes, once more with the settings that it is known to survive; without
-    its accelerator, on the CPU.
+def _run_quality_job(
+    context: BuildContext, recipe: Recipe, request: QualityRequest
+) -> MeasuredQuality:
+    """Run the job; where the engine crashes, once more with settings that it is known to survive.
+
+    Where its accelerator fails, it is run on the CPU.
     """
     try:
         return msgspec.convert(
-            shop.run("edgekit.profiles.quality_job:judge_job", request, recipe.name), Judged
+            context.run("edgekit.profiles.quality_job:quality_job", request, recipe.name),
+            MeasuredQuality,
         )
     except JobFailed as error:
         if accelerator(request.settings[0]):
-            shop.watch.warn(f"{recipe.name} runs on the CPU: {error}")
-            return _judge(
-                shop, recipe, msgspec.structs.replace(request, settings=_on_cpu(shop, recipe))
+            context.listener.warn(f"{recipe.name} runs on the CPU: {error}")
+            return _run_quality_job(
+                context, recipe, msgspec.structs.replace(request, settings=_on_cpu(context, recipe))
             )
         options = ENGINES[recipe.engine].retry_options
         retries = [
@@ -206,5 +216,7 @@ def _judge(shop: Workshop, recipe: Recipe, request: JudgeRequest) -> Judged:
         ]
         if error.signal is None or not options or retries == list(request.settings):
             raise
-        shop.watch.step(recipe.name, f"crashed with {error.signal}, trying another setting", 0)
-        return _judge(shop, recipe, msgspec.structs.replace(request, settings=retries))
+        context.listener.step(
+            recipe.name, f"crashed with {error.signal}, trying another setting", 0
+        )
+        return _run_quality_job(context, recipe, msgspec.structs.replace(request, settings=retries))

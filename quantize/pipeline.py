@@ -1,35 +1,41 @@
-"""The build: from a Spec to a Build, through every stage.
+"""The build: from a Spec to a Build, through every step.
 
 Each step is a job in a process of its own, one at a time, and its result is kept in the output
 folder under the digest of everything that went into it. So a second build re-uses all, a killed
 build goes on, and an engine that crashes is a failed variant.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
-
-import msgspec
 
 from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import InputError
-from edgekit.files import make_folder, new_folder, write_durably
+from edgekit.files import make_folder, new_folder
 from edgekit.locks import lock
-from edgekit.nouns import Build
+from edgekit.nouns import Build, Limits, Variant
+from edgekit.profiles.build_folder import VariantFiles, write_build
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
 from edgekit.profiles.scenarios import Name
-from edgekit.quantize.build_context import Bench, Watch, Workshop, build_versions
+from edgekit.quantize.build_context import (
+    BuildContext,
+    BuildListener,
+    Candidate,
+    PreparedBuild,
+    build_versions,
+)
 from edgekit.quantize.cache import clear_leftovers, key_of
-from edgekit.quantize.candidates import make
+from edgekit.quantize.candidates import make_candidate
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
 from edgekit.quantize.time_variants import time_all
-from edgekit.spec import Limits, Spec, load_spec
+from edgekit.spec import Spec, ThresholdPart, load_spec
 from edgekit.targets import Target, find_target
 from edgekit.targets.detect import Machine, closest_target, detect_machine
 
 
-def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
+def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) -> Build:
     """Run the whole build and write `out/build.json`; raises InputError before anything is written
     where it can.
     """
@@ -45,7 +51,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
     make_folder(out)
     with lock(out / "lock", "edgekit build"):
         clear_leftovers(out / "cache")
-        shop = Workshop(
+        context = BuildContext(
             spec=spec,
             source=source,
             reference=reference,
@@ -56,41 +62,52 @@ def build(spec_path: Path, out: Path, *, effort: Name, watch: Watch) -> Build:
             cache=make_folder(out / "cache"),
             logs=make_folder(out / "logs"),
             versions=build_versions(),
-            watch=watch,
+            listener=listener,
         )
-        bench = _prepare(shop, spec_path)
-        candidates = []
+        prepared = _prepare(context, spec_path)
+        made = []
         for number, recipe in enumerate(recipes, 1):
-            candidates.append(make(bench, recipe))
-            variant, judged = candidates[-1].variant, candidates[-1].judged
-            watch.done(variant, judged.peak_rss_bytes if judged else 0, number, len(recipes))
-        variants, confidence = judge_all(time_all(bench, candidates), spec.limits)
+            made.append(make_candidate(prepared, recipe))
+            listener.done(made[-1], number, len(recipes))
+        variants, confidence = judge_all(time_all(prepared, made), spec.limits)
         result = Build(
             model=spec.model.name,
             version=spec.model.version,
             task=spec.model.task,
             target=target.name,
             architecture=machine.architecture,
-            isa=shop.isa,
-            cores=shop.machine.cores,
+            isa=context.isa,
+            cores=context.machine.cores,
             objective=spec.objective,
-            limits={
-                key: value
-                for key, value in msgspec.to_builtins(spec.limits).items()
-                if value is not None and value != {}
-            },
+            limits=spec.limits,
             reference=REFERENCES[reference.kind]
             + (", the source itself" if reference.is_quantized else ""),
-            evaluation_samples=len(bench.evaluation),
+            evaluation_samples=len(prepared.evaluation),
             tested_confidence=confidence,
             source_sha256=source.sha256,
-            versions=shop.versions,
+            versions=context.versions,
             variants=variants,
             choice=choose(variants, spec.objective),
         )
-        write_durably(out / "golden.json", (bench.reference / "golden.json").read_bytes())
-        write_durably(out / "build.json", msgspec.json.format(result.to_json(), indent=2))
+        samples = (prepared.reference / "golden.json").read_bytes()
+        write_build(out, result, samples, _files_of(result, made, context))
     return result
+
+
+def _files_of(
+    build: Build, made: Sequence[Candidate | Variant], context: BuildContext
+) -> dict[str, VariantFiles]:
+    """Return the files of every measured variant, by its name."""
+    names = {item.name for item in build.measured}
+    return {
+        item.artifact.name: VariantFiles(
+            folder=context.artifact_folder(item.artifact),
+            files=item.artifact.files,
+            golden=item.measured.golden.to_json(),
+        )
+        for item in made
+        if isinstance(item, Candidate) and item.artifact.name in names
+    }
 
 
 def _target(spec: Spec, machine: Machine, path: Path) -> Target:
@@ -140,9 +157,9 @@ def _recipes(spec: Spec, source: Source, target: Target, path: Path) -> list[Rec
     return list({recipe.name: recipe for recipe in chosen}.values())
 
 
-def _prepare(shop: Workshop, spec_path: Path) -> Bench:
-    spec = shop.spec
-    task_folder = _inspect(shop, shop.source)
+def _prepare(context: BuildContext, spec_path: Path) -> PreparedBuild:
+    spec = context.spec
+    task_folder = _inspect(context, context.source)
     task = load_task(task_folder)
     _check_classes(spec.limits, task, spec_path)
     columns = input_columns(Path(spec.data.evaluation), task, spec.data.input, spec.data.label)
@@ -150,16 +167,18 @@ def _prepare(shop: Workshop, spec_path: Path) -> Bench:
     calibration = read_dataset(Path(spec.data.calibration), task, columns, spec.data.label)
     excluded = check_disjoint(calibration, evaluation)
     if excluded:
-        shop.watch.warn(
+        context.listener.warn(
             f"{calibration.path}: row {excluded[0] + 1} is in {evaluation.path} but for white space"
             f" or case; rows left out of calibration for that: {len(excluded)}"
         )
     if spec.model.threshold:
-        task_folder = _with_threshold(shop, task_folder, calibration, columns)
-    return Bench(
-        shop=shop,
+        task_folder = _with_threshold(
+            context, spec.model.threshold, task_folder, calibration, columns
+        )
+    return PreparedBuild(
+        context=context,
         task_folder=task_folder,
-        reference=_reference(shop, task_folder, evaluation, columns),
+        reference=_reference(context, task_folder, evaluation, columns),
         calibration=calibration,
         evaluation=evaluation,
         columns=columns,
@@ -167,15 +186,17 @@ def _prepare(shop: Workshop, spec_path: Path) -> Bench:
     )
 
 
-def _inspect(shop: Workshop, source: Source) -> Path:
-    key = key_of("inspect", source.sha256, source.task, shop.spec.model.max_length, shop.versions)
-    folder = shop.cache / "tasks" / key
+def _inspect(context: BuildContext, source: Source) -> Path:
+    key = key_of(
+        "inspect", source.sha256, source.task, context.spec.model.max_length, context.versions
+    )
+    folder = context.cache / "tasks" / key
     if not folder.is_dir():
         with new_folder(folder) as work:
             request = InspectRequest(
-                source=source, max_length=shop.spec.model.max_length, out=str(work)
+                source=source, max_length=context.spec.model.max_length, out=str(work)
             )
-            shop.run("edgekit.quantize.prepare:inspect_job", request, "source")
+            context.run("edgekit.quantize.prepare:inspect_job", request, "source")
     return folder
 
 
@@ -196,20 +217,28 @@ def _check_classes(limits: Limits, task: Task, path: Path) -> None:
 
 
 def _with_threshold(
-    shop: Workshop, task_folder: Path, calibration: Dataset, columns: list[str]
+    context: BuildContext,
+    threshold: ThresholdPart,
+    task_folder: Path,
+    calibration: Dataset,
+    columns: list[str],
 ) -> Path:
-    """The task with the threshold that the spec asks for."""
-    threshold = shop.spec.model.threshold
-    assert threshold is not None  # noqa: S101 - the caller looked
-    label = shop.spec.data.label
+    """Return the folder of the task with the threshold that the spec asks for."""
+    label = context.spec.data.label
     key = key_of(
-        "threshold", task_folder.name, calibration.sha256, columns, label, threshold, shop.versions
+        "threshold",
+        task_folder.name,
+        calibration.sha256,
+        columns,
+        label,
+        threshold,
+        context.versions,
     )
-    folder = shop.cache / "tasks" / key
+    folder = context.cache / "tasks" / key
     if not folder.is_dir():
         with new_folder(folder) as work:
             request = ThresholdRequest(
-                source=shop.source,
+                source=context.source,
                 task_folder=str(task_folder),
                 calibration=str(calibration.path),
                 columns=columns,
@@ -217,29 +246,33 @@ def _with_threshold(
                 threshold=threshold,
                 out=str(work),
             )
-            shop.run("edgekit.quantize.prepare:threshold_job", request, "threshold")
+            context.run("edgekit.quantize.prepare:threshold_job", request, "threshold")
     return folder
 
 
-def _reference(shop: Workshop, task_folder: Path, evaluation: Dataset, columns: list[str]) -> Path:
-    data = shop.spec.data
-    own = task_folder if shop.reference is shop.source else _inspect(shop, shop.reference)
+def _reference(
+    context: BuildContext, task_folder: Path, evaluation: Dataset, columns: list[str]
+) -> Path:
+    data = context.spec.data
+    own = (
+        task_folder if context.reference is context.source else _inspect(context, context.reference)
+    )
     key = key_of(
         "reference",
-        shop.reference.sha256,
+        context.reference.sha256,
         own.name,
         task_folder.name,
         evaluation.sha256,
         columns,
         data.label,
         data.release_rows,
-        shop.versions,
+        context.versions,
     )
-    folder = shop.cache / "references" / key
+    folder = context.cache / "references" / key
     if not folder.is_dir():
         with new_folder(folder) as work:
             request = ReferenceRequest(
-                source=shop.reference,
+                source=context.reference,
                 own_task_folder=str(own),
                 task_folder=str(task_folder),
                 evaluation=str(evaluation.path),
@@ -248,5 +281,5 @@ def _reference(shop: Workshop, task_folder: Path, evaluation: Dataset, columns: 
                 release_rows=list(data.release_rows),
                 out=str(work),
             )
-            shop.run("edgekit.quantize.prepare:reference_job", request, "reference")
+            context.run("edgekit.quantize.prepare:reference_job", request, "reference")
     return folder

@@ -35,7 +35,7 @@ def _sorted(sizes: Counter[str]) -> dict[str, int]:
 
 
 def tensor_types(path: Path) -> dict[str, int]:
-    """Of a GGUF file: q4_k, f32 and so on."""
+    """Read the types of a GGUF file: q4_k, f32 and so on."""
     import gguf
 
     sizes: Counter[str] = Counter()
@@ -45,8 +45,9 @@ def tensor_types(path: Path) -> dict[str, int]:
 
 
 def _onnx(path: Path) -> dict[str, int]:
-    """Of an ONNX file. MatMulNBits packs its weights into uint8: they count as the bits that they
-    have.
+    """Read the types of an ONNX file.
+
+    MatMulNBits packs its weights into uint8: they count as the bits that they have.
     """
     import onnx
 
@@ -86,7 +87,7 @@ def _weights(graph: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401 - a Graph
 
 
 def _onnx_bytes(tensor: Any) -> int:  # noqa: ANN401 - a TensorProto
-    """From the shape, as the data may lie in another file."""
+    """Return the bytes of a tensor by its shape, as the data may lie in another file."""
     import onnx
 
     count = math.prod(int(side) for side in tensor.dims)
@@ -99,7 +100,7 @@ def _onnx_bytes(tensor: Any) -> int:  # noqa: ANN401 - a TensorProto
 
 
 def _openvino(path: Path) -> dict[str, int]:
-    """Of an OpenVINO IR: its constants. Two that share their bytes count once."""
+    """Read the types of an OpenVINO IR's constants; two that share their bytes count once."""
     sizes: Counter[str] = Counter()
     seen: set[str] = set()
     for layer in ET.parse(path).iter("layer"):  # noqa: S314 - a file that a recipe has just made

@@ -45,7 +45,7 @@ def card(build: Build, artifact: Artifact, evidence: Evidence) -> str:
         f"{quality.metric} {quality.metric_value:.4f}, reference {quality.reference_value:.4f}"
     )
     rate, memory = speed.samples_per_s.value, speed.peak_rss_bytes / 1e6
-    limits = ", ".join(f"{key} = {value}" for key, value in sorted(build.limits.items()))
+    limits = ", ".join(f"{key} = {value}" for key, value in sorted(build.limits.given().items()))
     calibration = quality.calibration_sha256 or "none"
     text = f"""\
 # {build.model} {build.version}
@@ -165,7 +165,7 @@ def provenance(build: Build, artifact: Artifact) -> Any:  # noqa: ANN401 - JSON
                     "target": build.target,
                     "isa": list(build.isa),
                     "objective": build.objective,
-                    "limits": build.limits,
+                    "limits": build.limits.given(),
                     "calibrationSamples": artifact.calibration_samples,
                 },
                 "resolvedDependencies": dependencies,

@@ -13,8 +13,8 @@ from edgekit.edge.bundle import oci
 from edgekit.edge.bundle.layout import OCI_LAYOUT, blob_name, write_layout
 from edgekit.edge.bundle.oci import Descriptor, describe
 from edgekit.errors import InputError
-from edgekit.nouns import Artifact, Build, Evidence, File, Golden, Slot, Variant, read_json
-from edgekit.profiles.build_folder import artifact_folder, golden_file, read_build
+from edgekit.nouns import Artifact, Build, Evidence, File, Golden, MeasuredVariant, Slot, read_json
+from edgekit.profiles.build_folder import golden_file, model_folder, read_build
 from edgekit.release.documents import papers
 from edgekit.release.signing import seal
 
@@ -43,6 +43,8 @@ class Contents:
 
     def add_file(self, path: Path, file: File) -> None:
         """A file of the model."""
+        if not path.is_file():
+            raise InputError(f"{path}: is not there; run edgekit build again")
         if describe_file(path, file.path) != file:
             raise InputError(f"{path}: changed since it was built; run edgekit build again")
         self.large[blob_name(file.sha256)] = path
@@ -81,36 +83,30 @@ def pack_build(
             f"{folder}: nothing was chosen ({build.choice.reason}); name one with --variant"
         )
     names = names or [str(build.choice.chosen)]
-    variants = {variant.name: variant for variant in build.variants}
+    reasons = {variant.name: variant.reason for variant in build.variants}
+    measured = {variant.name: variant for variant in build.measured}
     for name in names:
-        if name not in variants:
+        if name not in reasons:
             raise InputError(
-                f"--variant {name}: {folder} has no such variant; it has: {', '.join(variants)}"
+                f"--variant {name}: {folder} has no such variant; it has: {', '.join(reasons)}"
             )
-        if variants[name].evidence is None:
+        if name not in measured:
             raise InputError(
-                f"--variant {name}: was not measured ({variants[name].reason}), so it can't be"
-                " packed"
+                f"--variant {name}: was not measured ({reasons[name]}), so it can't be packed"
             )
-    digest = pack(build, [variants[name] for name in names], folder, signing, out)
+    digest = pack(build, [measured[name] for name in names], folder, signing, out)
     return digest, names
 
 
 def pack(
-    build: Build, variants: Sequence[Variant], folder: Path, signing: Signing, out: Path
+    build: Build, variants: Sequence[MeasuredVariant], folder: Path, signing: Signing, out: Path
 ) -> str:
-    """Write the measured `variants`, in order of preference, to `out`; return the digest of the
-    release.
-    """
+    """Write the variants, in order of preference, to `out`; return the digest of the release."""
     counter = counter_of(build.version) if signing.counter is None else signing.counter
     contents = Contents()
     manifests: list[Descriptor] = []
     referrers: list[Descriptor] = []
     for variant in variants:
-        if variant.artifact is None or variant.evidence is None:
-            raise InputError(
-                f"{variant.name}: was not measured ({variant.reason}), so it can't be packed"
-            )
         manifest = _add_variant(contents, build, variant.artifact, variant.evidence, folder)
         manifests.append(manifest)
         statement = oci.Statement(subject=manifest.digest, evidence=variant.evidence)
@@ -157,7 +153,7 @@ def _add_variant(
     samples, tolerance = golden_of(folder, artifact, evidence)
     golden = describe_file(samples, oci.GOLDEN)
     for file in artifact.files:
-        contents.add_file(artifact_folder(folder, artifact) / file.path, file)
+        contents.add_file(model_folder(folder, artifact.name) / file.path, file)
     contents.add_file(samples, golden)
     documents = papers(build, artifact, evidence)
     for data in documents.values():
@@ -176,7 +172,7 @@ def _add_variant(
         cores=build.cores,
         golden_tolerance=tolerance,
         device_class=build.target,
-        slow_ms=build.limits.get("p99_ms")
+        slow_ms=build.limits.p99_ms
         or max(SLOWEST_MS, SLOW_FACTOR * evidence.performance.p50_ms.value),
         memory_bytes=evidence.performance.peak_rss_bytes,
         files=(
@@ -229,7 +225,7 @@ def golden_of(folder: Path, artifact: Artifact, evidence: Evidence) -> tuple[Pat
     is broken; where a build did not keep these, the reference's, and twice what the variant is off
     them.
     """
-    own, reference = golden_file(folder, artifact, evidence.setting), folder / oci.GOLDEN
+    own, reference = golden_file(folder, artifact.name), folder / oci.GOLDEN
     path = own if own.is_file() else reference
     answers = np.concatenate(
         [np.ravel(answer) for answer in read_json(path.read_bytes(), Golden).answers]

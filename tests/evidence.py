@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from edgekit.nouns import (
+    Artifact,
     Build,
     Conditions,
     Evidence,
     Figure,
+    Limits,
+    Measured,
     Paired,
     Performance,
     Quality,
@@ -15,7 +18,6 @@ from edgekit.nouns import (
     Variant,
 )
 from edgekit.profiles.choose import choose, judge_all
-from edgekit.spec import Limits
 
 QUALITY: dict[str, Any] = {
     "metric": "accuracy",
@@ -75,8 +77,8 @@ def performance(
     return Performance(**(values | figures))
 
 
-def variant(name: str, precision: str = "int8", **figures: Any) -> Variant:  # noqa: ANN401
-    """A measured variant; figures override the ordinary ones, whichever record they belong to."""
+def variant(name: str, precision: str = "int8", **figures: Any) -> Measured:  # noqa: ANN401
+    """Make up what was measured; figures override ordinary ones, whichever record has them."""
     quality = {key: figures.pop(key) for key in set(figures) & set(QUALITY)}
     rest = {key: figures.pop(key) for key in set(figures) & set(EVIDENCE)}
     evidence = Evidence(
@@ -84,18 +86,19 @@ def variant(name: str, precision: str = "int8", **figures: Any) -> Variant:  # n
         performance=performance(**figures),
         **(EVIDENCE | rest),
     )
-    return Variant(
+    artifact = Artifact(
         name=name,
         format="onnx",
         precision=precision,
+        method="none",
         engine="onnxruntime",
-        status="failed",
-        reason="",
-        evidence=evidence,
+        key=name,
+        files=(),
     )
+    return Measured(artifact=artifact, evidence=evidence)
 
 
-def build(*variants: Variant, objective: str = "latency", **values: Any) -> Build:  # noqa: ANN401
+def build(*variants: Measured | Variant, objective: str = "latency", **values: Any) -> Build:  # noqa: ANN401
     """A finished build of measured variants: judged, and one of them chosen; values override the
     ordinary ones.
     """
@@ -109,7 +112,7 @@ def build(*variants: Variant, objective: str = "latency", **values: Any) -> Buil
         "architecture": "amd64",
         "isa": ("avx2",),
         "objective": objective,
-        "limits": {"max_accuracy_drop": 0.01},
+        "limits": limits,
         "reference": "PyTorch fp32",
         "evaluation_samples": 3000,
         "tested_confidence": confidence,

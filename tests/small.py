@@ -7,14 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
 from edgekit.digests import describe_folder
 from edgekit.edge.model.tensor_model import open_model
-from edgekit.nouns import Artifact, Build, Golden, Setting, Variant
+from edgekit.nouns import Artifact, Build, Golden, Limits, Measured, MeasuredVariant, Setting
+from edgekit.profiles.build_folder import model_folder
 from edgekit.release.pack import Signing, pack
 from edgekit.release.signing import load_signer
 from edgekit.targets.detect import closest_target, detect_machine
@@ -66,7 +66,7 @@ def write_build(
     device_class: str | None = None,
     cores: int = 0,
     **figures: Any,  # noqa: ANN401
-) -> tuple[Build, Variant]:
+) -> tuple[Build, MeasuredVariant]:
     """A finished build of one variant, as `edgekit build` leaves it.
 
     seed: of the weights. change: to the graph, and spoil: to the variant's files, once the golden
@@ -74,7 +74,7 @@ def write_build(
     else this machine's. cores: that found its setting. figures: of its evidence.
     """
     matrix, machine = weights(seed), detect_machine()
-    files = folder / "cache" / "artifacts" / "key"
+    files = model_folder(folder, "onnx-fp32")
     files.mkdir(parents=True)
     graph = model(matrix)
     onnx.save(graph, files / "model.onnx")
@@ -96,10 +96,9 @@ def write_build(
         files=describe_folder(files),
     )
     figures = {"peak_rss_bytes": 150_000_000, **figures}
-    variant = evidence.variant("onnx-fp32", "fp32", versions={"onnxruntime": engine}, **figures)
-    variant = msgspec.structs.replace(variant, artifact=artifact)
+    measured = evidence.variant("onnx-fp32", "fp32", versions={"onnxruntime": engine}, **figures)
     build = evidence.build(
-        variant,
+        Measured(artifact=artifact, evidence=measured.evidence),
         model=name,
         version=version,
         task="tabular-classification",
@@ -107,11 +106,11 @@ def write_build(
         architecture=machine.architecture,
         isa=machine.isa,
         cores=cores,
-        limits=limits or {},
+        limits=Limits(**(limits or {})),
         source_sha256=f"sha256:{'0' * 64}",
     )
     evidence.write_build(folder, build)
-    return build, build.variants[0]
+    return build, build.measured[0]
 
 
 def signing(keys: Path, *names: str, evidence_key: str = "", counter: int | None = None) -> Signing:

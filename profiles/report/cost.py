@@ -7,7 +7,7 @@ stay empty.
 from collections.abc import Iterator
 from typing import Literal
 
-from edgekit.nouns import Build, Noun, Performance, Variant
+from edgekit.nouns import Build, MeasuredVariant, Noun, Performance
 
 SECONDS_A_DAY = 86_400
 JOULES_A_KWH = 3_600_000
@@ -57,11 +57,12 @@ class CostSheet(Noun, frozen=True, kw_only=True):
 
 
 def cost_sheet(build: Build, prices: Prices) -> CostSheet:
-    """Of the accepted variants; where none is, of all that were measured."""
-    measured = [item for item in build.variants if item.evidence and item.status != "failed"]
-    shown = [item for item in measured if item.status == "accepted"] or measured
-    lines = tuple(_cost(item, prices) for item in shown if prices.requests_per_day is not None)
-    figures = [item.evidence.performance for item in shown if item.evidence]
+    """Work out the cost of the accepted variants; where none is, of all that were measured."""
+    sound = [item for item in build.measured if item.status != "failed"]
+    shown = [item for item in sound if item.status == "accepted"] or sound
+    requests = prices.requests_per_day
+    lines = () if requests is None else tuple(_cost(item, requests, prices) for item in shown)
+    figures = [item.evidence.performance for item in shown]
     return CostSheet(
         prices=prices,
         missing=tuple(_missing(figures, prices)),
@@ -83,9 +84,8 @@ def _missing(figures: list[Performance], prices: Prices) -> Iterator[str]:
         yield "--watts"
 
 
-def _cost(variant: Variant, prices: Prices) -> Cost:
-    assert variant.evidence and prices.requests_per_day is not None  # noqa: S101, PT018 - the caller looked
-    performance, requests = variant.evidence.performance, prices.requests_per_day
+def _cost(variant: MeasuredVariant, requests: float, prices: Prices) -> Cost:
+    performance = variant.evidence.performance
     busy = requests / performance.samples_per_s.value / SECONDS_A_DAY
     joules, origin = _energy(performance, prices)
     kwh = None if joules is None else joules * requests / JOULES_A_KWH

@@ -58,7 +58,7 @@ def page(build: Build, cost: CostSheet) -> str:
 
 
 def _content(build: Build, cost: CostSheet) -> dict[str, Any]:
-    evidence = [item.evidence for item in build.variants if item.evidence]
+    evidence = [item.evidence for item in build.measured]
     measured = measured_in(build)
     against, classes = class_rows(build)
     metric = evidence[0].quality.metric if evidence else "metric"
@@ -91,14 +91,13 @@ def _content(build: Build, cost: CostSheet) -> dict[str, Any]:
 
 def _pareto(build: Build, metric: str) -> Drawn:
     points = []
-    for number, item in enumerate(build.variants, 1):
-        if item.evidence is None:
-            continue
+    numbers = {item.name: number for number, item in enumerate(build.variants, 1)}
+    for item in build.measured:
         quality = item.evidence.quality
         doubt = upper_bound(quality.comparison, build.tested_confidence) - quality.comparison.drop
         points.append(
             Point(
-                number=number,
+                number=numbers[item.name],
                 name=item.name,
                 metric=quality.metric_value,
                 worst=quality.metric_value - doubt,
@@ -114,11 +113,9 @@ def _pareto(build: Build, metric: str) -> Drawn:
 
 def _levels(build: Build) -> list[Level]:
     """The reference, and the limits on the metric."""
-    reference = next(
-        item.evidence.quality.reference_value for item in build.variants if item.evidence
-    )
+    reference = build.measured[0].evidence.quality.reference_value
     levels = [Level(reference, f"{build.reference}: {reference:.4f}", "reference")]
-    drop, floor = build.limits.get("max_accuracy_drop"), build.limits.get("min_metric")
+    drop, floor = build.limits.max_accuracy_drop, build.limits.min_metric
     if drop is not None:
         levels.append(Level(reference - drop, f"limit: {drop:g} below", "limit"))
     if floor is not None:

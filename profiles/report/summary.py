@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 from edgekit.confidence import upper_bound
 from edgekit.console import human_bytes
-from edgekit.nouns import Build, Evidence, Figure, Variant
+from edgekit.nouns import Build, Evidence, Figure, MeasuredVariant
 from edgekit.profiles.intervals import UNBOUNDED, paired_ratio
 
 
@@ -17,31 +17,26 @@ class Cell(NamedTuple):
     css: str = ""
 
 
-def chosen_of(build: Build) -> Variant | None:
-    """The variant to ship, with its evidence."""
-    found = (item for item in build.variants if item.name == build.choice.chosen and item.evidence)
-    return next(found, None)
+def chosen_of(build: Build) -> MeasuredVariant | None:
+    """Return the variant to ship, with its evidence; None if nothing was chosen."""
+    return next((item for item in build.measured if item.name == build.choice.chosen), None)
 
 
-def yardstick(build: Build, others: Sequence[Variant]) -> Variant | None:
+def yardstick(build: Build, others: Sequence[MeasuredVariant]) -> MeasuredVariant | None:
     """What the chosen variant is held against: one in fp32, else the most accurate of the accepted
     ones.
     """
-    measured = [item for item in others if item.evidence and item.name != build.choice.chosen]
-    floats = [item for item in measured if item.precision == "fp32" and item.status != "failed"]
-    accepted = [item for item in measured if item.status == "accepted"]
-    best = max(
-        accepted,
-        key=lambda item: item.evidence.quality.metric_value if item.evidence else 0,
-        default=None,
-    )
-    return floats[0] if floats else best  # fmt: skip
+    others = [item for item in others if item.name != build.choice.chosen]
+    floats = [item for item in others if item.precision == "fp32" and item.status != "failed"]
+    accepted = [item for item in others if item.status == "accepted"]
+    best = max(accepted, key=lambda item: item.evidence.quality.metric_value, default=None)
+    return floats[0] if floats else best
 
 
 def in_words(build: Build) -> Iterator[str]:
     """Sentences for a reader who has not built it."""
     chosen = chosen_of(build)
-    if chosen is None or chosen.evidence is None:
+    if chosen is None:
         yield f"Nothing is chosen: {build.choice.reason}."
         return
     evidence = chosen.evidence
@@ -50,15 +45,15 @@ def in_words(build: Build) -> Iterator[str]:
     bound = upper_bound(quality.comparison, build.tested_confidence)
     lost = quality.comparison.drop
     how = f"loses {lost:.4f}" if lost > 0 else f"gains {-lost:.4f}" if lost < 0 else "loses nothing"
-    limit = build.limits.get("max_accuracy_drop")
+    limit = build.limits.max_accuracy_drop
     yield (
         f"Its {quality.metric} is {quality.metric_value:.4f}, where {build.reference} has"
         f" {quality.reference_value:.4f}: on {build.evaluation_samples:,} samples it {how}, and"
         f" with a confidence of {build.tested_confidence:.2%} no more than {bound:.4f}"
         + (f". The limit is {limit:g}." if limit is not None else ".")
     )
-    other = yardstick(build, build.variants)
-    if other and other.evidence:
+    other = yardstick(build, build.measured)
+    if other:
         yield _speed(evidence, other.evidence, other.name)
 
 
@@ -79,7 +74,7 @@ def _speed(evidence: Evidence, other: Evidence, name: str) -> str:
 def tiles(build: Build) -> list[tuple[str, Cell]]:
     """The chosen variant in a few figures."""
     chosen = chosen_of(build)
-    if chosen is None or chosen.evidence is None:
+    if chosen is None:
         return []
     quality, performance = chosen.evidence.quality, chosen.evidence.performance
     p99 = performance.p99_ms

@@ -7,7 +7,7 @@ from typing import NamedTuple, TypeVar
 
 from edgekit.confidence import upper_bound
 from edgekit.console import human_bytes
-from edgekit.nouns import Build, Counts, Evidence, Variant
+from edgekit.nouns import Build, Counts, Evidence, MeasuredVariant
 from edgekit.profiles.report.summary import Cell, chosen_of, with_unit, yardstick
 from edgekit.profiles.report.text import weights
 
@@ -96,14 +96,13 @@ def class_rows(build: Build) -> tuple[str | None, list[ClassRow]]:
     first.
     """
     chosen = chosen_of(build)
-    if chosen is None or chosen.evidence is None or not chosen.evidence.quality.classes:
+    if chosen is None or not chosen.evidence.quality.classes:
         return None, []
-    with_classes = [
-        item for item in build.variants if item.evidence and item.evidence.quality.classes
-    ]
+    with_classes = [item for item in build.measured if item.evidence.quality.classes]
     other = yardstick(build, with_classes)
-    theirs = other.evidence.quality.classes if other and other.evidence else {}
-    accepted = [item for item in with_classes if item.status == "accepted" and item is not chosen]
+    theirs = other.evidence.quality.classes if other else {}
+    others = [item for item in with_classes if item.name != chosen.name]
+    accepted = [item for item in others if item.status == "accepted"]
     rows = [
         _class_row(name, counts, theirs.get(name), accepted)
         for name, counts in chosen.evidence.quality.classes.items()
@@ -112,12 +111,12 @@ def class_rows(build: Build) -> tuple[str | None, list[ClassRow]]:
     return other.name if other else None, rows
 
 
-def _class_row(name: str, ours: Counts, theirs: Counts | None, accepted: list[Variant]) -> ClassRow:
+def _class_row(
+    name: str, ours: Counts, theirs: Counts | None, accepted: list[MeasuredVariant]
+) -> ClassRow:
     before, after = theirs.recall if theirs else None, ours.recall
     found = [
-        counts.recall
-        for item in accepted
-        if item.evidence and (counts := item.evidence.quality.classes.get(name))
+        counts.recall for item in accepted if (counts := item.evidence.quality.classes.get(name))
     ]
     recalls = [value for value in found if value is not None]
     return ClassRow(
@@ -143,9 +142,7 @@ def _share(
 
 def condition_rows(build: Build) -> Iterator[list[str]]:
     """One line a variant: the worst of its rounds, and what disturbed which round."""
-    for item in build.variants:
-        if item.evidence is None:
-            continue
+    for item in build.measured:
         performance = item.evidence.performance
         states = performance.conditions
         yield [
@@ -180,8 +177,7 @@ def origins(build: Build) -> Iterator[tuple[str, str]]:
         if item.artifact and item.artifact.calibration_sha256:
             name = f"calibration inputs, {item.artifact.calibration_samples:,} samples"
             found.setdefault(name, {})[item.artifact.calibration_sha256] = None
-        if item.evidence is None:
-            continue
+    for item in build.measured:
         if item.evidence.quality.evaluation_sha256:
             name = f"evaluation data, {build.evaluation_samples:,} samples"
             found.setdefault(name, {})[item.evidence.quality.evaluation_sha256] = None

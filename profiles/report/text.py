@@ -31,7 +31,7 @@ def build_as_json(build: Build, cost: CostSheet) -> dict[str, Any]:
         "version": build.version,
         "target": build.target,
         "objective": build.objective,
-        "limits": build.limits,
+        "limits": build.limits.given(),
         "reference": build.reference,
         "evaluation_samples": build.evaluation_samples,
         "tested_confidence": build.tested_confidence,
@@ -84,7 +84,7 @@ def _fields(kind: type[Part], record: Part | None) -> dict[str, Any]:
 
 def build_as_table(build: Build) -> Table:
     """One line a variant."""
-    measured = [variant.evidence for variant in build.variants if variant.evidence]
+    measured = [item.evidence for item in build.measured]
     title = (
         f"{build.model} {build.version} on {build.target}, {build.evaluation_samples} evaluation"
         " samples"
@@ -216,9 +216,8 @@ def with_interval(figure: Figure, digits: int) -> str:
 def notes(build: Build) -> list[str]:
     """What must be said beside the table: the choice, and what the figures are not."""
     lines = notes_of(measured_in(build))
-    evidence = next((item.evidence for item in build.variants if item.evidence), None)
-    if evidence:
-        lines.append(f"Measured on: {evidence.machine}")
+    if build.measured:
+        lines.append(f"Measured on: {build.measured[0].evidence.machine}")
     chosen = build.choice.chosen
     lines.append(
         f"Chosen: {chosen}: {build.choice.reason}"
@@ -230,7 +229,7 @@ def notes(build: Build) -> list[str]:
 
 def measured_in(build: Build) -> dict[str, Performance]:
     """Of each variant that was measured, by its name."""
-    return {item.name: item.evidence.performance for item in build.variants if item.evidence}
+    return {item.name: item.evidence.performance for item in build.measured}
 
 
 def not_measured(measured: dict[str, Performance]) -> list[str]:

@@ -17,7 +17,7 @@ from edgekit.files import write_durably
 from edgekit.nouns import Profile, Profiles
 from edgekit.offline import stay_offline
 from edgekit.profiles.build_folder import read_build
-from edgekit.profiles.estimate import BASE, Estimate, base_of, tokens_of
+from edgekit.profiles.estimate import BASE, Estimate, check_base, tokens_of
 from edgekit.profiles.estimate import estimate as run_estimate
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.profiles.profile import Wish, collect_inputs, measure
@@ -163,14 +163,14 @@ def _measure(
         line = progress.add_task("staging", total=100)
         shown = ""
 
-        def tell(what: str, stage: str, share: float) -> None:
+        def tell(what: str, step: str, share: float) -> None:
             nonlocal shown
             progress.update(
-                line, description=escape(f"{what}: {stage}"), completed=round(100 * share)
+                line, description=escape(f"{what}: {step}"), completed=round(100 * share)
             )
-            if stage != shown and not progress.console.is_terminal:
-                note(stage)
-            shown = stage
+            if step != shown and not progress.console.is_terminal:
+                note(step)
+            shown = step
 
         if place is None:
             staged = stage(source, wish.variants, open_trust(trust) if trust else None, work)
@@ -194,7 +194,7 @@ def _estimate(
 ) -> None:
     target = find_target(name, "--estimate")
     found = read_build(build)
-    base_of(found, build)
+    check_base(found, build)
     (staged,) = stage(build, (BASE,), None, build)
     with staging_folder() as work:
         wire, said = collect_inputs(staged, data, columns, work)

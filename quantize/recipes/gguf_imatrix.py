@@ -40,7 +40,7 @@ def mean_squares(model: Any, calibration: list[Tensors], progress: Progress) -> 
     sums: dict[str, torch.Tensor] = {}
     counts: dict[str, int] = {}
 
-    def watch(name: str) -> Any:  # noqa: ANN401 - a hook
+    def listener(name: str) -> Any:  # noqa: ANN401 - a hook
         def hook(_: torch.nn.Module, given: tuple[torch.Tensor, ...]) -> None:
             rows = given[0].reshape(-1, given[0].shape[-1]).double()
             sums[name] = sums.get(name, torch.zeros(())) + rows.square().sum(0)
@@ -48,7 +48,7 @@ def mean_squares(model: Any, calibration: list[Tensors], progress: Progress) -> 
 
         return hook
 
-    handles = [layer.register_forward_pre_hook(watch(name)) for name, layer in _layers(model)]
+    handles = [layer.register_forward_pre_hook(listener(name)) for name, layer in _layers(model)]
     try:
         with torch.inference_mode():
             for number, feeds in enumerate(calibration):

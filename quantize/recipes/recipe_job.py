@@ -33,7 +33,7 @@ class RecipeRequest(Noun, frozen=True, kw_only=True):
     out: str
 
 
-class Made(Noun, frozen=True, kw_only=True):
+class RecipeResult(Noun, frozen=True, kw_only=True):
     """What `recipe_job` says of the artifact; Artifact has the same fields."""
 
     contents: dict[str, int]
@@ -63,7 +63,7 @@ def recipe_job(request: object, progress: Progress) -> object:
     importlib.import_module(recipe.module).make(ingredients)
     for path in Path(asked.task_folder).iterdir():
         (out / path.name).write_bytes(path.read_bytes())
-    made = Made(
+    made = RecipeResult(
         contents=contents(out),
         calibration_samples=len(sample.inputs) if sample else 0,
         calibration_sha256=sample.digest() if sample else "",

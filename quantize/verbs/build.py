@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 from rich.progress import Progress
@@ -12,6 +13,9 @@ from edgekit.nouns import Variant
 from edgekit.offline import stay_offline
 from edgekit.profiles.scenarios import Name
 from edgekit.profiles.verbs.report import show_build
+
+if TYPE_CHECKING:
+    from edgekit.quantize.build_context import Candidate
 
 
 @click.command()
@@ -44,7 +48,7 @@ def build(spec: Path, out: Path | None, effort: Name | None, as_json: bool) -> N
     stay_offline()
     with progress_bar() as progress:
         result = run(
-            spec, out or spec.parent / "build", effort=effort or "default", watch=Bars(progress)
+            spec, out or spec.parent / "build", effort=effort or "default", listener=Bars(progress)
         )
     show_build(result, as_json=as_json)
     if result.choice.chosen is None:
@@ -52,7 +56,7 @@ def build(spec: Path, out: Path | None, effort: Name | None, as_json: bool) -> N
 
 
 class Bars:
-    """Two lines on a terminal (the build with its time to go, and the step at work); a line a stage
+    """Two lines on a terminal (the build with its time to go, and the step at work); a line a step
     elsewhere.
     """
 
@@ -60,32 +64,37 @@ class Bars:
         self._progress = progress
         self._whole = progress.add_task("build", total=None)
         self._step = progress.add_task("starting", total=None)
-        self._stages: dict[str, str] = {}
+        self._steps: dict[str, str] = {}
         self._started = time.monotonic()
 
-    def step(self, what: str, stage: str, share: float) -> None:
+    def step(self, what: str, step: str, share: float) -> None:
         """Move the lower bar."""
-        heading = stage.partition(":")[0]
-        if self._stages.get(what) != heading and not self._progress.console.is_terminal:
+        heading = step.partition(":")[0]
+        if self._steps.get(what) != heading and not self._progress.console.is_terminal:
             note(f"{what}: {heading}")
-        self._stages[what] = heading
+        self._steps[what] = heading
         self._progress.update(
-            self._step, description=f"{what}: {stage}", completed=round(100 * share), total=100
+            self._step, description=f"{what}: {step}", completed=round(100 * share), total=100
         )
 
-    def done(self, variant: Variant, peak_rss_bytes: int, number: int, total: int) -> None:
-        """Move the upper bar, and say what the variant took."""
+    def done(self, made: "Candidate | Variant", number: int, total: int) -> None:
+        """Move the upper bar, and say what making and measuring took."""
         self._progress.update(self._whole, completed=number, total=total)
-        making = variant.artifact.peak_rss_bytes if variant.artifact else 0
-        peaks = [("making", making), ("judging", peak_rss_bytes)]
-        memory = ", ".join(
-            f"peak memory {what} it {human_bytes(peak)}" for what, peak in peaks if peak
-        )
-        if variant.name in self._stages:  # not when all was re-used
+        name = made.name if isinstance(made, Variant) else made.artifact.name
+        if name in self._steps:  # not when all was re-used
             left = (time.monotonic() - self._started) / number * (total - number)
             to_go = f"; about {human_seconds(left)} to go" if number < total else ""
-            note(f"[{number}/{total}] {variant.name}: {memory or variant.reason}{to_go}")
+            note(f"[{number}/{total}] {name}: {_outcome(made)}{to_go}")
 
     def warn(self, text: str) -> None:
-        """A line of its own."""
+        """Print a warning on a line of its own."""
         note(text)
+
+
+def _outcome(made: "Candidate | Variant") -> str:
+    """Say what the memory peaks were, or why there is nothing to measure."""
+    peaks = {"making": made.artifact.peak_rss_bytes if made.artifact else 0}
+    if not isinstance(made, Variant):
+        peaks["judging"] = made.measured.peak_rss_bytes
+    memory = [f"peak memory {what} it {human_bytes(peak)}" for what, peak in peaks.items() if peak]
+    return ", ".join(memory) or (made.reason if isinstance(made, Variant) else "")

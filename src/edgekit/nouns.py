@@ -16,6 +16,7 @@ There are two kinds, and the base class says which:
 
 import math
 import re
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 import msgspec
@@ -23,6 +24,8 @@ from msgspec import UNSET, Meta, UnsetType
 
 Status = Literal["accepted", "rejected", "failed", "skipped"]
 Option = str | int | float | bool
+Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
+Positive = Annotated[float, msgspec.Meta(gt=0)]
 T = TypeVar("T")
 
 # A name that a signed bundle may give its model: it names folders on the device. It stands apart
@@ -504,10 +507,40 @@ class Profiles(Record, frozen=True, kw_only=True):
     failed: dict[str, str] = {}
 
 
+class Limits(Noun, frozen=True, kw_only=True):
+    """The limits that every variant must keep: [limits] of the spec.
+
+    max_accuracy_drop: the most that may be lost against the reference, in the metric's own unit.
+    min_metric: the least value of the metric itself, whatever the reference has.
+    min_recall: the least recall of each class that is named.
+    min_precision: the least precision of each class that is named.
+    confidence: of the bounds that are held against the limits, one-sided, all variants together.
+    on_too_few: what becomes of a variant whose value keeps a limit, if samples can't show it.
+    p99_ms: the most that the p99 latency may be, in milliseconds.
+    memory_mb: the most memory that a process may take, in units of 1,000,000 bytes.
+    """
+
+    max_accuracy_drop: Fraction | None = None
+    min_metric: Fraction | None = None
+    min_recall: dict[str, Fraction] = {}
+    min_precision: dict[str, Fraction] = {}
+    confidence: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95
+    on_too_few: Literal["reject", "accept"] = "reject"
+    p99_ms: Positive | None = None
+    memory_mb: Positive | None = None
+
+    def given(self) -> dict[str, object]:
+        """Return the limits that are set, by their names in the spec, as values that JSON holds."""
+        values = msgspec.to_builtins(self)
+        return {key: value for key, value in values.items() if value not in (None, {})}
+
+
 class Broken(Part, frozen=True, kw_only=True):
     """A limit that a variant does not keep, or is not shown to keep.
 
+    limit: the name of the limit in the spec, with the class after a dot where it is of one class.
     measured: the bound that is compared with the limit; None if it is not known.
+    allowed: the limit's value.
     is_floor: the limit is the least that is allowed, not the most.
     too_few: the measured value keeps the limit, but the samples are too few to be sure.
     """
@@ -520,7 +553,7 @@ class Broken(Part, frozen=True, kw_only=True):
 
     @property
     def ratio(self) -> float:
-        """How far beyond: measured / allowed, or the other way round for a floor."""
+        """How far beyond the limit it is: measured / allowed; for a floor allowed / measured."""
         if self.measured is None:
             return math.inf
         over, under = (
@@ -529,8 +562,31 @@ class Broken(Part, frozen=True, kw_only=True):
         return over / under if under > 0 else math.inf
 
 
+class Measured(Part, frozen=True, kw_only=True):
+    """An artifact that was measured, before anybody holds it against limits.
+
+    artifact: the files of the model.
+    evidence: what was measured of them.
+    """
+
+    artifact: Artifact
+    evidence: Evidence
+
+
 class Variant(Part, frozen=True, kw_only=True):
-    """One recipe's result: an artifact with its evidence, or the reason why there is none."""
+    """What became of one recipe: judged by its evidence, or the reason why there is no evidence.
+
+    name: of the recipe.
+    format: of the model's file.
+    precision: of the weights.
+    engine: that runs it.
+    status: accepted or rejected by the limits; failed where it could not be made or measured, or
+        where its answers are plainly wrong; skipped where something that it needs is missing.
+    reason: why it has this status, in one line.
+    artifact: the files, where they could be made.
+    evidence: what was measured of the artifact.
+    broken: the limits that a rejected one does not keep.
+    """
 
     name: str
     format: str
@@ -542,12 +598,38 @@ class Variant(Part, frozen=True, kw_only=True):
     evidence: Evidence | None = None
     broken: tuple[Broken, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Hold that a variant is whole: no evidence of nothing, and no verdict without evidence."""
+        super().__post_init__()
+        if self.evidence is not None and self.artifact is None:
+            raise ValueError(f"variant {self.name}: has evidence and no artifact")
+        if self.evidence is None and self.status in ("accepted", "rejected"):
+            raise ValueError(f"variant {self.name}: is {self.status} and has no evidence")
+
+
+class MeasuredVariant(Variant, frozen=True, kw_only=True):
+    """A variant that is known to have an artifact and evidence; its fields are those of Variant."""
+
+    artifact: Artifact
+    evidence: Evidence
+
+
+def measured(variants: Iterable[Variant]) -> tuple[MeasuredVariant, ...]:
+    """Return the variants that have evidence, in their order, whatever their status is."""
+    return tuple(
+        MeasuredVariant(**{name: getattr(item, name) for name in Variant.__struct_fields__})
+        for item in variants
+        if item.evidence
+    )
+
 
 class Choice(Part, frozen=True, kw_only=True):
     """The variant to ship, or none; and why, in one line.
 
-    ties: accepted variants that the measurement can't tell from the chosen one. pareto: the
-    measured variants that no other beats in accuracy, latency and memory at once.
+    chosen: the name of the variant; None if none may be shipped.
+    reason: why this one, or why none.
+    ties: accepted variants that the measurement can't tell from the chosen one.
+    pareto: measured variants that no other beats in accuracy, latency and memory at once.
     """
 
     chosen: str | None
@@ -572,8 +654,24 @@ class Golden(Record, frozen=True, kw_only=True):
 
 
 class Build(Record, frozen=True, kw_only=True):
-    """Everything that `edgekit build` found out. `edgekit report` and `edgekit bundle pack` read it
-    back.
+    """Everything that `edgekit build` found out; `edgekit report` and `bundle pack` read it back.
+
+    model: the name of the model in the spec.
+    version: the version of the model in the spec.
+    task: what the model does.
+    target: the device class that it was built for.
+    architecture: of the processor, as OCI names it: amd64, arm64.
+    isa: CPU features that the recipes counted on.
+    cores: of the machine that found the settings; 0: not known.
+    objective: what the choice makes as good as it can.
+    limits: what every variant must keep.
+    reference: what the variants were compared with, in words.
+    evaluation_samples: how many samples the answers were measured on.
+    tested_confidence: of each variant by itself, so that all together keep that of the limits.
+    source_sha256: digest of the model that it was built from.
+    versions: of every package that had a say.
+    variants: what became of each recipe, in the order of the spec.
+    choice: the variant to ship.
     """
 
     model: str
@@ -581,17 +679,22 @@ class Build(Record, frozen=True, kw_only=True):
     task: str
     target: str
     architecture: str
-    isa: tuple[str, ...]  # CPU features that the recipes counted on
-    cores: int = 0  # of the machine that found the settings; 0: not known
+    isa: tuple[str, ...]
+    cores: int = 0
     objective: str
-    limits: dict[str, Any]  # as the spec has them
+    limits: Limits
     reference: str
     evaluation_samples: int
-    tested_confidence: float  # of each variant, so that all together keep the spec's
-    source_sha256: str = ""  # of what was built from
-    versions: dict[str, str] = {}  # of every package that had a say
+    tested_confidence: float
+    source_sha256: str = ""
+    versions: dict[str, str] = {}
     variants: tuple[Variant, ...]
     choice: Choice
+
+    @property
+    def measured(self) -> tuple[MeasuredVariant, ...]:
+        """The variants that have evidence, in their order, whatever their status is."""
+        return measured(self.variants)
 
 
 class Slot(Record, frozen=True, kw_only=True):

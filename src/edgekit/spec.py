@@ -8,13 +8,11 @@ from typing import Annotated, Literal
 import msgspec
 
 from edgekit.errors import InputError
-from edgekit.nouns import Noun
+from edgekit.nouns import Limits, Noun
 from edgekit.toml_file import read_toml
 
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
-Fraction = Annotated[float, msgspec.Meta(ge=0, le=1)]
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
-Positive = Annotated[float, msgspec.Meta(gt=0)]
 Objective = Literal["latency", "throughput", "energy", "size", "accuracy"]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 
@@ -65,22 +63,6 @@ class TargetPart(Noun, frozen=True, kw_only=True):
 
     device: str = "this"
     recipes: list[str] | None = None  # None: what the target lists for the task
-
-
-class Limits(Noun, frozen=True, kw_only=True):
-    """[limits]: what every variant must keep."""
-
-    max_accuracy_drop: Fraction | None = None  # absolute, in the metric's own unit
-    min_metric: Fraction | None = None  # the metric itself, whatever the reference has
-    min_recall: dict[str, Fraction] = {}  # by class
-    min_precision: dict[str, Fraction] = {}  # by class
-    # one-sided, over all variants together
-    confidence: Annotated[float, msgspec.Meta(ge=0.5, lt=1)] = 0.95
-    on_too_few: Literal["reject", "accept"] = (
-        "reject"  # where the value keeps a limit and the samples can't show it
-    )
-    p99_ms: Positive | None = None
-    memory_mb: Positive | None = None
 
 
 class Spec(Noun, frozen=True, kw_only=True):

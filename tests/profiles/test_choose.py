@@ -3,14 +3,13 @@
 import msgspec
 import pytest
 
-from edgekit.nouns import Counts, Figure, Paired, Variant
+from edgekit.nouns import Counts, Figure, Limits, Measured, Paired, Variant
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.choose import judge as judge_at
-from edgekit.spec import Limits
 from tests.evidence import exactly, variant
 
 
-def judge(item: Variant, limits: Limits) -> Variant:
+def judge(item: Measured, limits: Limits) -> Variant:
     """As the only one that was tried."""
     return judge_at(item, limits, limits.confidence)
 
@@ -134,7 +133,6 @@ def test_a_float_variant_whose_answers_are_off_is_failed() -> None:
 def test_a_p99_whose_doubt_breaks_the_limit_is_too_few_calls() -> None:
     p99 = Figure(value=8.0, low=7.0, high=12.0)
     measured = variant("a")
-    assert measured.evidence
     performance = msgspec.structs.replace(measured.evidence.performance, p99_ms=p99)
     doubtful = msgspec.structs.replace(
         measured, evidence=msgspec.structs.replace(measured.evidence, performance=performance)

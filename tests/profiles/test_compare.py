@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from edgekit.errors import InputError
-from edgekit.nouns import Build, Profile, Profiles, Setting, Variant
+from edgekit.nouns import Build, Measured, Profile, Profiles, Setting
 from edgekit.profiles.compare import Compared, compare, read_side
 from tests.conftest import edgekit
 from tests.evidence import build, exactly, performance, variant, write_build
 
 
-def rounds(*p50: float, name: str = "a", **figures: Any) -> Variant:  # noqa: ANN401
+def rounds(*p50: float, name: str = "a", **figures: Any) -> Measured:  # noqa: ANN401
     """A variant whose rounds took this many ms; throughput goes with them."""
     return variant(
         name,

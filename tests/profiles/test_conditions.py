@@ -11,7 +11,13 @@ import psutil
 import pytest
 
 from edgekit.nouns import Conditions
-from edgekit.profiles.conditions import Watch, calibrate, disturbances, warnings, worse
+from edgekit.profiles.conditions import (
+    MachineWatch,
+    disturbances,
+    merge_worst,
+    time_fixed_work,
+    warnings,
+)
 from edgekit.profiles.energy import PowerMeter, Rapl, find_counter
 from edgekit.targets.detect import detect_machine
 
@@ -29,7 +35,7 @@ def write(root: Path, files: dict[str, object]) -> Path:
 def test_a_process_that_burns_a_core_is_noticed() -> None:
     burner = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
-        with Watch() as watch:
+        with MachineWatch() as watch:
             time.sleep(1.0)
     finally:
         burner.kill()
@@ -49,7 +55,7 @@ def busy() -> float:
 
 def test_our_own_work_is_not_taken_for_another_s() -> None:
     start, before = time.monotonic(), busy()
-    with Watch() as watch:
+    with MachineWatch() as watch:
         until = time.process_time() + 1.0
         while time.process_time() < until:
             pass
@@ -59,7 +65,7 @@ def test_our_own_work_is_not_taken_for_another_s() -> None:
 
 
 def test_a_fixed_piece_of_work_takes_time() -> None:
-    assert 0.001 < calibrate(1) < 10
+    assert 0.001 < time_fixed_work(1) < 10
 
 
 def test_clock_governor_heat_and_throttling_are_read(tmp_path: Path) -> None:
@@ -73,7 +79,7 @@ def test_clock_governor_heat_and_throttling_are_read(tmp_path: Path) -> None:
             f"{zone}/temp": 61_500,
         },
     )
-    with Watch(sys=sys_root) as watch:
+    with MachineWatch(sys=sys_root) as watch:
         write(tmp_path, {f"{cpu}/cpufreq/scaling_cur_freq": 1_200_000, f"{zone}/temp": 95_000})
         time.sleep(0.5)
         write(tmp_path, {f"{cpu}/thermal_throttle/core_throttle_count": 9})
@@ -166,7 +172,7 @@ def test_the_cores_are_those_of_the_kernel_s_account(
     ]
     (tmp_path / "stat").write_text("\n".join(lines))
     monkeypatch.setattr("edgekit.profiles.conditions.STAT", tmp_path / "stat")
-    with Watch(sys=tmp_path) as watch:
+    with MachineWatch(sys=tmp_path) as watch:
         pass
     assert watch.conditions().cores == 64
 
@@ -176,5 +182,5 @@ def test_of_two_stretches_the_worse_counts() -> None:
         Conditions(others=0.0, steal=0.0, cores=2),
         Conditions(others=0.3, throttled=1, slowdown=1.5),
     )
-    found = worse(calm, busy)
+    found = merge_worst(calm, busy)
     assert (found.others, found.steal, found.slowdown) == (0.3, 0.0, 1.5)

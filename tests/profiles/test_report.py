@@ -204,7 +204,9 @@ def test_text_in_brackets_is_no_markup(tmp_path: Path) -> None:
     tables.
     """
     odd = variant("int8 [/a]", metric="f1 [/b]", metric_value=0.5)
-    odd = msgspec.structs.replace(odd, artifact=ARTIFACT)
+    odd = msgspec.structs.replace(
+        odd, artifact=msgspec.structs.replace(ARTIFACT, name=odd.artifact.name)
+    )
     made = build(odd, model="[/c]", version="2.0 [/final]", target="[/d]", reference="[/e]")
     made = msgspec.structs.replace(
         made, variants=(msgspec.structs.replace(made.variants[0], reason="[/f]"),)
@@ -280,8 +282,7 @@ def test_a_variant_that_lost_far_more_does_not_flatten_the_rest(made: Build) -> 
 
 def test_a_tie_of_all_metrics_still_draws() -> None:
     same = build(variant("a"), variant("b"))
-    evidence = same.variants[0].evidence
-    assert evidence
+    evidence = same.measured[0].evidence
     quality = msgspec.structs.replace(
         evidence.quality, comparison=Paired(samples=3000, lost=0, gained=0)
     )

@@ -14,7 +14,7 @@ import pytest
 from edgekit.errors import EngineFailed, JobFailed
 from edgekit.nouns import Conditions, Noun, Performance, Setting
 from edgekit.profiles.scenarios import EFFORTS, offline, server
-from edgekit.profiles.session import Contender, Plan, Session, performances, run_session
+from edgekit.profiles.session import Contender, Plan, TimingSession, performances, run_session
 from edgekit.profiles.timing_job import (
     Round,
     RoundRequest,
@@ -66,7 +66,7 @@ class Machine:
         )
 
 
-def measured(session: Session, name: str) -> Performance:
+def measured(session: TimingSession, name: str) -> Performance:
     """One contender's, which was not to fail."""
     found = performances(session, PLAN)[name]
     assert isinstance(found, Performance), found
@@ -123,7 +123,7 @@ def test_a_crash_takes_out_one_contender() -> None:
 
 
 def test_a_killed_session_goes_on_with_the_next_round() -> None:
-    kept: list[Session] = []
+    kept: list[TimingSession] = []
     whole = run_session(CONTENDERS, PLAN, Machine().run, nothing, keep=kept.append)
     assert [len(session.rounds) for session in kept] == [1, 2, 3]
     again = Machine()

@@ -14,7 +14,7 @@ import pytest
 from edgekit.edge.engines import engine_version
 from edgekit.installation import install_command
 from edgekit.nouns import Build, Setting, read_json
-from edgekit.profiles.quality_job import JudgeRequest, sweep
+from edgekit.profiles.quality_job import QualityRequest, sweep
 from edgekit.targets.detect import detect_machine
 from tests.conftest import Built, edgekit
 
@@ -204,7 +204,7 @@ def test_an_engine_that_crashes_is_a_failed_variant(warm_project: Path, tmp_path
         pytest.skip("llama-cpp-python is not installed")
     (tmp_path / "sitecustomize.py").write_text(
         "import os, signal, sys\n"
-        "if any('profiles.measure' in word for word in sys.orig_argv):\n"
+        "if any('profiles.quality_job' in word for word in sys.orig_argv):\n"
         "    import edgekit.edge.engines.llamacpp as engine\n"
         "    load = engine.load\n"
         "    def planted(folder, setting):\n"
@@ -245,7 +245,7 @@ def test_for_latency_the_number_of_threads_is_measured(built: Built) -> None:
     candidates = [
         Setting(threads=threads, batch_size=size) for threads in (2, 1) for size in (8, 32)
     ]
-    request = JudgeRequest(
+    request = QualityRequest(
         folder=str(folder),
         task_folder=str(folder),
         engine="onnxruntime",

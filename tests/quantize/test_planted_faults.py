@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
 import onnx
 import pytest
@@ -17,11 +18,10 @@ from onnxruntime.transformers.float16 import convert_float_to_float16
 from edgekit.edge.engines import load_engine
 from edgekit.edge.model.tensor_model import Model, open_model
 from edgekit.edge.tasks import Tensors, load_task
-from edgekit.nouns import Setting, Variant
+from edgekit.nouns import Limits, Setting, Variant
 from edgekit.profiles.choose import judge
 from edgekit.profiles.data import read_dataset
 from edgekit.profiles.quality_job import gate_figures
-from edgekit.spec import Limits
 from tests.conftest import Built
 from tests.evidence import variant
 
@@ -46,8 +46,10 @@ def gate(built: Built, tiny: Path) -> Callable[[Model, str], Variant]:
 
     def judged(model: Model, precision: str) -> Variant:
         data = read_dataset(tiny / "evaluation.csv", task, ["text"], "label")
-        figures: dict[str, Any] = gate_figures(model, task, data, reference, lambda *_: None)
-        return judge(variant("planted", precision, **figures), LIMITS, 0.99)
+        quality = gate_figures(model, task, data, reference, "", lambda *_: None)
+        planted = variant("planted", precision)
+        evidence = msgspec.structs.replace(planted.evidence, quality=quality)
+        return judge(msgspec.structs.replace(planted, evidence=evidence), LIMITS, 0.99)
 
     return judged
 

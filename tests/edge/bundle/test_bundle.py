@@ -266,7 +266,7 @@ def test_a_file_that_changed_since_the_build_is_not_packed(
     built: Built, keys: Path, tmp_path: Path
 ) -> None:
     folder = Path(shutil.copytree(built.folder, tmp_path / "build"))
-    for path in (folder / "cache" / "artifacts").glob("*/model.onnx"):
+    for path in (folder / "variants").glob("*/model/model.onnx"):
         path.write_bytes(path.read_bytes() + b"x")
     arguments = ("--key", keys / "release.key", "--variant", "onnx-fp32", "--out", tmp_path / "b")
     assert "changed since it was built" in edgekit("bundle", "pack", folder, *arguments, code=2).err

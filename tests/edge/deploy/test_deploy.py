@@ -13,8 +13,7 @@ import pytest
 
 from edgekit.digests import describe_folder
 from edgekit.edge.appliance.store import Store
-from edgekit.nouns import Artifact, Variant
-from edgekit.profiles.build_folder import read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.release.pack import Signing
 from edgekit.release.pack import pack as pack_variants
 from edgekit.release.signing import load_signer
@@ -134,12 +133,11 @@ def sabotage(
     """
     folder = Path(shutil.copytree(built.folder, tmp_path / "spoiled"))
     build = read_build(folder)
-    variant = next(item for item in build.variants if item.name == name)
-    assert isinstance(variant.artifact, Artifact)
-    files = folder / "cache" / "artifacts" / variant.artifact.key
+    variant = next(item for item in build.measured if item.name == name)
+    files = model_folder(folder, variant.name)
     spoil(files)
     artifact = msgspec.structs.replace(variant.artifact, files=describe_folder(files))
-    bad: Variant = msgspec.structs.replace(variant, artifact=artifact)
+    bad = msgspec.structs.replace(variant, artifact=artifact)
     pack_variants(build, [bad], folder, signers(keys), tmp_path / "bad")
     return tmp_path / "bad"
 
@@ -210,7 +208,7 @@ def test_a_bundle_for_another_architecture_does_not_fit(
     built: Built, keys: Path, appliance: Path, tmp_path: Path
 ) -> None:
     build = msgspec.structs.replace(read_build(built.folder), architecture="arm64")
-    variant = next(item for item in build.variants if item.name == "onnx-fp32")
+    variant = next(item for item in build.measured if item.name == "onnx-fp32")
     pack_variants(build, [variant], built.folder, signers(keys), tmp_path / "arm")
     assert (
         "is for arm64, and this is amd64"
@@ -311,7 +309,7 @@ def test_a_device_without_the_needed_cpu_features(
     built: Built, keys: Path, appliance: Path, tmp_path: Path
 ) -> None:
     build = msgspec.structs.replace(read_build(built.folder), isa=("avx_vnni", "avx512_vnni"))
-    variant = next(item for item in build.variants if item.name == "onnx-int8-dynamic")
+    variant = next(item for item in build.measured if item.name == "onnx-int8-dynamic")
     pack_variants(build, [variant], built.folder, signers(keys), tmp_path / "vnni")
     if "avx_vnni" in detect_machine().isa:
         pytest.skip("this CPU has it")

@@ -25,7 +25,7 @@ from edgekit.edge.model.tensor_model import Model, open_slot
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError, Misfit, Refused
 from edgekit.nouns import Setting, read_json
-from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from tests import small
 from tests.conftest import Built, edgekit
 
@@ -59,8 +59,7 @@ def is_used(folder: Path) -> bool:
 )
 def test_what_is_compiled_answers_the_same(built: Built, name: str) -> None:
     variant = next(item for item in read_build(built.folder).variants if item.name == name)
-    assert variant.artifact
-    folder, setting = artifact_folder(built.folder, variant.artifact), Setting(batch_size=4)
+    folder, setting = model_folder(built.folder, variant.name), Setting(batch_size=4)
     compiler, task = load_compiler(variant.engine), load_task(folder)
     compiled = compiler.compile_here(folder, setting, quiet)
     assert all(compiled.values())
@@ -285,8 +284,7 @@ def test_tensorrt_gets_the_shapes_that_it_will_see(built: Built, tmp_path: Path)
     from edgekit.edge.engines.onnxruntime import _providers, _shapes
 
     variant = next(item for item in read_build(built.folder).variants if item.name == "onnx-fp32")
-    assert variant.artifact
-    folder = artifact_folder(built.folder, variant.artifact)
+    folder = model_folder(built.folder, variant.name)
     longest = json.loads((folder / "task.json").read_bytes())["max_length"]
     setting = Setting(batch_size=8, options={"device": "TensorRT", "int8": True})
     (name, options), *others = _providers(setting, _shapes(folder, setting))

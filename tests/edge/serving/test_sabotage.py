@@ -24,7 +24,7 @@ from edgekit.edge.appliance.store import Store
 from edgekit.edge.deploy.deploy import deploy
 from edgekit.edge.model.health import read_golden
 from edgekit.errors import Misfit
-from edgekit.profiles.build_folder import artifact_folder, read_build
+from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.release.pack import pack
 from tests import small
 from tests.conftest import Built
@@ -459,10 +459,9 @@ def test_every_kind_of_bad_text_model_is_caught(
     before = (appliance / "models" / "tiny.json").read_bytes()
     build = read_build(built.folder)
     for place, (name, (wanted, spoil)) in enumerate(TEXT_KINDS.items()):
-        variant = next(item for item in build.variants if item.name == wanted)
-        assert variant.artifact
+        variant = next(item for item in build.measured if item.name == wanted)
         folder = Path(shutil.copytree(built.folder, tmp_path / str(place)))
-        files = artifact_folder(folder, variant.artifact)
+        files = model_folder(folder, variant.name)
         spoil(files)
         artifact = msgspec.structs.replace(variant.artifact, files=describe_folder(files))
         bad = msgspec.structs.replace(variant, artifact=artifact)

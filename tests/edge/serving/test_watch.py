@@ -340,8 +340,7 @@ def test_a_rotten_slot_with_nothing_before_is_one_clear_end(one: Path, is_watche
     ran = edgekit("serve", one, "--port", "0", code=1)
     worker, last = ran.err.splitlines()
     assert (
-        worker
-        == f"edgekit: error: {path}: changed since it was deployed; deploy the bundle again,"
+        worker == f"edgekit: error: {path}: changed since it was deployed; deploy the bundle again,"
         " or: edgekit rollback"
     )
     assert last == "Error: onnx-fp32 1.0.0 does not start: its files are not what was deployed"
