@@ -124,6 +124,7 @@ def test_a_measured_variant_is_whole(result: Build) -> None:
     assert whole.to_json() == result.variants[0].to_json()
 
 
+@pytest.mark.processes
 def test_limits_read_as_the_spec_has_them(tmp_path: Path) -> None:
     _, _ = small.write_build(tmp_path, limits={"p99_ms": 5})
     assert read_build(tmp_path).limits.p99_ms == 5

@@ -14,6 +14,8 @@ from edgekit.errors import Refused
 from tests import small
 from tests.conftest import edgekit
 
+pytestmark = pytest.mark.processes
+
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -47,7 +49,6 @@ def pumps(tmp_path: Path, many: Path, version: str, *names: str, **more: Any) ->
     return small.bundle(out, by, version=version, seed=int(version.replace(".", "")), **more)
 
 
-@pytest.mark.processes
 def test_two_of_three_sign_and_one_is_not_enough(many: Path, tmp_path: Path) -> None:
     file = tmp_path / "trust.json"
     roots = [item for name in "abc" for item in ("--root", many / f"{name}.pub")]
@@ -174,7 +175,6 @@ def test_another_root_does_not_take_over(trust: Path, many: Path, tmp_path: Path
     assert "does not go on from the root" in edgekit("trust", "install", theirs, box, code=5).err
 
 
-@pytest.mark.processes
 def test_a_release_may_need_two_signatures(many: Path, tmp_path: Path) -> None:
     file, box = tmp_path / "trust.json", tmp_path / "box"
     keys = ("--root", many / "a.pub", "--release", many / "r.pub", "--release", many / "s.pub")
@@ -186,7 +186,6 @@ def test_a_release_may_need_two_signatures(many: Path, tmp_path: Path) -> None:
     edgekit("deploy", pumps(tmp_path, many, "1.0.1", "r", "s"), box, "--trust", file)
 
 
-@pytest.mark.processes
 def test_an_older_release_is_refused_and_the_one_before_is_not(many: Path, tmp_path: Path) -> None:
     box = tmp_path / "box"
     versions = {name: pumps(tmp_path, many, name) for name in ("1.0.0", "1.1.0", "1.2.0")}
@@ -232,7 +231,6 @@ def test_a_thief_s_huge_counter_goes_with_the_key(trust: Path, many: Path, tmp_p
     )
 
 
-@pytest.mark.processes
 def test_versions_without_an_order_need_a_counter(many: Path, tmp_path: Path) -> None:
     small.write_build(tmp_path / "build", version="spring")
     arguments = (
