@@ -1,7 +1,7 @@
 """Subjects: the variants that are measured, laid out in a folder where nothing serves from.
 
-A subject from a bundle has passed the same verdict and the same golden samples as a deployed one. It is in
-no store, and no pointer names it, so nothing can serve it.
+A subject from a bundle has passed the same verdict and the same golden samples as a deployed
+variant. It is in no store, and no pointer names it, so nothing can serve it.
 """
 
 import os
