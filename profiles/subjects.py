@@ -1,7 +1,7 @@
 """Subjects: the variants that are measured, laid out in a folder where nothing serves from.
 
-A subject from a bundle has passed the same verdict and the same golden samples as a deployed
-variant. It is in no store, and no pointer names it, so nothing can serve it.
+A subject from a bundle has passed the same verdict and the same golden samples as a deployed one.
+It is in no store, and no pointer names it, so nothing can serve it.
 """
 
 import os
@@ -12,15 +12,17 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from edgekit.edge.appliance.policy import GOLDEN_SECONDS
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.bundle.layout import Layout, open_layout
 from edgekit.edge.bundle.trust import Trust
 from edgekit.edge.bundle.verify import VerifiedVariant, read_blob, verify
-from edgekit.edge.deploy.deploy import check_golden, misfit
-from edgekit.edge.model.device_compile import compile_slot, is_compiled_here
+from edgekit.edge.deploy.fit import misfit
+from edgekit.edge.deploy.golden import check_golden
+from edgekit.edge.model.device_compile import compile_slot, needs_device_compile
 from edgekit.edge.model.slot import read_slot
 from edgekit.errors import Busy, InputError, Misfit
-from edgekit.files import lock
+from edgekit.locks import lock
 from edgekit.nouns import Setting
 from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.targets.detect import detect_machine
@@ -87,8 +89,8 @@ def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -
         return _of_appliance(source, names)
     if trust is None:
         raise InputError(
-            f"{source}: a bundle is measured only if its signature holds: name the key with --key"
-            " KEY.pub"
+            f"{source}: a bundle is measured only if its signature holds: name the key with"
+            " --trust KEY.pub"
         )
     return _of_bundle(open_layout(source), names, trust, work)
 
@@ -124,8 +126,8 @@ def _of_appliance(root: Path, names: Sequence[str]) -> list[Subject]:
     store = Store(root)
     store.check()
     found = []
-    for name in names or store.models():
-        pointer = store.only_model(name)
+    for name in names or store.pointers.models():
+        pointer = store.pointer_of(name)
         model = pointer.model
         if slot := pointer.current:
             found.append(_of_slot(store.slot_folder(model, slot).resolve(), slot.manifest))
@@ -174,9 +176,9 @@ def _of_bundle(layout: Layout, names: Sequence[str], trust: Trust, work: Path) -
 def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Subject:
     _lay_out(layout, variant, folder)
     digest = variant.layers["slot.json"].digest
-    if is_compiled_here(variant.slot):
+    if needs_device_compile(variant.slot):
         compile_slot(folder, digest, lambda stage, share: None)
-    check_golden(folder, digest)
+    check_golden(folder, digest, GOLDEN_SECONDS)
     return _of_slot(folder, variant.descriptor.digest)
 
 
