@@ -18,7 +18,7 @@ from edgekit.edge.appliance.store import Store
 from edgekit.edge.appliance.transitions import give_up, prove
 from edgekit.edge.appliance.watch_counts import WatchCounts
 from edgekit.edge.model import device_compile as compiled
-from edgekit.edge.model.health import ailment, memory_limit, wrong_answers
+from edgekit.edge.model.health import MEMORY_SPARE, ailment, memory_limit, wrong_answers
 from edgekit.edge.model.slot import read_slot
 from edgekit.edge.worker.messages import Checked, Unanswered
 from edgekit.errors import Busy, EdgekitError, GivenUp
@@ -35,6 +35,10 @@ class Watched(Protocol):
     @property
     def memory_bytes(self) -> int:
         """What the process holds now."""
+
+    @property
+    def start_memory_bytes(self) -> int:
+        """The peak when it had answered its golden samples and nothing else."""
 
     def kill(self) -> None:
         """End the process."""
@@ -111,7 +115,9 @@ class Window:
         slot, now = await asyncio.to_thread(read_slot, self._folder), time.monotonic()
         if worker is not self._worker:
             self._worker, self._since, self._checked, self._is_well = worker, now, now, False
-        if worker.memory_bytes > memory_limit(slot):
+        # Golden samples are the longest inputs that there are: what they took is no illness.
+        limit = max(memory_limit(slot), worker.start_memory_bytes + MEMORY_SPARE)
+        if worker.memory_bytes > limit:
             log.warning(
                 "%s took %.0f MB and is started anew", slot.variant, worker.memory_bytes / 1e6
             )

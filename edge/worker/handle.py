@@ -170,6 +170,7 @@ class Worker:
                     future = self._waiting.get(frame.id)
                     if future is not None and not future.done():
                         future.set_result(frame)
+                        await asyncio.sleep(0)
         self.kill()
         self.died.set()
         for future in self._waiting.values():
@@ -203,6 +204,11 @@ class Worker:
             await self._reading
         if self._watching is not None:
             await self._watching
+
+    @property
+    def start_memory_bytes(self) -> int:
+        """The peak of the process when it said hello; 0 before that."""
+        return self.hello.memory_bytes if self.hello else 0
 
     @property
     def memory_bytes(self) -> int:

@@ -23,6 +23,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
 
     tensor: of many inputs, as KServe v2 writes it: datatype and shape, -1 for any.
     outputs: name, datatype and shape of each output tensor.
+    memory_bytes: the peak of the process, its golden samples answered and nothing else.
     """
 
     task: str
@@ -31,6 +32,7 @@ class Hello(msgspec.Struct, frozen=True, kw_only=True, tag="hello"):
     outputs: list[dict[str, Any]]
     engine: str
     variant: str
+    memory_bytes: int
 
     def is_one_input(self, value: object) -> bool:
         """Return whether a list is one input, such as a row of numbers, and not several."""

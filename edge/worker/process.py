@@ -151,9 +151,10 @@ def work(line: Line, folder: Path, slot_sha256: str) -> None:
     """Load, answer the golden samples, say hello, and serve; raises Misfit for wrong answers."""
     slot, golden = read_slot(folder), read_golden(folder)
     model = open_slot(folder, slot_sha256)
-    if wrong := wrong_answers(slot, health_of(model, golden)):
+    health = health_of(model, golden)
+    if wrong := wrong_answers(slot, health):
         raise Misfit(f"{slot.variant} {slot.version} {wrong}")
-    answered = model.predict([model.task.parse(value) for value in golden.inputs])
+    answered = model.predict([model.task.parse(golden.inputs[0])])
     worker = TensorWorker(line, model, golden)
     line.send(
         Hello(
@@ -163,6 +164,7 @@ def work(line: Line, folder: Path, slot_sha256: str) -> None:
             outputs=output_shapes(answered),
             engine=slot.engine,
             variant=slot.variant,
+            memory_bytes=health.memory_bytes,
         )
     )
     worker.serve()

@@ -431,6 +431,7 @@ class FakeWorker:
     """A worker that is as ill as a test wants it."""
 
     memory_bytes: int = 1
+    start_memory_bytes: int = 1
     difference: float = 0.0
     median_ms: float = 1.0
     is_broken: bool = False
