@@ -7,12 +7,11 @@ in their order, the pooling, and a vocabulary that it can't describe.
 """
 
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
 
 from edgekit.nouns import Noun, read_json
-from edgekit.offline import stay_offline
-from edgekit.process import die_with_parent
 
 Pooling = Literal["MEAN", "CLS", "RANK"]
 
@@ -32,10 +31,8 @@ class Conversion(Noun, frozen=True, kw_only=True):
     out: str
 
 
-def main() -> None:
+def main(arguments: Sequence[str]) -> None:
     """Convert."""
-    die_with_parent()
-    stay_offline()
     asked = read_json(sys.stdin.buffer.read(), Conversion)
     import gguf
     import torch
@@ -87,7 +84,3 @@ def _leave_out_vocabulary(writer: Any, hparams: dict[str, Any], gguf: Any) -> No
     writer.add_token_type_count(hparams.get("type_vocab_size", 1))
     if gguf.Keys.LLM.VOCAB_SIZE.format(arch=writer.arch) not in keys:
         writer.add_vocab_size(hparams["vocab_size"])
-
-
-if __name__ == "__main__":
-    main()

@@ -112,6 +112,24 @@ def test_a_planted_import_breaks_the_contract(packages: Path, name: str) -> None
     assert said in found.stdout
 
 
+LAUNCHERS = {  # what may start a process, and what it starts
+    "src/edgekit/launch.py": "every child that touches a model or a payload",
+    "quantize/gguf_tools.py": "pip",
+    "edge/deploy/ssh.py": "ssh",
+}
+
+
+def test_one_function_starts_every_child() -> None:
+    starts = re.compile(r"subprocess\.(?:Popen|run|call|check_\w+)\(|os\.(?:fork|exec\w+)\(")
+    found = {
+        path.relative_to(ROOT).as_posix()
+        for folder in ("src", "edge", "profiles", "quantize", "release", "targets")
+        for path in (ROOT / folder).rglob("*.py")
+        if starts.search(path.read_text()) or "create_subprocess" in path.read_text()
+    }
+    assert found == set(LAUNCHERS)
+
+
 def test_targets_name_recipes_that_their_engines_run() -> None:
     for target in all_targets().values():
         assert set(TASKS) == set(target.recipes)

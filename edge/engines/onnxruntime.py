@@ -2,13 +2,13 @@
 
 import ctypes
 import json
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
 
 import onnxruntime as ort
 
+from edgekit import log
 from edgekit.edge.engines import Compiled, TensorSession
 from edgekit.edge.tasks import Tensors
 from edgekit.job import Progress
@@ -95,7 +95,7 @@ def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> TensorS
         if MODEL in compiled:
             return OrtSession(_session(compiled[MODEL], options, _providers(setting, {})))
     except Exception as error:  # noqa: BLE001 - ONNX Runtime's own, of many kinds
-        print(f"edgekit: ONNX Runtime refuses what was compiled: {error}", file=sys.stderr)
+        log.warning("ONNX Runtime refuses what was compiled: %s", error)
     return load(folder, setting)
 
 

@@ -1,6 +1,5 @@
 """OpenVINO, on its CPU device or the NPU beside it."""
 
-import sys
 import threading
 from collections.abc import Callable
 from io import BytesIO
@@ -9,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import openvino as ov
 
+from edgekit import log
 from edgekit.edge.engines import Compiled, TensorSession
 from edgekit.edge.tasks import Tensors
 from edgekit.job import Progress
@@ -206,7 +206,7 @@ def load_compiled(
             try:
                 return core.import_model(blob, name, config)
             except RuntimeError as error:
-                print(f"edgekit: {name} refuses what was compiled for it: {error}", file=sys.stderr)
+                log.warning("%s refuses what was compiled for it: %s", name, error)
         return core.compile_model(model, name, config)
 
     model = core.read_model(folder / "model.xml")

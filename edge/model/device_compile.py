@@ -8,11 +8,11 @@ at every start, until the bundle is deployed again.
 """
 
 import shutil
-import sys
 import tempfile
 from pathlib import Path
 from typing import NamedTuple
 
+from edgekit import log
 from edgekit.digests import describe_bytes
 from edgekit.edge.engines import Compiled, accelerator, load_compiler, require_engine
 from edgekit.edge.model.slot import check_slot
@@ -113,10 +113,7 @@ def read_compiled(folder: Path, slot: Slot) -> Compiled | None:
     """
     if not (folder / FOLDER).is_dir():
         if needs_device_compile(slot):
-            print(
-                f"edgekit: {folder}: not compiled for this device; deploy the bundle again",
-                file=sys.stderr,
-            )
+            log.warning("%s: not compiled for this device; deploy the bundle again", folder)
         return None
     found = _sound(folder)
     if found is None:
@@ -125,10 +122,7 @@ def read_compiled(folder: Path, slot: Slot) -> Compiled | None:
         reason = "made with another engine, driver or device"
     else:
         return found.compiled
-    print(
-        f"edgekit: {folder / FOLDER}: {reason}, so it is not used; deploy the bundle again",
-        file=sys.stderr,
-    )
+    log.warning("%s: %s, so it is not used; deploy the bundle again", folder / FOLDER, reason)
     return None
 
 

@@ -71,6 +71,8 @@ def _packages() -> list[tuple[str, bool, str, str]]:
     """Return the checks of engines and optional packages, in the same form."""
     checks = []
     for name, entry in ENGINES.items():
+        if not entry.extra:
+            continue  # a part of edgekit
         version = engine_version(name)
         checks.append(
             (f"engine {name}", version is not None, version or "", install_command(entry.extra))

@@ -8,10 +8,10 @@ wrongly, or not at all, is refused here.
 import importlib
 import os
 import subprocess
-import sys
 from pathlib import Path
 
 from edgekit.errors import InputError
+from edgekit.launch import start
 from edgekit.quantize.gguf_converter import Conversion, Pooling
 from edgekit.quantize.gguf_tools import find_converter
 from edgekit.quantize.huggingface import read_pooling
@@ -94,11 +94,13 @@ def _convert(asked: Conversion) -> None:
     """Run the reference converter; what it prints is in the job's log."""
     converter = find_converter()
     paths = [str(converter / "gguf-py"), str(converter), os.environ.get("PYTHONPATH", "")]
-    done = subprocess.run(
-        [sys.executable, "-P", "-m", "edgekit.quantize.gguf_converter"],
-        input=asked.to_json(),
-        env={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
-        check=False,
+    process = start(
+        "edgekit.quantize.gguf_converter:main",
+        [],
+        profile="build",
+        stdin=subprocess.PIPE,
+        environment={**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))},
     )
-    if done.returncode:
-        raise RuntimeError(f"llama.cpp's converter ended with exit code {done.returncode}")
+    process.communicate(asked.to_json())
+    if process.returncode:
+        raise RuntimeError(f"llama.cpp's converter ended with exit code {process.returncode}")

@@ -9,7 +9,7 @@ imports the function's module, and calls `function(arguments)`.
 import importlib
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -28,11 +28,13 @@ def start(  # noqa: PLR0913 - what a process is started with
     stdout: Stream = None,
     stderr: Stream = None,
     cwd: Path | None = None,
+    environment: Mapping[str, str] | None = None,
     new_session: bool = False,
 ) -> "subprocess.Popen[bytes]":
     """Start `module:function` in a child, which ends with the thread that calls this.
 
     profile: a name in edgekit.sandbox.PROFILES. pass_fds: handles that the child inherits.
+    environment: the child's variables; None for ours.
     new_session: the child gets a process group of its own, so that Ctrl-C does not reach it.
     """
     if profile not in PROFILES:
@@ -44,6 +46,7 @@ def start(  # noqa: PLR0913 - what a process is started with
         stderr=stderr,
         pass_fds=pass_fds,
         cwd=cwd,
+        env=environment,
         start_new_session=new_session,
     )
 
