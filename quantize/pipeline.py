@@ -6,6 +6,7 @@ build goes on, and an engine that crashes is a failed variant.
 """
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -15,6 +16,7 @@ from edgekit.files import lock, make_folder, new_folder, write_durably
 from edgekit.nouns import Build
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
+from edgekit.profiles.evaluations import evaluation_of
 from edgekit.profiles.scenarios import Name
 from edgekit.quantize.build_context import Bench, Watch, Workshop, build_versions
 from edgekit.quantize.cache import clear_leftovers, key_of
@@ -178,13 +180,9 @@ def _inspect(shop: Workshop, source: Source) -> Path:
     return folder
 
 
-def _check_classes(limits: Limits, task: Task, path: Path) -> None:
+def _check_classes(limits: Limits, task: Task[Any], path: Path) -> None:
     """Floors must be for classes that the model has; of entities, the kinds are the classes."""
-    known = (
-        {label.partition("-")[2] or label for label in task.labels}
-        if task.metric == "entity_f1"
-        else task.labels
-    )
+    known = evaluation_of(task).classes
     for key, floors in (("min_recall", limits.min_recall), ("min_precision", limits.min_precision)):
         unknown = [name for name in floors if name not in known]
         if unknown:

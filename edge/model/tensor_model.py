@@ -29,7 +29,7 @@ class Model:
     Task).
     """
 
-    def __init__(self, task: Task, session: Session, setting: Setting) -> None:
+    def __init__(self, task: Task[Any], session: Session, setting: Setting) -> None:
         self.task = task
         self.setting = setting
         self._session = session
