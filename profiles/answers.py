@@ -1,5 +1,6 @@
-"""A model's answers as a file (arrays of any shape whose last axes are equal), and in another order
-of labels.
+"""Answers of a model: written to a file and read back, and matched with another's labels.
+
+They are arrays of any shape whose last axes are equal.
 """
 
 from collections.abc import Sequence
@@ -11,7 +12,7 @@ from edgekit.errors import InputError
 
 
 def write_answers(path: Path, answers: Sequence[np.ndarray]) -> None:
-    """All rows in one array, and how many belong to each answer."""
+    """Write all rows in one array, and how many belong to each answer."""
     width = answers[0].shape[-1]
     counts = [1 if answer.ndim == 1 else len(answer) for answer in answers]
     rows = np.concatenate([answer.reshape(-1, width) for answer in answers])
@@ -19,7 +20,7 @@ def write_answers(path: Path, answers: Sequence[np.ndarray]) -> None:
 
 
 def read_answers(path: Path) -> list[np.ndarray]:
-    """The same answers back."""
+    """Read the answers that `write_answers` wrote."""
     with np.load(path) as file:
         rows, counts, is_flat = file["rows"], file["counts"], bool(file["is_flat"])
     if is_flat:
@@ -28,10 +29,9 @@ def read_answers(path: Path) -> list[np.ndarray]:
 
 
 def label_order(own: Sequence[str], wanted: Sequence[str]) -> list[int] | None:
-    """The places of the wanted labels among a model's own, None if they are the same: an answer
-    means what its label says.
+    """Find the places of the wanted labels among a model's own, None if they are the same.
 
-    Raises InputError where a label has no counterpart.
+    An answer means what its label says. Raises InputError where a label has no counterpart.
     """
     if tuple(own) == tuple(wanted):
         return None

@@ -1,4 +1,4 @@
-"""Dataset: a labelled file, read whole and checked before anything is built from it."""
+"""Datasets: labelled files, read whole and checked before anything is built from them."""
 
 import hashlib
 from collections.abc import Iterator, Sequence
@@ -8,17 +8,21 @@ from typing import Any
 
 import numpy as np
 
-from edgekit.edge.tasks import Row, Task, Truth
+from edgekit.edge.tasks import Row, Task
 from edgekit.edge.tasks.row_files import read_rows
 from edgekit.errors import InputError
+from edgekit.profiles.evaluations import Truth, evaluation_of
 
 
 @dataclass(frozen=True, kw_only=True)
 class Dataset:
     """Inputs as the task reads them, with what is right for each row. Row numbers start at 1.
 
-    inputs: `width` of them for each row, one row's beside each other: two where the rows are pairs
-    of texts.
+    path: the file.
+    sha256: of the file.
+    inputs: `width` of them for each row, one row's beside each other.
+    truths: what is right, one for each row.
+    width: inputs of a row; two where the rows are pairs of texts.
     """
 
     path: Path
@@ -28,18 +32,18 @@ class Dataset:
     width: int = 1
 
     def __len__(self) -> int:
-        """The number of rows."""
+        """Count the rows."""
         return len(self.truths)
 
     def rows(self) -> list[list[Any]]:
-        """The inputs of each row."""
+        """Return the inputs of each row."""
         return [
             self.inputs[start : start + self.width]
             for start in range(0, len(self.inputs), self.width)
         ]
 
     def take(self, indices: Sequence[int]) -> "Dataset":
-        """These rows."""
+        """Return a dataset of these rows."""
         rows = self.rows()
         return replace(
             self,
@@ -48,13 +52,14 @@ class Dataset:
         )
 
     def without(self, indices: Sequence[int]) -> "Dataset":
-        """All rows but these."""
+        """Return a dataset of all rows but these."""
         left_out = set(indices)
         return self.take([index for index in range(len(self)) if index not in left_out])
 
     def split(self, count: int, seed: int = 0) -> tuple["Dataset", "Dataset"]:
-        """`count` rows, drawn so that every label keeps its share (all where there are fewer), and
-        the rest.
+        """Draw `count` rows so that every label keeps its share; return them, and the rest.
+
+        All where there are fewer.
         """
         if count >= len(self):
             return self, self.take([])
@@ -70,7 +75,7 @@ class Dataset:
         return self.take(sorted(ranked[:count])), self.take(sorted(ranked[count:]))
 
     def digest(self) -> str:
-        """Of the inputs, in their order: what an artifact that was calibrated on them records."""
+        """Hash the inputs, in their order: an artifact that was calibrated on them records it."""
         digest = hashlib.sha256()
         for value in self.inputs:
             data = (
@@ -83,19 +88,20 @@ class Dataset:
 
 
 def _strata(truths: Sequence[Truth]) -> list[int]:
-    """A number for each row: equal ones have the same label, or the same set of labels."""
+    """Number the rows: equal numbers have the same label, or the same set of labels."""
     keys = [tuple(sorted(set(truth))) if isinstance(truth, tuple) else truth for truth in truths]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return [numbers[key] for key in keys]
 
 
-def read_dataset(path: Path, task: Task, columns: Sequence[str], label: str) -> Dataset:
-    """Read a CSV, JSONL or CoNLL file; raises InputError that names the file, and the row or the
-    column.
+def read_dataset(path: Path, task: Task[Any], columns: Sequence[str], label: str) -> Dataset:
+    """Read a CSV, JSONL or CoNLL file with labels; raises InputError.
+
+    The error names the file, and the row or the column.
     """
     inputs: list[Any] = []
     truths: list[Truth] = []
-    width = len(columns) if task.reads_pairs else 1
+    evaluation = evaluation_of(task)
     for number, row in enumerate(read_rows(path), 1):
         for name, key in (*((name, "data.input") for name in columns), (label, "data.label")):
             if name not in row:
@@ -104,20 +110,27 @@ def read_dataset(path: Path, task: Task, columns: Sequence[str], label: str) -> 
                     f"{path}: row {number} has no column {name!r} ({key}); columns: {known}"
                 )
         try:
-            found = list(_inputs(row, task, columns, path.parent))
-            truths.append(task.truth(row[label], found[0]))
+            found = list(_inputs(row, task, evaluation.inputs_per_row, columns, path.parent))
+            truths.append(evaluation.truth(row[label], found[0]))
         except InputError as error:
             raise InputError(f"{path}: row {number}: {error}") from None
         inputs.extend(found)
     if not truths:
         raise InputError(f"{path}: holds no rows; it needs at least one labelled sample")
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return Dataset(path=path, sha256=f"sha256:{digest}", inputs=inputs, truths=truths, width=width)
+    return Dataset(
+        path=path,
+        sha256=f"sha256:{digest}",
+        inputs=inputs,
+        truths=truths,
+        width=evaluation.inputs_per_row,
+    )
 
 
-def read_inputs(path: Path, task: Task, columns: Sequence[str]) -> list[Any]:
-    """The inputs of a file, labelled or not; raises InputError that names the file and the row."""
+def read_inputs(path: Path, task: Task[Any], columns: Sequence[str]) -> list[Any]:
+    """Read a file's inputs, labelled or not; raises InputError that names file and row."""
     inputs: list[Any] = []
+    width = evaluation_of(task).inputs_per_row
     for number, row in enumerate(read_rows(path), 1):
         missing = [name for name in columns if name not in row]
         if missing:
@@ -126,17 +139,20 @@ def read_inputs(path: Path, task: Task, columns: Sequence[str]) -> list[Any]:
                 f" {', '.join(row)}"
             )
         try:
-            inputs.extend(_inputs(row, task, columns, path.parent))
+            inputs.extend(_inputs(row, task, width, columns, path.parent))
         except InputError as error:
             raise InputError(f"{path}: row {number}: {error}") from None
     return inputs
 
 
-def _inputs(row: Row, task: Task, columns: Sequence[str], folder: Path) -> Iterator[Any]:
-    if not task.reads_pairs:
+def _inputs(
+    row: Row, task: Task[Any], width: int, columns: Sequence[str], folder: Path
+) -> Iterator[Any]:
+    """Read the inputs of one row: one, or `width` in a column each."""
+    if width == 1:
         yield task.read(row, columns, folder)
         return
-    if len(columns) != 2:
+    if len(columns) != width:
         raise InputError(
             f"{task.name} is measured on pairs: data.input must name two columns, not"
             f" {len(columns)}"
@@ -146,15 +162,20 @@ def _inputs(row: Row, task: Task, columns: Sequence[str], folder: Path) -> Itera
 
 
 def input_columns(
-    path: Path, task: Task, columns: str | Sequence[str] | None, label: str
+    path: Path, task: Task[Any], columns: str | Sequence[str] | None, label: str
 ) -> list[str]:
-    """The columns that hold the input: those the user named, or the task's own; raises
-    InputError.
+    """Choose the columns that hold the input; raises InputError.
+
+    Those that the user named, or else those that the task's evaluation knows by their names.
     """
     names = list(next(iter(read_rows(path)), {}))
     if not names:
         raise InputError(f"{path}: holds no rows; it needs at least one labelled sample")
-    chosen = [columns] if isinstance(columns, str) else list(columns or task.columns(names, label))
+    chosen = (
+        [columns]
+        if isinstance(columns, str)
+        else list(columns or evaluation_of(task).columns(names, label))
+    )
     if not chosen:
         raise InputError(
             f"{path}: which column is the input? Set data.input to one of: {', '.join(names)}"
@@ -163,7 +184,7 @@ def input_columns(
 
 
 def check_disjoint(calibration: Dataset, evaluation: Dataset) -> list[int]:
-    """Evaluation data must reach no recipe.
+    """Make sure that evaluation data reaches no recipe.
 
     Raises InputError that names the rows if the two files share an input. Returns the indices of
     calibration rows that hold an evaluation input but for white space or case: the caller leaves
@@ -197,7 +218,8 @@ def _loose(value: object) -> object:
 
 
 def shuffled(inputs: Sequence[Any]) -> list[Any]:
-    """The inputs in one random order for all variants: a file may be sorted by label or by
-    length.
+    """Put the inputs into one random order for all variants.
+
+    A file may be sorted by label or by length.
     """
     return [inputs[index] for index in np.random.default_rng(0).permutation(len(inputs))]

@@ -137,7 +137,7 @@ def _ideal_ms(work: Work, variant: MeasuredVariant, peak: Peak, speed: float) ->
     return 1e3 * max(arithmetic, read / (peak.bandwidth_gb_s * 1e9) if peak.bandwidth_gb_s else 0.0)
 
 
-def tokens_of(task: Task, inputs: Sequence[Any]) -> int:
+def tokens_of(task: Task[Any], inputs: Sequence[Any]) -> int:
     """The median length of the inputs as the model's tokenizer cuts them; 1 for tasks without a
     text.
     """

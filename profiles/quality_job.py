@@ -22,8 +22,8 @@ from edgekit.process import peak_memory
 from edgekit.profiles.answers import label_order, read_answers
 from edgekit.profiles.bootstrap import CONFIDENCES, spread
 from edgekit.profiles.data import Dataset, read_dataset, shuffled
-from edgekit.profiles.metrics import METRICS, Assessment, Metric, agreement
-from edgekit.profiles.reliability import reliability
+from edgekit.profiles.evaluations import evaluation_of
+from edgekit.profiles.evaluations.metrics import Assessment, Metric
 from edgekit.profiles.scenarios import EFFORTS, Name, samples_per_s, single_stream
 from edgekit.spec import Objective
 
@@ -135,7 +135,7 @@ def _with_best_threads(
 
 def gate_figures(
     model: Model,
-    task: Task,
+    task: Task[Any],
     data: Dataset,
     reference: Path,
     calibration_sha256: str,
@@ -149,30 +149,30 @@ def gate_figures(
 
     Raises ArithmeticError over a NaN, InputError where the model's labels are not the reference's.
     """
-    expected, metric = read_answers(reference / "answers.npz"), METRICS[task.metric]
-    right = metric.assess(task, expected, data.truths)
+    expected, evaluation = read_answers(reference / "answers.npz"), evaluation_of(task)
+    metric, right = evaluation.metric, evaluation.assess(expected, data.truths)
     sizes = sorted({1, model.setting.batch_size})
     answers = {size: _all_answers(model, task, data, size, progress) for size in sizes}
-    found = {size: metric.assess(task, answers[size], data.truths) for size in sizes}
+    found = {size: evaluation.assess(answers[size], data.truths) for size in sizes}
     compared = {size: metric.compare(right, found[size]) for size in sizes}
     worst = max(sizes, key=lambda size: upper_bound(compared[size], 0.95))
     said, variant = np.concatenate([np.ravel(a) for a in answers[worst]]), found[worst]
     wanted = np.concatenate([np.ravel(a) for a in expected])
     return Quality(
-        metric=task.metric,
+        metric=metric.name,
         metric_value=variant.value,
         metric_bounds=metric_bounds(metric, variant),
         reference_value=right.value,
         comparison=compared[worst],
         judged_batch_size=worst,
-        agreement=agreement(task, right, variant),
-        batch_agreement=agreement(task, found[sizes[0]], found[sizes[-1]]),
+        agreement=metric.agreement(right, variant),
+        batch_agreement=metric.agreement(found[sizes[0]], found[sizes[-1]]),
         answer_error=float(
             np.sqrt(np.mean(np.square(said - wanted))) / max(float(np.std(wanted)), 1e-12)
         ),
         max_answer_difference=float(np.max(np.abs(said - wanted))),
         classes=variant.classes,
-        reliability=reliability(task, answers[worst], data.truths),
+        reliability=evaluation.reliability(answers[worst], data.truths),
         golden_difference=golden_difference(model, read_golden(reference)),
         evaluation_sha256=data.sha256,
         calibration_sha256=calibration_sha256,
@@ -197,7 +197,7 @@ def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, flo
 
 
 def _all_answers(
-    model: Model, task: Task, data: Dataset, size: int, progress: Progress
+    model: Model, task: Task[Any], data: Dataset, size: int, progress: Progress
 ) -> list[np.ndarray]:
     """Answer the whole evaluation set, in batches of `size`, `setting.streams` side by side."""
     order = label_order(model.task.labels, task.labels)

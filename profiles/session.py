@@ -71,7 +71,7 @@ class TimingSession(Noun, frozen=True, kw_only=True):
     rounds: tuple[tuple[Turn, ...], ...] = ()
 
 
-def write_inputs(task: Task, inputs: Sequence[Any], path: Path) -> None:
+def write_inputs(task: Task[Any], inputs: Sequence[Any], path: Path) -> None:
     """The inputs that every round runs through."""
     path.write_bytes(
         msgspec.json.encode([task.wire(value) for value in shuffled(inputs)[:MOST_INPUTS]])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edgekit.edge.tasks import Row, Task, load_task
+from edgekit.edge.tasks import Row, load_task
 from edgekit.edge.tasks.row_files import read_rows
 from edgekit.errors import InputError
 from edgekit.files import write_durably
@@ -101,7 +101,7 @@ def _look_at_model(model: Path) -> tuple[str, list[str]]:
         task = find_hf_task(model)
         labels = [] if task == "feature-extraction" else config_labels(model)
     elif (model / "task.json").is_file():
-        described: Task = load_task(model)
+        described = load_task(model)
         task, labels = described.name, list(described.labels)
     else:
         raise InputError(

@@ -7,6 +7,7 @@ build goes on, and an engine that crashes is a failed variant.
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import InputError
@@ -16,6 +17,7 @@ from edgekit.nouns import Build, Limits, Variant
 from edgekit.profiles.build_folder import VariantFiles, write_build
 from edgekit.profiles.choose import choose, judge_all
 from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
+from edgekit.profiles.evaluations import evaluation_of
 from edgekit.profiles.scenarios import Name
 from edgekit.quantize.build_context import (
     BuildContext,
@@ -200,13 +202,9 @@ def _inspect(context: BuildContext, source: Source) -> Path:
     return folder
 
 
-def _check_classes(limits: Limits, task: Task, path: Path) -> None:
+def _check_classes(limits: Limits, task: Task[Any], path: Path) -> None:
     """Floors must be for classes that the model has; of entities, the kinds are the classes."""
-    known = (
-        {label.partition("-")[2] or label for label in task.labels}
-        if task.metric == "entity_f1"
-        else task.labels
-    )
+    known = evaluation_of(task).classes
     for key, floors in (("min_recall", limits.min_recall), ("min_precision", limits.min_precision)):
         unknown = [name for name in floors if name not in known]
         if unknown:

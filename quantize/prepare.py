@@ -23,7 +23,8 @@ from edgekit.job import Progress
 from edgekit.nouns import Golden, Noun, Setting
 from edgekit.profiles.answers import label_order, write_answers
 from edgekit.profiles.data import Dataset, read_dataset
-from edgekit.profiles.reliability import threshold_for
+from edgekit.profiles.evaluations import evaluation_of
+from edgekit.profiles.evaluations.reliability import threshold_for
 from edgekit.quantize.huggingface import (
     compare_shapes,
     first_line,
@@ -106,12 +107,13 @@ def threshold_job(request: object, progress: Progress) -> None:
     """
     asked = msgspec.convert(request, ThresholdRequest)
     folder, out, wanted = Path(asked.task_folder), Path(asked.out), asked.threshold
-    task: Any = load_task(folder)
-    if wanted.label not in task.labels or not hasattr(task, "probabilities"):
+    task = load_task(folder)
+    evaluation = evaluation_of(task)
+    if wanted.label not in evaluation.scored_labels:
         raise InputError(f"model.threshold.label: {task.name} has no label {wanted.label!r}")
     data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
     answers = _in_batches(reference_of(asked.source, task), data.inputs, progress)
-    index = task.labels.index(wanted.label)
+    index = evaluation.scored_labels.index(wanted.label)
     truths = [truth if isinstance(truth, tuple) else (truth,) for truth in data.truths]
     positives = np.array([index in truth for truth in truths])
     if positives.all() or not positives.any():
@@ -120,7 +122,7 @@ def threshold_job(request: object, progress: Progress) -> None:
             " rows without it"
         )
     chosen = threshold_for(
-        task.probabilities(answers)[:, index], positives,
+        evaluation.probabilities(answers)[:, index], positives,
         specificity=wanted.specificity, sensitivity=wanted.sensitivity,
     )  # fmt: skip
     shutil.copytree(folder, out, dirs_exist_ok=True)
@@ -145,7 +147,7 @@ def reference_job(request: object, progress: Progress) -> None:
     (out / "golden.json").write_bytes(golden.to_json())
 
 
-def _aligned(answer: Answer, own: Task, task: Task) -> Answer:
+def _aligned(answer: Answer, own: Task[Any], task: Task[Any]) -> Answer:
     order = label_order(own.labels, task.labels)
     return answer if order is None else lambda inputs: [row[..., order] for row in answer(inputs)]
 
@@ -158,7 +160,7 @@ def _in_batches(answer: Answer, inputs: Sequence[Any], progress: Progress) -> li
     return found
 
 
-def _released(asked: ReferenceRequest, task: Task, data: Dataset) -> list[object]:
+def _released(asked: ReferenceRequest, task: Task[Any], data: Dataset) -> list[object]:
     """The wire form of the inputs of the evaluation rows that the spec lets travel."""
     beyond = [number for number in asked.release_rows if number > len(data)]
     if beyond:
@@ -169,7 +171,7 @@ def _released(asked: ReferenceRequest, task: Task, data: Dataset) -> list[object
     return [task.wire(value) for number in asked.release_rows for value in rows[number - 1]]
 
 
-def reference_of(source: Source, task: Task) -> Answer:
+def reference_of(source: Source, task: Task[Any]) -> Answer:
     """Inputs to answers (see Task), as the source itself gives them."""
     folder = Path(source.path)
     if source.kind != "huggingface":
@@ -206,7 +208,7 @@ def pooled(states: np.ndarray, mask: np.ndarray, mode: str) -> np.ndarray:
     return np.asarray((states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9))
 
 
-def _check_onnx(path: Path, task: Task) -> None:
+def _check_onnx(path: Path, task: Task[Any]) -> None:
     import onnx
 
     try:
@@ -231,7 +233,7 @@ def _check_onnx(path: Path, task: Task) -> None:
         )
 
 
-def _check_outputs(folder: Path, task: Task, engine: str) -> None:
+def _check_outputs(folder: Path, task: Task[Any], engine: str) -> None:
     feeds = task.encode([task.parse(value) for value in task.made_inputs(2, 0)])
     outputs = (
         load_engine(engine).load(folder, Setting(options={"graph_optimization": "off"})).run(feeds)

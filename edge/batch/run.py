@@ -159,7 +159,7 @@ def _check(model: Model, source: Path, target: Path, columns: Sequence[str] | No
         raise InputError(f"{source}: holds no rows")
     chosen = list(columns or model.task.columns(names, "label"))
     missing = [name for name in chosen if name not in names]
-    if missing or not chosen or (model.task.reads_pairs and len(chosen) != 1):
+    if missing or not chosen or not model.task.takes(chosen):
         raise InputError(
             f"{source}: which column is the input? Name it with --input; columns:"
             f" {', '.join(names)}"

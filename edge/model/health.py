@@ -31,21 +31,18 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def golden_difference(model: Model, golden: Golden) -> float:
-    """The largest difference between the model's answers and the expected ones; NaN if the model
-    answers NaN.
+    """Return how far the model's answers are from the expected ones, at most.
+
+    Infinite for another shape, other labels or another number of answers; NaN for an answer with NaN.
     """
-    answers = model.answers([model.task.parse(value) for value in golden.inputs])
-    expected = [np.array(answer, dtype=np.float32) for answer in golden.answers]
-    if [answer.shape for answer in answers] != [answer.shape for answer in expected]:
-        return float("inf")
     if golden.labels and list(model.task.labels) != golden.labels:
         return float("inf")
+    answers = model.answers([model.task.parse(value) for value in golden.inputs])
+    if len(answers) != len(golden.answers):
+        return float("inf")
+    expected = [np.array(answer, dtype=np.float32) for answer in golden.answers]
     # Not max(), which a NaN that is not the first one gets past.
-    return float(
-        np.max(
-            [np.max(np.abs(said - right)) for said, right in zip(answers, expected, strict=True)]
-        )
-    )
+    return float(np.max(list(map(model.task.difference, answers, expected))))
 
 
 def read_golden(folder: Path) -> Golden:

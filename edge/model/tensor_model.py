@@ -27,7 +27,7 @@ class Model:
     `setting.streams` threads at once.
     """
 
-    def __init__(self, task: Task, session: TensorSession, setting: Setting) -> None:
+    def __init__(self, task: Task[Any], session: TensorSession, setting: Setting) -> None:
         self.task = task
         self.setting = setting
         self._session = session

@@ -1,14 +1,18 @@
-"""Tasks: a raw input becomes tensors, tensors become a typed prediction, and the task's metric says
-how good it is.
+"""Tasks: a raw input becomes tensors, tensors become an answer, and an answer becomes a prediction.
 
-To add one: a module like `text_classification.py` with `load(folder, config) -> Task` and
-`sources`, and its line in TASKS. A task is described by `task.json` in the artifact's folder.
+To add a task, say sound-classification, write one file in each folder that needs one:
+1. edge/tasks/sound_classification.py with `load(folder, config)`, and its line in TASKS below;
+2. its prediction in edge/tasks/predictions.py, where none of those that are there fits;
+3. profiles/evaluations: `evaluation(task)`, or one that is there, and its line in EVALUATIONS;
+4. quantize/sources/sound_classification.py with `SOURCE`, and its line in SOURCES;
+5. targets/devices: which recipes to try, where it takes another input than texts, pictures, tables;
+6. the TYPE_CHECKING blocks that name the modules: there mypy holds each to its Protocol.
 """
 
 import importlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
 import msgspec
 import numpy as np
@@ -17,8 +21,10 @@ from edgekit.edge.tasks.predictions import Prediction
 from edgekit.errors import InputError
 from edgekit.nouns import Unreadable, read_json
 
+I = TypeVar("I")  # noqa: E741 - an input: whatever the task's own `parse` and `read` return
+I_co = TypeVar("I_co", covariant=True)
 Tensors = dict[str, np.ndarray]
-Row = Mapping[str, object]  # of a CSV or JSONL file
+Row = Mapping[str, object]  # of a CSV, JSONL or CoNLL file
 
 TASKS = {
     "text-classification": "edgekit.edge.tasks.text_classification",
@@ -29,79 +35,119 @@ TASKS = {
 }
 
 
-# What a file says is right for one row: a label's index, the indices of several (or one for each
-# word), or a number.
-Truth = int | tuple[int, ...] | float
+class RowFormat(Protocol[I_co]):
+    """How a task's inputs lie in the rows of a file, and which columns a prediction adds to them.
+
+    results: the columns that a batch adds, in the order of a prediction's `row`.
+    """
+
+    results: tuple[str, ...]
+
+    def columns(self, names: Sequence[str], label: str) -> list[str]:
+        """Choose the columns of one input among a file's, none where it is not plain which."""
+
+    def takes(self, columns: Sequence[str]) -> bool:
+        """Tell whether one input can be read from these columns."""
+
+    def read(self, row: Row, columns: Sequence[str], folder: Path) -> I_co:
+        """Read an input from a row of a file that lies in `folder`; raises InputError.
+
+        The error never echoes the value.
+        """
 
 
-class Task(Protocol):
-    """One kind of specialist. An input is whatever the task's own `parse` and `read` return.
+class Task(RowFormat[I], Protocol[I]):
+    """What one kind of specialist does on the appliance.
 
     An answer is one float32 array for each input: logits [labels] or [words, labels], or a vector
     [dimensions].
+
+    name: as Hugging Face's users know it; the key in TASKS.
+    labels: what an answer's last axis stands for; empty where it is a vector.
+    tensor: datatype and shape of many inputs as KServe v2 writes them, -1 for any.
     """
 
     name: str
-    metric: str  # see edgekit.profiles.metrics
-    # of many inputs, as KServe v2 writes it: datatype and shape, -1 for any
-    tensor: tuple[str, list[int]]
     labels: tuple[str, ...]
-    results: tuple[str, ...]  # the columns that a batch adds for a prediction
-    reads_pairs: bool  # a row of an evaluation file holds one input in each of its input columns
+    tensor: tuple[str, list[int]]
 
-    def parse(self, value: object) -> Any:  # noqa: ANN401
-        """An input from its wire form (JSON). Raises InputError, without echoing the value."""
+    def parse(self, value: object) -> I:
+        """Make an input from its wire form (JSON); raises InputError, without echoing the value."""
 
-    def wire(self, value: Any) -> object:  # noqa: ANN401
-        """The wire form of an input: what `parse` takes."""
+    def wire(self, value: I) -> object:
+        """Write an input in its wire form, which `parse` takes."""
 
-    def read(self, row: Row, columns: Sequence[str], folder: Path) -> Any:  # noqa: ANN401
-        """An input from a row of a file that lies in `folder`. Raises InputError, without echoing
-        the value.
+    def argument(self, text: str) -> I:
+        """Make an input from a word on the command line; raises InputError."""
+
+    def length(self, value: I) -> int:
+        """Say how long an input is, at no cost, so that like lengths can share an engine call.
+
+        Characters of a text, words of a sentence, 1 where every input is as large.
         """
 
-    def argument(self, text: str) -> Any:  # noqa: ANN401
-        """An input from a word on the command line. Raises InputError."""
+    def encode(self, inputs: Sequence[I]) -> Tensors:
+        """Make tensors with the batch as their first axis.
 
-    def columns(self, names: Sequence[str], label: str) -> list[str]:
-        """The input columns of a file that has these column names, when the user named none."""
-
-    def encode(self, inputs: Sequence[Any]) -> Tensors:
-        """Tensors with the batch as their first axis. Some may be for `answers` only: engines pass
-        over them.
+        Some may be for `answers` only: engines pass over them.
         """
 
     def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
-        """One answer for each input of the batch, from what the engine made of `feeds`."""
+        """Take one answer for each input from what the engine made of `feeds`."""
 
-    def decode(self, inputs: Sequence[Any], answers: Sequence[np.ndarray]) -> list[Prediction]:
-        """One prediction for each answer."""
+    def decode(self, inputs: Sequence[I], answers: Sequence[np.ndarray]) -> list[Prediction]:
+        """Make one prediction of each answer."""
+
+    def difference(self, said: np.ndarray, right: np.ndarray) -> float:
+        """Measure how far an answer is from the right one: infinite for another shape.
+
+        NaN where the answer holds one: no comparison with a bound lets that pass.
+        """
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
-        """Inputs of the right shape, in wire form, made from nobody's data: for golden samples."""
+        """Make inputs of the right shape from nobody's data, in wire form: for golden samples."""
 
-    def truth(self, value: object, given: Any) -> Truth:  # noqa: ANN401
-        """What the label column of a row says of the input `given`. Raises InputError."""
+
+class TaskModule(Protocol):
+    """What the module of each task offers; `Config` is its record of task.json."""
+
+    def load(self, folder: Path, config: object) -> Task[Any]:
+        """Make the task from task.json's content, and from the files beside it.
+
+        Raises InputError, and msgspec.ValidationError where the content is wrong.
+        """
+
+
+def largest_difference(said: np.ndarray, right: np.ndarray) -> float:
+    """Measure the largest distance between numbers at the same place of two arrays.
+
+    Infinite where their shapes differ, 0 where they are empty, NaN where one is in them.
+    """
+    if said.shape != right.shape:
+        return float("inf")
+    # Not max(), which a NaN that is not the first one gets past.
+    return float(np.max(np.abs(said - right))) if said.size else 0.0
 
 
 def one_column(columns: Sequence[str]) -> str:
-    """The one input column; raises InputError if there are several."""
+    """Return the only input column; raises InputError if there are several."""
     if len(columns) != 1:
         raise InputError(f"this task reads one input column, not {len(columns)}")
     return columns[0]
 
 
-def find_task(name: str, where: str) -> Any:  # noqa: ANN401 - a module
-    """The module of a task; raises InputError that names the known ones. `where` is the file and
-    key.
+def find_task(name: str, where: str) -> TaskModule:
+    """Return the module of a task; raises InputError that names the known ones.
+
+    where: the file and the key that name the task.
     """
     if name not in TASKS:
         raise InputError(f"{where} = {name!r}: unknown task; known: {', '.join(TASKS)}")
-    return importlib.import_module(TASKS[name])
+    return cast(TaskModule, importlib.import_module(TASKS[name]))
 
 
-def load_task(folder: Path) -> Task:
-    """The task that `folder/task.json` describes."""
+def load_task(folder: Path) -> Task[Any]:
+    """Load the task that `folder/task.json` describes; raises InputError."""
     path = folder / "task.json"
     try:
         config = read_json(path.read_bytes(), dict[str, Any])
@@ -113,7 +159,24 @@ def load_task(folder: Path) -> Task:
         raise InputError(f"{path}: not valid JSON: {error}") from None
     module = find_task(str(config.get("task")), f"{path}: task")
     try:
-        task: Task = module.load(folder, msgspec.convert(config, module.Config))
+        return module.load(folder, config)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {error}") from None
-    return task
+
+
+if TYPE_CHECKING:
+    from edgekit.edge.tasks import (
+        feature_extraction,
+        image_classification,
+        tabular_classification,
+        text_classification,
+        token_classification,
+    )
+
+    _CHECKED: tuple[TaskModule, ...] = (
+        feature_extraction,
+        image_classification,
+        tabular_classification,
+        text_classification,
+        token_classification,
+    )

@@ -1,24 +1,25 @@
-"""What the classification tasks share: labels, decisions, predictions."""
+"""What the tasks share that answer with labels: probabilities, decisions, predictions."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from edgekit.edge.tasks import Tensors
+from edgekit.edge.tasks import Tensors, largest_difference
 from edgekit.edge.tasks.predictions import Label, Prediction
 from edgekit.errors import InputError
 
 
 class Classifier:
-    """One label out of several. Subclasses turn inputs into tensors.
+    """One label out of several; subclasses turn inputs into tensors.
 
+    labels: in the order of the model's outputs.
     thresholds: a label that is said as soon as its probability reaches this, whatever the others
-    have.
+        have.
+    is_exclusive: one label is right for each input; otherwise any number of them may be.
     """
 
-    metric = "accuracy"
     results: tuple[str, ...] = ("predicted_label", "predicted_score")
-    reads_pairs = False
+    is_exclusive = True
 
     def __init__(
         self, labels: Sequence[str], output: str, thresholds: Mapping[str, float] | None = None
@@ -32,20 +33,25 @@ class Classifier:
             raise InputError(f"thresholds: the model has no label {unknown[0]!r}")
 
     def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
-        """Logits [labels] each, from the named output; log-probabilities where the graph ends in
-        probabilities.
+        """Take logits [labels] each from the named output.
+
+        They are log-probabilities where the graph ends in probabilities.
         """
         values = np.asarray(outputs[self._output], dtype=np.float32)
         if self._output == "probabilities":
             values = np.log(np.clip(values, 1e-7, None))
         return list(values)
 
+    def difference(self, said: np.ndarray, right: np.ndarray) -> float:
+        """Measure the largest difference of two logits."""
+        return largest_difference(said, right)
+
     def probabilities(self, answers: Sequence[np.ndarray]) -> np.ndarray:
-        """Float64 [inputs, labels]; each row's sum is 1."""
+        """Turn logits into probabilities, float64 [inputs, labels]; each row's sum is 1."""
         return softmax(np.stack(answers))
 
     def decide(self, answers: Sequence[np.ndarray]) -> np.ndarray:
-        """The index of the label that is said for each answer: int64 [inputs]."""
+        """Choose the label that is said for each answer: its index, int64 [inputs]."""
         shares = self.probabilities(answers)
         for label, threshold in self.thresholds.items():
             column = shares[:, self._indices[label]]
@@ -53,7 +59,7 @@ class Classifier:
         return np.asarray(shares.argmax(axis=1))
 
     def decode(self, inputs: Sequence[object], answers: Sequence[np.ndarray]) -> list[Prediction]:
-        """The label that is said, with its probability."""
+        """Say the label of each answer, with its probability."""
         if not answers:
             return []
         said = zip(self.decide(answers), self.probabilities(answers), strict=True)
@@ -66,34 +72,18 @@ class Classifier:
             for index, row in said
         ]
 
-    def truth(self, value: object, given: object) -> int:
-        """The index of the label: by name, or by number where no label has that name."""
-        return label_index(value, self._indices)
-
-
-def label_index(value: object, indices: Mapping[str, int]) -> int:
-    """The index of a label as a file writes it (its name, or its number if no name matches); raises
-    InputError.
-    """
-    text = str(value).strip()
-    if text in indices:
-        return indices[text]
-    if text.isdecimal() and int(text) < len(indices):
-        return int(text)
-    known = ", ".join(list(indices)[:5]) + (", ..." if len(indices) > 5 else "")
-    raise InputError(f"the model has no label {text[:60]!r}; it has: {known}")
-
 
 def softmax(logits: np.ndarray) -> np.ndarray:
-    """Probabilities from [..., labels], computed in float64."""
+    """Compute probabilities from logits [..., labels], in float64."""
     shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
     exponents = np.exp(shifted)
     return np.asarray(exponents / exponents.sum(axis=-1, keepdims=True))
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:
-    """Probabilities of each label by itself, computed in float64; the two forms keep the exponent
-    from overflowing.
+    """Compute the probability of each label by itself, in float64.
+
+    Two forms of it keep the exponent from overflowing.
     """
     small = np.exp(-np.abs(logits.astype(np.float64)))
     return np.where(logits >= 0, 1 / (1 + small), small / (1 + small))

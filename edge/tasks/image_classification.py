@@ -1,6 +1,4 @@
-"""image-classification: the bytes of a picture become a normalized tensor, logits become a
-label.
-"""
+"""image-classification: a picture's bytes become a normalized tensor, logits become a label."""
 
 import base64
 import binascii
@@ -25,8 +23,17 @@ Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 
 class Config(Noun, frozen=True, kw_only=True):
-    """task.json. A picture is resized, scaled to 0..1, and normalized as (x - mean) / std for each
-    channel.
+    """task.json of this task.
+
+    A picture is resized, scaled to 0..1, and normalized as (x - mean) / std for each channel.
+
+    labels: in the order of the model's outputs.
+    height, width: pixels that the model takes.
+    channels: 1 for grey, 3 for red, green and blue.
+    mean, std: one for each channel, or one for all.
+    resample: how a picture of another size is resized.
+    thresholds: the probability from which a label is said, for the labels that have one.
+    input, output: the graph's tensors for the pictures and the logits.
     """
 
     task: Literal["image-classification"] = "image-classification"
@@ -43,7 +50,7 @@ class Config(Noun, frozen=True, kw_only=True):
 
 
 class ImageClassification(Classifier):
-    """Float32 pictures, channels first."""
+    """One label for each picture; tensors are float32, channels first."""
 
     name = "image-classification"
     tensor = ("BYTES", [-1])
@@ -55,7 +62,7 @@ class ImageClassification(Classifier):
         self._std = np.array(config.std, dtype=np.float32).reshape(-1, 1, 1)
 
     def parse(self, value: object) -> bytes:
-        """A JSON string: the file's bytes in base64."""
+        """Take a JSON string: the file's bytes in base64."""
         if not isinstance(value, str):
             raise InputError("an input must be a picture's bytes in base64")
         try:
@@ -64,11 +71,11 @@ class ImageClassification(Classifier):
             raise InputError("an input must be a picture's bytes in base64") from None
 
     def wire(self, value: bytes) -> object:
-        """In base64."""
+        """Write the bytes in base64."""
         return base64.b64encode(value).decode()
 
     def read(self, row: Row, columns: Sequence[str], folder: Path) -> bytes:
-        """The column holds a path, relative to the file that names it."""
+        """Read the file whose path the column holds, relative to the file that names it."""
         path = folder / str(row[one_column(columns)])
         try:
             if path.stat().st_size > MAX_BYTES:
@@ -78,17 +85,25 @@ class ImageClassification(Classifier):
             raise InputError(f"{path}: no such picture") from None
 
     def argument(self, text: str) -> bytes:
-        """The path of a picture."""
+        """Read the picture at a path."""
         return self.read({"path": text}, ["path"], Path())
 
+    def length(self, value: bytes) -> int:
+        """Return 1: every picture is as large once it is decoded."""
+        return 1
+
+    def takes(self, columns: Sequence[str]) -> bool:
+        """Tell whether it is one column."""
+        return len(columns) == 1
+
     def columns(self, names: Sequence[str], label: str) -> list[str]:
-        """`path`, `image`, or the only column that is not the label."""
+        """Choose `path`, `image`, or the only column that is not the label."""
         others = [name for name in names if name != label]
         named = [name for name in others if name in ("path", "image")]
         return named[:1] or (others if len(others) == 1 else [])
 
     def encode(self, inputs: Sequence[bytes]) -> Tensors:
-        """float32 [batch, channels, height, width]."""
+        """Make float32 [batch, channels, height, width]."""
         return {self._config.input: np.stack([self._pixels(data) for data in inputs])}
 
     def _pixels(self, data: bytes) -> np.ndarray:
@@ -115,7 +130,7 @@ class ImageClassification(Classifier):
         return np.asarray((pixels.transpose(2, 0, 1) / np.float32(255) - self._mean) / self._std)
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
-        """PNG pictures of soft random blots."""
+        """Make PNG pictures of soft random blots."""
         image_module = _pillow()
         random = np.random.default_rng(seed)
         config = self._config
@@ -147,6 +162,6 @@ def _pillow() -> Any:  # noqa: ANN401 - a module
     return Image
 
 
-def load(folder: Path, config: Config) -> ImageClassification:
-    """There is nothing but the config to read."""
-    return ImageClassification(config)
+def load(folder: Path, config: object) -> ImageClassification:
+    """Make the task from task.json's content; there is no other file."""
+    return ImageClassification(msgspec.convert(config, Config))

@@ -1,56 +1,122 @@
-"""What tasks answer, and how each answer is shown: to people, as a row of a batch, as tensors of
-KServe v2.
+"""Predictions: what tasks answer, and how each is shown: to people, as JSON, as a row, as tensors.
 
-The JSON shapes are those that users of Hugging Face pipelines know.
+The JSON shapes are those that users of Hugging Face's pipelines know. To add one: a subclass of
+BasePrediction, and its name in Prediction.
 """
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, ClassVar, Self
 
 import msgspec
 
 Tensor = dict[str, Any]  # of KServe v2: name, datatype, shape, data
 
 
-class Label(msgspec.Struct, frozen=True, kw_only=True, tag="label"):
-    """One label out of several, its probability, and the probabilities of all in the order of
-    `Task.labels`.
+class BasePrediction(msgspec.Struct, frozen=True, kw_only=True):
+    """What a task says of one input.
+
+    word: the key under which JSON shows it.
     """
 
+    word: ClassVar[str]
+
+    def shown(self, labels: Sequence[str], top_k: int) -> list[Any]:
+        """Write it as JSON; labels: the task's; top_k: how many of them, where all are ranked."""
+        raise NotImplementedError
+
+    def lines(self, labels: Sequence[str], top_k: int) -> list[str]:
+        """Write it for people, one line for each item of `shown`."""
+        return [str(item) for item in self.shown(labels, top_k)]
+
+    def row(self) -> list[object]:
+        """Write the values of the columns in the task's `results`."""
+        raise NotImplementedError
+
+    @classmethod
+    def tensors(cls, predictions: Sequence[Self]) -> list[Tensor]:
+        """Write many as output tensors of KServe v2.
+
+        What has no fixed width is JSON in a BYTES tensor.
+        """
+        raise NotImplementedError
+
+
+class Label(BasePrediction, frozen=True, kw_only=True, tag="label"):
+    """One label out of several.
+
+    score: its probability, from 0 to 1.
+    probabilities: of all labels, in the order of the task's.
+    """
+
+    word = "labels"
     label: str
     score: float
     probabilities: list[float]
 
     def shown(self, labels: Sequence[str], top_k: int) -> list[Any]:
-        """The `top_k` likeliest labels, likeliest first."""
+        """Write the `top_k` likeliest labels, likeliest first."""
         return _ranked(self.probabilities, labels)[:top_k]
 
+    def lines(self, labels: Sequence[str], top_k: int) -> list[str]:
+        """Write each label behind its probability."""
+        return [f"{item['score']:.4f}  {item['label']}" for item in self.shown(labels, top_k)]
+
     def row(self) -> list[object]:
-        """The values of the columns `predicted_label` and `predicted_score`."""
+        """Write the values of the columns `predicted_label` and `predicted_score`."""
         return [self.label, round(self.score, 6)]
 
+    @classmethod
+    def tensors(cls, predictions: Sequence[Self]) -> list[Tensor]:
+        """Write the tensors `label`, `score` and `probabilities`."""
+        return [
+            _column("label", "BYTES", [item.label for item in predictions]),
+            _column("score", "FP32", [item.score for item in predictions]),
+            _matrix("probabilities", [item.probabilities for item in predictions]),
+        ]
 
-class Labels(msgspec.Struct, frozen=True, kw_only=True, tag="labels"):
-    """Any number of labels, and the probability of each one that there is."""
 
+class Labels(BasePrediction, frozen=True, kw_only=True, tag="labels"):
+    """Any number of labels.
+
+    labels: those that apply, in the order of the task's.
+    probabilities: of all labels, in the order of the task's.
+    """
+
+    word = "labels"
     labels: list[str]
     probabilities: list[float]
 
     def shown(self, labels: Sequence[str], top_k: int) -> list[Any]:
-        """The labels that apply, likeliest first."""
+        """Write the labels that apply, likeliest first."""
         return [
             item for item in _ranked(self.probabilities, labels) if item["label"] in self.labels
         ]
 
+    def lines(self, labels: Sequence[str], top_k: int) -> list[str]:
+        """Write each label behind its probability."""
+        return [f"{item['score']:.4f}  {item['label']}" for item in self.shown(labels, top_k)]
+
     def row(self) -> list[object]:
-        """The value of the column `predicted_labels`: a JSON array."""
+        """Write the value of the column `predicted_labels`: a JSON array."""
         return [json.dumps(self.labels, ensure_ascii=False)]
+
+    @classmethod
+    def tensors(cls, predictions: Sequence[Self]) -> list[Tensor]:
+        """Write the tensors `labels` and `probabilities`."""
+        return [
+            _column("labels", "BYTES", [item.row()[0] for item in predictions]),
+            _matrix("probabilities", [item.probabilities for item in predictions]),
+        ]
 
 
 class Entity(msgspec.Struct, frozen=True, kw_only=True):
-    """A span of a text: characters `start` to `end`, and the mean probability of its words'
-    labels.
+    """A span of a text that means something.
+
+    entity_group: what kind of thing it is.
+    score: the mean probability of its words' labels, from 0 to 1.
+    word: the span itself.
+    start, end: its first character, and the one behind its last.
     """
 
     entity_group: str
@@ -60,35 +126,70 @@ class Entity(msgspec.Struct, frozen=True, kw_only=True):
     end: int
 
 
-class Entities(msgspec.Struct, frozen=True, kw_only=True, tag="entities"):
+class Entities(BasePrediction, frozen=True, kw_only=True, tag="entities"):
     """The spans that were found, in their order."""
 
+    word = "entities"
     entities: list[Entity]
 
     def shown(self, labels: Sequence[str], top_k: int) -> list[Any]:
-        """All spans."""
+        """Write all spans."""
         return [msgspec.to_builtins(entity) for entity in self.entities]
 
+    def lines(self, labels: Sequence[str], top_k: int) -> list[str]:
+        """Write each span with its score, its kind and its place."""
+        return [
+            f"{item.score:.4f}  {item.entity_group}  {item.word}  ({item.start}-{item.end})"
+            for item in self.entities
+        ]
+
     def row(self) -> list[object]:
-        """The value of the column `predicted_entities`: a JSON array."""
+        """Write the value of the column `predicted_entities`: a JSON array."""
         return [json.dumps(msgspec.to_builtins(self.entities), ensure_ascii=False)]
 
+    @classmethod
+    def tensors(cls, predictions: Sequence[Self]) -> list[Tensor]:
+        """Write the tensor `entities`."""
+        return [_column("entities", "BYTES", [item.row()[0] for item in predictions])]
 
-class Embedding(msgspec.Struct, frozen=True, kw_only=True, tag="embedding"):
-    """A vector."""
 
+class Embedding(BasePrediction, frozen=True, kw_only=True, tag="embedding"):
+    """A vector that stands for the input."""
+
+    word = "embedding"
     embedding: list[float]
 
     def shown(self, labels: Sequence[str], top_k: int) -> list[Any]:
-        """The vector."""
+        """Write the vector."""
         return self.embedding
 
     def row(self) -> list[object]:
-        """The value of the column `embedding`: a JSON array."""
+        """Write the value of the column `embedding`: a JSON array."""
         return [json.dumps([round(value, 7) for value in self.embedding])]
 
+    @classmethod
+    def tensors(cls, predictions: Sequence[Self]) -> list[Tensor]:
+        """Write the tensor `embedding`."""
+        return [_matrix("embedding", [item.embedding for item in predictions])]
 
+
+# All that there are: what the frames between front and worker can hold.
 Prediction = Label | Labels | Entities | Embedding
+
+
+def as_tensors(predictions: Sequence[Prediction]) -> list[Tensor]:
+    """Write the predictions of one task, which are all of one kind, as output tensors of KServe."""
+    kind: Any = type(predictions[0])
+    tensors: list[Tensor] = kind.tensors(predictions)
+    return tensors
+
+
+def output_shapes(predictions: Sequence[Prediction]) -> list[Tensor]:
+    """Write name, datatype and shape of the output tensors, -1 for the number of inputs."""
+    return [
+        {"name": item["name"], "datatype": item["datatype"], "shape": [-1, *item["shape"][1:]]}
+        for item in as_tensors(predictions)
+    ]
 
 
 def _ranked(probabilities: Sequence[float], labels: Sequence[str]) -> list[dict[str, Any]]:
@@ -96,39 +197,8 @@ def _ranked(probabilities: Sequence[float], labels: Sequence[str]) -> list[dict[
     return [{"label": labels[index], "score": probabilities[index]} for index in order]
 
 
-def as_tensors(predictions: Sequence[Prediction]) -> list[Tensor]:
-    """Output tensors of KServe v2; what has no fixed width is JSON in a BYTES tensor."""
-    first, count = predictions[0], len(predictions)
-    if isinstance(first, Embedding):
-        return [
-            _matrix(
-                "embedding", [item.embedding for item in predictions if isinstance(item, Embedding)]
-            )
-        ]
-    if isinstance(first, Label):
-        found = [item for item in predictions if isinstance(item, Label)]
-        return [
-            {
-                "name": "label",
-                "datatype": "BYTES",
-                "shape": [count],
-                "data": [item.label for item in found],
-            },
-            {
-                "name": "score",
-                "datatype": "FP32",
-                "shape": [count],
-                "data": [item.score for item in found],
-            },
-            _matrix("probabilities", [item.probabilities for item in found]),
-        ]
-    name = "labels" if isinstance(first, Labels) else "entities"
-    said = [str(item.row()[0]) for item in predictions]
-    tensors: list[Tensor] = [{"name": name, "datatype": "BYTES", "shape": [count], "data": said}]
-    if isinstance(first, Labels):
-        rows = [item.probabilities for item in predictions if isinstance(item, Labels)]
-        tensors.append(_matrix("probabilities", rows))
-    return tensors
+def _column(name: str, datatype: str, values: Sequence[object]) -> Tensor:
+    return {"name": name, "datatype": datatype, "shape": [len(values)], "data": list(values)}
 
 
 def _matrix(name: str, rows: Sequence[Sequence[float]]) -> Tensor:
@@ -138,11 +208,3 @@ def _matrix(name: str, rows: Sequence[Sequence[float]]) -> Tensor:
         "shape": [len(rows), len(rows[0])],
         "data": [value for row in rows for value in row],
     }
-
-
-def output_shapes(predictions: Sequence[Prediction]) -> list[Tensor]:
-    """Name, datatype and shape of the output tensors, -1 for the number of inputs."""
-    return [
-        {"name": item["name"], "datatype": item["datatype"], "shape": [-1, *item["shape"][1:]]}
-        for item in as_tensors(predictions)
-    ]

@@ -14,8 +14,9 @@ MAX_LINE = 16 << 20  # characters: one row is never larger than this in memory
 
 
 def read_rows(path: Path) -> Iterator[Row]:
-    """Every row as a mapping from column to value; raises InputError that names the file and the
-    row.
+    """Read every row as a mapping from column to value; raises InputError.
+
+    The error names the file and the row.
     """
     reader = _reader(path)
     try:
@@ -68,8 +69,9 @@ def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
 
 
 def _conll_rows(file: TextIO, path: Path) -> Iterator[Row]:
-    """Sentences: a word a line, its first column the word and its last the label; a blank line ends
-    a sentence.
+    """Read sentences: a word a line, its first column the word and its last the label.
+
+    A blank line ends a sentence.
     """
     words: list[str] = []
     labels: list[str] = []

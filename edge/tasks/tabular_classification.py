@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
 
+import msgspec
 import numpy as np
 
 from edgekit.edge.tasks import Row, Tensors
@@ -15,7 +16,13 @@ from edgekit.nouns import Noun
 
 
 class Config(Noun, frozen=True, kw_only=True):
-    """task.json. Features are numbers, in the model's order."""
+    """task.json of this task.
+
+    labels: in the order of the model's outputs.
+    features: the numbers' names, in the order of the model's input.
+    thresholds: the probability from which a label is said, for the labels that have one.
+    input, output: the graph's tensors for the features and for probabilities or logits.
+    """
 
     task: Literal["tabular-classification"] = "tabular-classification"
     labels: list[str]
@@ -26,7 +33,7 @@ class Config(Noun, frozen=True, kw_only=True):
 
 
 class TabularClassification(Classifier):
-    """Scaling and the like are part of the graph."""
+    """One label for each row of numbers; scaling and the like are part of the graph."""
 
     name = "tabular-classification"
 
@@ -36,7 +43,7 @@ class TabularClassification(Classifier):
         self._config = config
 
     def parse(self, value: object) -> list[float]:
-        """A JSON array in the features' order, or an object by feature name."""
+        """Take a JSON array in the features' order, or an object by feature name."""
         features = self._config.features
         if isinstance(value, Mapping):
             missing = [name for name in features if name not in value]
@@ -51,12 +58,12 @@ class TabularClassification(Classifier):
         return [_number(item, name) for item, name in zip(value, features, strict=True)]
 
     def wire(self, value: list[float]) -> object:
-        """As it is."""
+        """Return the numbers as they are."""
         return value
 
     def read(self, row: Row, columns: Sequence[str], folder: Path) -> list[float]:
-        """The model's features, in its own order whatever the order of the columns."""
-        if set(columns) != set(self._config.features):
+        """Read the model's features, in its own order whatever the order of the columns."""
+        if not self.takes(columns):
             raise InputError(
                 "the input columns must be the model's features:"
                 f" {', '.join(self._config.features)}"
@@ -64,7 +71,7 @@ class TabularClassification(Classifier):
         return [_number(row[name], name) for name in self._config.features]
 
     def argument(self, text: str) -> list[float]:
-        """A JSON array of numbers, or an object by feature name."""
+        """Read a JSON array of numbers, or an object by feature name."""
         try:
             return self.parse(json.loads(text))
         except (ValueError, RecursionError):
@@ -72,17 +79,26 @@ class TabularClassification(Classifier):
                 "VALUE must be a JSON array of numbers, or an object by feature name"
             ) from None
 
+    def length(self, value: list[float]) -> int:
+        """Return 1: every row has as many numbers."""
+        return 1
+
+    def takes(self, columns: Sequence[str]) -> bool:
+        """Tell whether these are the model's features, in any order."""
+        return set(columns) == set(self._config.features)
+
     def columns(self, names: Sequence[str], label: str) -> list[str]:
-        """The features by their names."""
+        """Choose the features by their names."""
         return list(self._config.features) if set(self._config.features) <= set(names) else []
 
     def encode(self, inputs: Sequence[list[float]]) -> Tensors:
-        """float32 [batch, features]."""
+        """Make float32 [batch, features]."""
         return {self._config.input: np.array(inputs, dtype=np.float32)}
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
-        """Standard normal numbers, spread over orders of magnitude, by the features' names: their
-        order counts.
+        """Make normal numbers, spread over orders of magnitude, by the features' names.
+
+        By name, because the order of the features counts.
         """
         random = np.random.default_rng(seed)
         shape = (count, len(self._config.features))
@@ -103,6 +119,6 @@ def _number(value: object, name: str) -> float:
     return number
 
 
-def load(folder: Path, config: Config) -> TabularClassification:
-    """There is nothing but the config to read."""
-    return TabularClassification(config)
+def load(folder: Path, config: object) -> TabularClassification:
+    """Make the task from task.json's content; there is no other file."""
+    return TabularClassification(msgspec.convert(config, Config))

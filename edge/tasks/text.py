@@ -17,17 +17,22 @@ LONGEST_MADE = 512
 
 
 class TextConfig(Noun, frozen=True, kw_only=True):
-    """What task.json says about the tokenizer, which is tokenizer.json beside it."""
+    """What task.json says about the tokenizer, which is tokenizer.json beside it.
 
-    max_length: int  # tokens, special ones included
+    max_length: of a text in tokens, special ones included; what is beyond is cut.
+    pad_id, pad_token, pad_type_id: what fills the shorter texts of a batch.
+    padding_side: where it is put.
+    """
+
+    max_length: int
     pad_id: int
     pad_token: str
     pad_type_id: int = 0
     padding_side: Literal["left", "right"] = "right"
 
 
-class TextTask:
-    """Pads to the longest text of the batch, as Hugging Face does."""
+class TokenizerTask:
+    """A tokenizer that pads to the longest text of the batch, as Hugging Face's does."""
 
     tensor = ("BYTES", [-1])
 
@@ -42,39 +47,15 @@ class TextTask:
         )
         self._max_length = config.max_length
 
-    def parse(self, value: object) -> str:
-        """A JSON string."""
-        return checked_text(value)
-
-    def wire(self, value: str) -> object:
-        """As it is."""
-        return value
-
-    def read(self, row: Row, columns: Sequence[str], folder: Path) -> str:
-        """The text in the named column."""
-        return self.parse(row[one_column(columns)])
-
-    def argument(self, text: str) -> str:
-        """The text itself."""
-        return self.parse(text)
-
-    def columns(self, names: Sequence[str], label: str) -> list[str]:
-        """`text`, or the only column that is not the label."""
-        others = [name for name in names if name != label]
-        return ["text"] if "text" in others else others[:1] if len(others) == 1 else []
-
-    def encode(self, inputs: Sequence[str]) -> Tensors:
-        """int64 [batch, tokens] each: input_ids, attention_mask, token_type_ids."""
-        return tensors_of(self._tokenizer.encode_batch_fast(list(inputs)))
-
-    def made_inputs(self, count: int, seed: int) -> list[object]:
-        """Texts of random words from the tokenizer's vocabulary, from one word to the maximum
-        length.
-        """
-        return [" ".join(words) for words in self.made_words(count, seed)]
+    def takes(self, columns: Sequence[str]) -> bool:
+        """Tell whether it is one column."""
+        return len(columns) == 1
 
     def made_words(self, count: int, seed: int) -> list[list[str]]:
-        """The same, as words."""
+        """Make texts of random words from the tokenizer's vocabulary, as lists of words.
+
+        They have from one word up to the maximum length.
+        """
         random = np.random.default_rng(seed)
         pieces = {piece.lstrip("Ġ▁") for piece in self._tokenizer.get_vocab()}
         words = sorted(piece for piece in pieces if piece.isalpha() and len(piece) > 2)
@@ -83,9 +64,47 @@ class TextTask:
         return [[_spelled(word, place) for place, word in enumerate(row)] for row in chosen]
 
 
+class TextTask(TokenizerTask):
+    """What the tasks share whose input is one text."""
+
+    def parse(self, value: object) -> str:
+        """Take a JSON string."""
+        return checked_text(value)
+
+    def wire(self, value: str) -> object:
+        """Return the text as it is."""
+        return value
+
+    def read(self, row: Row, columns: Sequence[str], folder: Path) -> str:
+        """Read the text in the named column."""
+        return self.parse(row[one_column(columns)])
+
+    def argument(self, text: str) -> str:
+        """Take the text itself."""
+        return self.parse(text)
+
+    def length(self, value: str) -> int:
+        """Count the characters."""
+        return len(value)
+
+    def columns(self, names: Sequence[str], label: str) -> list[str]:
+        """Choose `text`, or the only column that is not the label."""
+        others = [name for name in names if name != label]
+        return ["text"] if "text" in others else others[:1] if len(others) == 1 else []
+
+    def encode(self, inputs: Sequence[str]) -> Tensors:
+        """Make int64 [batch, tokens] each: input_ids, attention_mask, token_type_ids."""
+        return tensors_of(self._tokenizer.encode_batch_fast(list(inputs)))
+
+    def made_inputs(self, count: int, seed: int) -> list[object]:
+        """Make texts of random words."""
+        return [" ".join(words) for words in self.made_words(count, seed)]
+
+
 def _spelled(word: str, place: int) -> str:
-    """Some with a capital, an accent, a sign or a number: a tokenizer that handles these otherwise
-    is to be noticed.
+    """Give some words a capital, an accent, a sign or a number.
+
+    A tokenizer that handles these otherwise is to be noticed.
     """
     return (word, word.capitalize(), f"{word},", word.upper(), f"{word}\u00e9", f"{word}-{place}")[
         place % 6
@@ -93,7 +112,7 @@ def _spelled(word: str, place: int) -> str:
 
 
 def checked_text(value: object) -> str:
-    """A text that a tokenizer takes; raises InputError, without echoing it."""
+    """Return a text that a tokenizer takes; raises InputError, without echoing it."""
     if not isinstance(value, str):
         raise InputError("an input must be a text")
     if len(value) > MAX_CHARACTERS:
@@ -104,7 +123,7 @@ def checked_text(value: object) -> str:
 
 
 def tensors_of(encodings: Sequence[Encoding]) -> Tensors:
-    """int64 [batch, tokens] each, under the names that Hugging Face's models have."""
+    """Make int64 [batch, tokens] each, under the names that Hugging Face's models have."""
     return {
         "input_ids": np.array([item.ids for item in encodings], dtype=np.int64),
         "attention_mask": np.array([item.attention_mask for item in encodings], dtype=np.int64),

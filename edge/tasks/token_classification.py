@@ -1,6 +1,4 @@
-"""token-classification: the words of a sentence become logits for each, and those become labelled
-spans.
-"""
+"""token-classification: each word of a sentence gets logits, and those become labelled spans."""
 
 import json
 import re
@@ -9,33 +7,47 @@ from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple
 
+import msgspec
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgekit.edge.tasks import Row, Tensors, one_column
-from edgekit.edge.tasks.classification import label_index, softmax
+from edgekit.edge.tasks import Row, Tensors, largest_difference, one_column
+from edgekit.edge.tasks.classification import softmax
 from edgekit.edge.tasks.predictions import Entities, Entity, Prediction
-from edgekit.edge.tasks.text import TextConfig, TextTask, checked_text, load_tokenizer, tensors_of
-from edgekit.errors import InputError
+from edgekit.edge.tasks.text import (
+    TextConfig,
+    TokenizerTask,
+    checked_text,
+    load_tokenizer,
+    tensors_of,
+)
 
 WORD = re.compile(r"\w+|[^\w\s]")
 OUTSIDE = "O"
 
 
 class Sentence(NamedTuple):
-    """A text and where its words are: characters from and to."""
+    """A text and where its words are.
+
+    text: with all its words.
+    spans: for each word the characters from and to.
+    """
 
     text: str
     spans: tuple[tuple[int, int], ...]
 
     @property
     def words(self) -> list[str]:
-        """The words themselves."""
+        """Cut the words out of the text."""
         return [self.text[start:end] for start, end in self.spans]
 
 
 class Span(NamedTuple):
-    """Words `start` to `end` that make one entity."""
+    """An entity: neighbouring words that belong together.
+
+    kind: what it is, as the labels name it behind their prefix.
+    start, end: its first word, and the one behind its last.
+    """
 
     kind: str
     start: int
@@ -43,20 +55,22 @@ class Span(NamedTuple):
 
 
 class Config(TextConfig, frozen=True, kw_only=True):
-    """task.json. Labels are "O" and B-, I- (and E-, S-) with the kind of entity behind."""
+    """task.json of this task.
+
+    labels: "O" and B-, I- (and E-, S-) with the kind of entity behind.
+    output: the graph's tensor that holds the logits.
+    """
 
     task: Literal["token-classification"] = "token-classification"
     labels: list[str]
     output: str = "logits"
 
 
-class TokenClassification(TextTask):
+class TokenClassification(TokenizerTask):
     """A word's logits are those of its first token, as models of this kind are trained."""
 
     name = "token-classification"
-    metric = "entity_f1"
     results: tuple[str, ...] = ("predicted_entities",)
-    reads_pairs = False
 
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
         super().__init__(tokenizer, config)
@@ -67,34 +81,43 @@ class TokenClassification(TextTask):
         self._cut = np.zeros(len(self.labels), dtype=np.float32)
         self._cut[self._indices.get(OUTSIDE, 0)] = 1
 
-    def parse(self, value: object) -> Sentence:  # type: ignore[override]  # not a text but its words
-        """A JSON string, cut at white space and punctuation, or a JSON array of words."""
+    def parse(self, value: object) -> Sentence:
+        """Take a JSON string, cut at white space and punctuation, or a JSON array of words."""
         if isinstance(value, list):
             return _of_words([checked_text(word) for word in value])
         text = checked_text(value)
         return Sentence(text, tuple(match.span() for match in WORD.finditer(text)))
 
-    def wire(self, value: Sentence) -> object:  # type: ignore[override]
-        """The words."""
+    def wire(self, value: Sentence) -> object:
+        """Return the words."""
         return value.words
 
-    def read(self, row: Row, columns: Sequence[str], folder: Path) -> Sentence:  # type: ignore[override]
-        """The words, or the text, in the named column; a CSV holds words as a JSON array."""
-        return self.parse(_list_of(row[one_column(columns)]))
+    def read(self, row: Row, columns: Sequence[str], folder: Path) -> Sentence:
+        """Read the words, or the text, in the named column.
 
-    def argument(self, text: str) -> Sentence:  # type: ignore[override]
-        """The text itself."""
+        A CSV holds words as a JSON array.
+        """
+        return self.parse(json_list(row[one_column(columns)]))
+
+    def argument(self, text: str) -> Sentence:
+        """Take the text itself."""
         return self.parse(text)
 
+    def length(self, value: Sentence) -> int:
+        """Count the words."""
+        return len(value.spans)
+
     def columns(self, names: Sequence[str], label: str) -> list[str]:
-        """`tokens`, `words` or `text`, or the only column that is not the label."""
+        """Choose `tokens`, `words` or `text`, or the only column that is not the label."""
         others = [name for name in names if name != label]
         named: list[str] = [name for name in ("tokens", "words", "text") if name in others]
         return named[:1] or (others if len(others) == 1 else [])
 
-    def encode(self, inputs: Sequence[Sentence]) -> Tensors:  # type: ignore[override]
-        """The tokens' tensors, and `words`: int64 [batch, tokens], a word's index at its first
-        token, else -1.
+    def encode(self, inputs: Sequence[Sentence]) -> Tensors:
+        """Make the tokens' tensors, and two that say which tokens are words.
+
+        words: int64 [batch, tokens], a word's index at its first token, else -1.
+        counts: int64 [batch], how many words each sentence has.
         """
         encodings = self._tokenizer.encode_batch(
             [item.words for item in inputs], is_pretokenized=True
@@ -111,7 +134,7 @@ class TokenClassification(TextTask):
         return {**feeds, "words": words, "counts": counts}
 
     def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
-        """Logits [words, labels] each."""
+        """Take logits [words, labels] each."""
         values = np.asarray(outputs[self._output], dtype=np.float32)
         found = []
         for logits, words, count in zip(values, feeds["words"], feeds["counts"], strict=True):
@@ -121,8 +144,12 @@ class TokenClassification(TextTask):
             found.append(answer)
         return found
 
+    def difference(self, said: np.ndarray, right: np.ndarray) -> float:
+        """Measure the largest difference of two logits."""
+        return largest_difference(said, right)
+
     def decode(self, inputs: Sequence[Sentence], answers: Sequence[np.ndarray]) -> list[Prediction]:
-        """The spans of each sentence."""
+        """Say the entities of each sentence."""
         return [
             self._entities(sentence, answer)
             for sentence, answer in zip(inputs, answers, strict=True)
@@ -148,21 +175,12 @@ class TokenClassification(TextTask):
         return Entities(entities=found)
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
-        """Sentences of random words."""
+        """Make sentences of random words."""
         return [list(words) for words in self.made_words(count, seed)]
-
-    def truth(self, value: object, given: Sentence) -> tuple[int, ...]:
-        """The index of each word's label, from an array (in a CSV: a JSON array)."""
-        tags = _list_of(value)
-        if not isinstance(tags, list) or len(tags) != len(given.spans):
-            raise InputError(
-                f"its labels must be an array of {len(given.spans)}, one for each word"
-            )
-        return tuple(label_index(tag, self._indices) for tag in tags)
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:
-    """The entities that a sequence of labels spells, as conlleval reads them.
+    """Read the entities that a sequence of labels spells, as conlleval does.
 
     A new entity begins at B- and S-, and at any other label whose kind differs from the one before;
     it ends after E-.
@@ -185,7 +203,7 @@ def spans_of(tags: Sequence[str]) -> list[Span]:
 
 
 def _parts(tag: str) -> tuple[str, str]:
-    """Prefix and kind; a label without a prefix is its own kind."""
+    """Cut a label into prefix and kind; one without a prefix is its own kind."""
     if tag == OUTSIDE:
         return "", ""
     prefix, dash, kind = tag.partition("-")
@@ -200,7 +218,8 @@ def _of_words(words: Sequence[str]) -> Sentence:
     return Sentence(" ".join(words), tuple(spans))
 
 
-def _list_of(value: object) -> object:
+def json_list(value: object) -> object:
+    """Read the JSON array that a cell of a CSV holds; any other value stays as it is."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
             return json.loads(value)
@@ -209,6 +228,7 @@ def _list_of(value: object) -> object:
     return value
 
 
-def load(folder: Path, config: Config) -> TokenClassification:
-    """Read tokenizer.json; raises InputError."""
-    return TokenClassification(load_tokenizer(folder), config)
+def load(folder: Path, config: object) -> TokenClassification:
+    """Make the task from task.json's content and tokenizer.json; raises InputError."""
+    described = msgspec.convert(config, Config)
+    return TokenClassification(load_tokenizer(folder), described)

@@ -38,22 +38,11 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
         here=str(Path.cwd()),
     )
     prediction, labels = predict_once(request)
-    shown = prediction.shown(labels, top_k)
     if as_json:
-        kind = prediction.__struct_config__.tag
-        found = "labels" if kind == "label" else kind
-        print_json({"model": serving.model, "version": serving.slot.version, found: shown})
+        shown = prediction.shown(labels, top_k)
+        print_json(
+            {"model": serving.model, "version": serving.slot.version, prediction.word: shown}
+        )
         return
-    for item in shown:
-        click.echo(_line(item))
-
-
-def _line(item: object) -> str:
-    """A label or an entity with its score; a number of a vector."""
-    if not isinstance(item, dict):
-        return str(item)
-    name = (
-        item.get("label")
-        or f"{item['entity_group']}  {item['word']}  ({item['start']}-{item['end']})"
-    )
-    return f"{item['score']:.4f}  {name}"
+    for line in prediction.lines(labels, top_k):
+        click.echo(line)

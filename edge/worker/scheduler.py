@@ -134,7 +134,7 @@ class TensorScheduler:
         if alone or not request.inputs:
             self.alone(lambda: request.finish(self._one_by_one(request)))
             return
-        length = getattr(self._model.task, "length", lambda value: 1)
+        length = self._model.task.length
         rows = [_Row(request, index, length(value)) for index, value in enumerate(request.inputs)]
         with self._ready:
             self._rows.setdefault(owner, deque()).extend(rows)

@@ -4,6 +4,7 @@ it.
 
 import importlib
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
@@ -72,7 +73,7 @@ def recipe_job(request: object, progress: Progress) -> object:
     return msgspec.to_builtins(made)
 
 
-def _calibration(asked: RecipeRequest, task: Task) -> tuple[Dataset, Dataset]:
+def _calibration(asked: RecipeRequest, task: Task[Any]) -> tuple[Dataset, Dataset]:
     """The sample that a recipe is calibrated on, and at most as many of the other rows; a recipe
     that tunes gets half.
     """
@@ -84,6 +85,6 @@ def _calibration(asked: RecipeRequest, task: Task) -> tuple[Dataset, Dataset]:
     return sample, rest.split(len(sample))[0]
 
 
-def _tensors(task: Task, data: Dataset | None) -> list[Tensors]:
+def _tensors(task: Task[Any], data: Dataset | None) -> list[Tensors]:
     """Each input by itself, at its own length."""
     return [task.encode([value]) for value in data.inputs] if data else []

@@ -14,8 +14,19 @@ from edgekit.profiles.bootstrap import (
     samples_for_share,
     samples_to_tell,
 )
-from edgekit.profiles.metrics import F1, METRICS, Assessment, ranks
+from edgekit.profiles.evaluations.metrics import (
+    F1,
+    Accuracy,
+    Assessment,
+    Metric,
+    SpearmanCosine,
+    ranks,
+)
 from edgekit.profiles.quality_job import metric_bounds
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric for metric in (Accuracy(), F1("micro_f1"), SpearmanCosine())
+}
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ class Kitchen:
 
     folder: Path
     source: Source
-    task: Task
+    task: Task[Any]
     calibration: Dataset
     evaluation: Dataset
 

@@ -7,12 +7,14 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
 
+from edgekit.edge.tasks import TASKS
 from edgekit.edge.tasks.classification import sigmoid, softmax
 from edgekit.edge.tasks.feature_extraction import Config as EmbedderConfig
 from edgekit.edge.tasks.feature_extraction import FeatureExtraction
 from edgekit.edge.tasks.predictions import (
     Embedding,
     Entities,
+    Entity,
     Label,
     Labels,
     as_tensors,
@@ -23,8 +25,8 @@ from edgekit.edge.tasks.token_classification import Config as TaggerConfig
 from edgekit.edge.tasks.token_classification import TokenClassification, spans_of
 from edgekit.errors import InputError
 from edgekit.profiles.answers import read_answers, write_answers
-from edgekit.profiles.metrics import METRICS, agreement
-from edgekit.profiles.reliability import coverage_risk, reliability, roc_auc, threshold_for
+from edgekit.profiles.evaluations import EVALUATIONS, evaluation_of
+from edgekit.profiles.evaluations.reliability import coverage_risk, roc_auc, threshold_for
 from tests.families import FAMILIES
 
 COMMON: dict[str, Any] = {"max_length": 12, "pad_id": 0, "pad_token": "[PAD]"}
@@ -112,12 +114,13 @@ def test_what_a_file_says_of_words() -> None:
     task = tagger()
     sentence = task.read({"tokens": '["coolant", "pump"]'}, ["tokens"], Path())
     assert sentence.words == ["coolant", "pump"]
-    assert task.truth('["B-Part", "I-Part"]', sentence) == (1, 2)
-    assert task.truth([1, 2], sentence) == (1, 2)
+    evaluation = evaluation_of(task)
+    assert evaluation.truth('["B-Part", "I-Part"]', sentence) == (1, 2)
+    assert evaluation.truth([1, 2], sentence) == (1, 2)
     with pytest.raises(InputError, match="an array of 2, one for each word"):
-        task.truth(["O"], sentence)
+        evaluation.truth(["O"], sentence)
     with pytest.raises(InputError, match="the model has no label 'B-Leg'"):
-        task.truth(["O", "B-Leg"], sentence)
+        evaluation.truth(["O", "B-Leg"], sentence)
 
 
 def test_entity_f1_agrees_with_counting_by_hand() -> None:
@@ -125,22 +128,25 @@ def test_entity_f1_agrees_with_counting_by_hand() -> None:
     truths = [(1, 2, 0, 3), (0, 0)]
     said = [(1, 2, 0, 1), (0, 3)]  # one entity right, one of the wrong kind, one too many
     answers = [np.eye(5, dtype=np.float32)[list(tags)] for tags in said]
-    found = METRICS["entity_f1"].assess(task, answers, truths)
+    evaluation = evaluation_of(task)
+    assert evaluation.metric.name == "entity_f1"
+    found = evaluation.assess(answers, truths)
     assert found.value == pytest.approx(2 * 1 / (2 * 1 + 2 + 1))
     assert {name: (c.found, c.missed, c.false) for name, c in found.classes.items()} == {
         "Part": (1, 0, 1),
         "Site": (0, 1, 1),
     }
-    right = METRICS["entity_f1"].assess(task, [np.eye(5)[list(tags)] for tags in truths], truths)
+    right = evaluation.assess([np.eye(5)[list(tags)] for tags in truths], truths)
     assert right.value == 1
-    assert agreement(task, right, found) == pytest.approx(4 / 6)
+    assert evaluation.metric.agreement(right, found) == pytest.approx(4 / 6)
 
 
 def test_multi_label_truths_and_predictions() -> None:
     task = multi()
+    evaluation = evaluation_of(task)
     for written in ('["heat", "leak"]', "leak, heat", ["leak", "heat"], "2,0"):
-        assert task.truth(written, "") == (0, 2)
-    assert task.truth("", "") == task.truth([], "") == ()
+        assert evaluation.truth(written, "") == (0, 2)
+    assert evaluation.truth("", "") == evaluation.truth([], "") == ()
     said = task.decode([""], [np.array([2.0, -1.0, 0.1], np.float32)])[0]
     assert isinstance(said, Labels)
     assert said.labels == ["leak", "heat"]
@@ -151,8 +157,9 @@ def test_micro_f1_agrees_with_scikit_learn() -> None:
     random = np.random.default_rng(3)
     task, truth = multi(), random.integers(0, 2, (200, 3)).astype(bool)
     answers = list((truth * 2.0 - 1 + random.standard_normal((200, 3))).astype(np.float32))
-    found = METRICS["micro_f1"].assess(
-        task, answers, [tuple(np.flatnonzero(row).tolist()) for row in truth]
+    assert evaluation_of(task).metric.name == "micro_f1"
+    found = evaluation_of(task).assess(
+        answers, [tuple(np.flatnonzero(row).tolist()) for row in truth]
     )
     assert found.value == pytest.approx(f1_score(truth, np.stack(answers) >= 0, average="micro"))
 
@@ -164,7 +171,8 @@ def test_spearman_agrees_with_scipy() -> None:
     answers = list(random.standard_normal((80, 8)).astype(np.float32))
     truths = random.integers(0, 5, 40).astype(float).tolist()
     task = FeatureExtraction(FAMILIES["bert"][1](), EmbedderConfig(dimensions=8, **COMMON))
-    found = METRICS["spearman_cosine"].assess(task, answers, truths)
+    assert evaluation_of(task).metric.name == "spearman_cosine"
+    found = evaluation_of(task).assess(answers, truths)
     cosines = [
         float(a @ b / np.linalg.norm(a) / np.linalg.norm(b))
         for a, b in zip(answers[::2], answers[1::2], strict=True)
@@ -176,7 +184,7 @@ def test_reliability_agrees_with_scikit_learn() -> None:
     random = np.random.default_rng(5)
     truths = random.integers(0, 3, 300)
     answers = list((np.eye(3)[truths] * 2 + random.standard_normal((300, 3))).astype(np.float32))
-    found = reliability(classifier(), answers, truths.tolist())
+    found = evaluation_of(classifier()).reliability(answers, truths.tolist())
     assert found is not None
     shares = softmax(np.stack(answers))
     assert found.macro_roc_auc == pytest.approx(roc_auc_score(truths, shares, multi_class="ovr"))
@@ -236,3 +244,44 @@ def test_answers_come_back_from_their_file(tmp_path: Path) -> None:
 
 def test_sigmoid_does_not_overflow() -> None:
     assert sigmoid(np.array([-1000.0, 0.0, 1000.0])).tolist() == [0.0, 0.5, 1.0]
+
+
+def test_a_task_owns_the_difference_of_two_answers() -> None:
+    """Health asks every task alike, so another shape or a NaN anywhere must never pass."""
+    vectors = FeatureExtraction(FAMILIES["bert"][1](), EmbedderConfig(dimensions=3, **COMMON))
+    right = np.array([1.0, 2.0, 3.0], np.float32)
+    for task in (classifier(), multi(), tagger(), vectors):
+        assert task.difference(right + np.array([0, -0.5, 0.25], np.float32), right) == 0.5
+        assert task.difference(right[:2], right) == float("inf")
+        for place in range(3):
+            broken = right.copy()
+            broken[place] = np.nan
+            assert not task.difference(broken, right) <= 1e308
+        assert task.difference(np.empty((0, 5)), np.empty((0, 5))) == 0
+
+
+def test_how_long_an_input_is() -> None:
+    assert classifier().length(classifier().parse("a pump leaks")) == 12
+    assert tagger().length(tagger().parse("a pump leaks")) == 3
+    assert tagger().length(tagger().parse([])) == 0
+
+
+def test_predictions_are_shown_to_people_line_by_line() -> None:
+    label = Label(label="a", score=0.75, probabilities=[0.75, 0.25])
+    assert label.lines(["a", "b"], 1) == ["0.7500  a"]
+    assert Labels(labels=["b"], probabilities=[0.1, 0.9]).lines(["a", "b"], 1) == ["0.9000  b"]
+    entity = Entity(entity_group="Part", score=0.5, word="pump", start=2, end=6)
+    assert Entities(entities=[entity]).lines([], 1) == ["0.5000  Part  pump  (2-6)"]
+    assert Embedding(embedding=[0.5, 1.0]).lines([], 1) == ["0.5", "1.0"]
+
+
+def test_every_task_reads_rows_and_is_judged() -> None:
+    assert set(EVALUATIONS) == set(TASKS)
+    with pytest.raises(InputError, match="one input column, not 2"):
+        classifier().read({"a": "x", "b": "y"}, ["a", "b"], Path())
+    assert not classifier().takes(["a", "b"])
+    embedder = FeatureExtraction(FAMILIES["bert"][1](), EmbedderConfig(dimensions=3, **COMMON))
+    names = ["first", "second", "score"]
+    # A batch reads one column; an evaluation file of an embedder has pairs.
+    assert embedder.columns(names, "score") == []
+    assert evaluation_of(embedder).columns(names, "score") == ["first", "second"]

@@ -1,38 +1,37 @@
-"""How far probabilities can be trusted: ROC AUC, calibration error, the coverage/risk curve; and a
-decision threshold.
+"""Reliability: how far probabilities can be trusted, and a threshold to decide by.
+
+ROC AUC, calibration error, and the curve of coverage and risk.
 """
 
 from collections.abc import Sequence
-from typing import Any, cast
 
 import numpy as np
 
-from edgekit.edge.tasks import Truth
 from edgekit.nouns import Reliability
-from edgekit.profiles.metrics import Answers, ranks
+from edgekit.profiles.evaluations.metrics import ranks
 
 # of equal width, as in C. Guo et al., On Calibration of Modern Neural Networks, ICML 2017
 BINS = 15
 COVERAGES = tuple(round(0.1 * step, 1) for step in range(1, 11))
 
 
-def reliability(task: Any, answers: Answers, truths: Sequence[Truth]) -> Reliability | None:  # noqa: ANN401
-    """Of a task whose answers are probabilities of labels; None for others."""
-    if not hasattr(task, "probabilities"):
-        return None
-    shares = task.probabilities(answers)
-    is_true = np.zeros(shares.shape, dtype=bool)
-    for row, truth in zip(is_true, truths, strict=True):
-        row[list(truth) if isinstance(truth, tuple) else [cast(int, truth)]] = True
+def reliability_of(
+    labels: Sequence[str], shares: np.ndarray, is_true: np.ndarray, *, is_exclusive: bool
+) -> Reliability:
+    """Hold probabilities against what is true.
+
+    shares: float64 [inputs, labels]. is_true: bool, as large. is_exclusive: one label is right for
+    each input; otherwise every label is a question of its own.
+    """
     areas = {
         label: roc_auc(shares[:, index], is_true[:, index])
-        for index, label in enumerate(task.labels)
+        for index, label in enumerate(labels)
         if 0 < is_true[:, index].sum() < len(is_true)
     }
-    if task.metric == "accuracy":
+    if is_exclusive:
         best = shares.argmax(axis=1)
         confidence, right = shares.max(axis=1), is_true[np.arange(len(best)), best]
-    else:  # every label is a question of its own
+    else:
         confidence = np.maximum(shares, 1 - shares).ravel()
         right = ((shares >= 0.5) == is_true).ravel()
     return Reliability(
@@ -44,14 +43,17 @@ def reliability(task: Any, answers: Answers, truths: Sequence[Truth]) -> Reliabi
 
 
 def roc_auc(scores: np.ndarray, positives: np.ndarray) -> float:
-    """The probability that a positive has the larger score (Mann-Whitney); ties count half."""
+    """Compute the probability that a positive has the larger score (Mann-Whitney).
+
+    Ties count half.
+    """
     count = int(positives.sum())
     total = ranks(scores)[positives].sum() - count * (count + 1) / 2
     return float(total / (count * (len(scores) - count)))
 
 
 def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> float:
-    """The mean gap between confidence and accuracy over BINS bins, weighted by their size."""
+    """Average the gap of confidence and accuracy over BINS bins, weighted by their size."""
     bins = np.minimum((confidence * BINS).astype(int), BINS - 1)
     gaps = [
         abs(float(np.sum(confidence[bins == index] - right[bins == index])))
@@ -61,7 +63,7 @@ def expected_calibration_error(confidence: np.ndarray, right: np.ndarray) -> flo
 
 
 def coverage_risk(confidence: np.ndarray, right: np.ndarray) -> tuple[tuple[float, float], ...]:
-    """The error rate among the most confident share of the samples, for each share of COVERAGES."""
+    """Compute the error rate of the most confident samples, for each share of COVERAGES."""
     wrong = ~right[np.argsort(-confidence, kind="stable")]
     counts = [max(1, round(share * len(wrong))) for share in COVERAGES]
     return tuple(
@@ -77,10 +79,12 @@ def threshold_for(
     specificity: float | None,
     sensitivity: float | None,
 ) -> float:
-    """The probability from which a label is said, so that one of the two shares is kept and the
-    other is largest.
+    """Choose the probability from which a label is said.
 
-    scores: float [samples], the label's probability; positives: bool [samples].
+    One of the two shares is kept, and the other is as large as it can be.
+
+    scores: float [samples], the label's probability.
+    positives: bool [samples], where the label is right.
     """
     if specificity is not None:
         negatives = np.sort(scores[~positives])

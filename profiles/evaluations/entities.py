@@ -1,0 +1,71 @@
+"""Evaluation of tasks that label words: whole entities are right or wrong."""
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+from edgekit.edge.tasks.token_classification import (
+    Sentence,
+    Span,
+    TokenClassification,
+    json_list,
+    spans_of,
+)
+from edgekit.errors import InputError
+from edgekit.profiles.evaluations import Answers, Evaluation, Truth
+from edgekit.profiles.evaluations.labels import indices, label_index
+from edgekit.profiles.evaluations.metrics import F1, Assessment
+
+
+class EntityEvaluation:
+    """An entity's kind, first and last word must all be right; a truth is an index for each word.
+
+    A floor is set for a kind of entity.
+    """
+
+    metric = F1("entity_f1")
+    inputs_per_row = 1
+    scored_labels: tuple[str, ...] = ()
+
+    def __init__(self, task: TokenClassification) -> None:
+        self.task = task
+        kinds = (label.partition("-")[2] or label for label in task.labels)
+        self.classes = tuple(dict.fromkeys(kinds))
+        self._indices = {label: index for index, label in enumerate(task.labels)}
+
+    def columns(self, names: Sequence[str], label: str) -> list[str]:
+        """Choose as the task itself does."""
+        return self.task.columns(names, label)
+
+    def truth(self, value: object, given: Sentence) -> tuple[int, ...]:
+        """Read the index of each word's label, from an array (in a CSV: a JSON array)."""
+        tags = json_list(value)
+        if not isinstance(tags, list) or len(tags) != len(given.spans):
+            raise InputError(
+                f"its labels must be an array of {len(given.spans)}, one for each word"
+            )
+        return tuple(label_index(tag, self._indices) for tag in tags)
+
+    def assess(self, answers: Answers, truths: Sequence[Truth]) -> Assessment:
+        """Compare the entities that are said with the right ones."""
+        said = [answer.argmax(axis=1) for answer in answers]
+        pairs = [
+            (self._entities(indices(truth)), self._entities(row))
+            for truth, row in zip(truths, said, strict=True)
+        ]
+        return self.metric.assess(pairs, np.concatenate(said), lambda span: span.kind)
+
+    def _entities(self, tags: Iterable[int]) -> set[Span]:
+        return set(spans_of([self.task.labels[index] for index in tags]))
+
+    def probabilities(self, answers: Answers) -> np.ndarray:
+        """Compute nothing: no label has a probability for the whole input."""
+        return np.empty((len(answers), 0))
+
+    def reliability(self, answers: Answers, truths: Sequence[Truth]) -> None:
+        """Say nothing, for want of probabilities."""
+
+
+def evaluation(task: TokenClassification) -> Evaluation:
+    """Make the evaluation of a task's answers."""
+    return EntityEvaluation(task)
