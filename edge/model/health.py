@@ -33,7 +33,8 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 def golden_difference(model: Model, golden: Golden) -> float:
     """Return how far the model's answers are from the expected ones, at most.
 
-    Infinite for another shape, other labels or another number of answers; NaN for an answer with NaN.
+    Infinite for another shape, other labels or another number of answers; NaN for an answer with
+    NaN.
     """
     if golden.labels and list(model.task.labels) != golden.labels:
         return float("inf")
