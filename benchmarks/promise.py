@@ -6,7 +6,8 @@ python benchmarks/promise.py BUNDLE [BUNDLE ...] --trust release.pub --data test
 Each bundle is deployed into a temporary appliance and served; 1, 8 and 32 clients ask for a row at
 a time over kept connections, in turns with the other edgekit if there is one. Core time is what the
 kernel counted of each process. "front and transport" is measured with the null engine in the
-model's place: what remains is HTTP, JSON, tokenizing, the scheduler and the way between processes.
+model's place, less what a prediction takes by itself in a process: what remains is HTTP, JSON, the
+scheduler and the way between the processes.
 """
 
 import asyncio
@@ -47,7 +48,7 @@ from edgekit.targets.detect import detect_machine
 
 CLIENTS = (1, 8, 32)
 SECONDS = 4.0
-WARM_UP_SECONDS = 1.0
+WARM_UP_SECONDS, WARM_UP_CALLS = 1.0, 100
 MOST_CORE_MS, LEAST_SHARE = 0.6, 0.9  # what is asked of front and transport, and of 32 clients
 
 
@@ -210,11 +211,28 @@ def promised(folder: Path, inputs: Path) -> tuple[float, float]:
     return float(np.median(found.times_ms)), found.samples / found.seconds
 
 
+def own_core_ms(folder: Path, inputs: Path) -> float:
+    """Return ms of core time that one prediction takes in a process that does nothing else."""
+    slot = read_slot(folder)
+    model = open_model(folder, slot.engine, slot.setting)
+    values = [model.task.parse(value) for value in json.loads(inputs.read_text())]
+    for value in values[:WARM_UP_CALLS]:
+        model.predict([value])
+    before = time.process_time()
+    for value in values:
+        model.predict([value])
+    return 1e3 * (time.process_time() - before) / len(values)
+
+
 def _promised(folder: Path, inputs: Path) -> tuple[float, float]:
-    command = [sys.executable, __file__, "--profile", json.dumps([str(folder), str(inputs)])]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    p50_ms, speed = json.loads(done.stdout)
+    p50_ms, speed = _in_a_process("--profile", folder, inputs)
     return p50_ms, speed
+
+
+def _in_a_process(what: str, folder: Path, inputs: Path) -> Any:  # noqa: ANN401 - what it printed
+    command = [sys.executable, __file__, what, json.dumps([str(folder), str(inputs)])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
 
 
 @click.command()
@@ -226,7 +244,8 @@ def _promised(folder: Path, inputs: Path) -> tuple[float, float]:
 @click.option("--rounds", default=5, show_default=True)
 @click.option("--client", "as_client", hidden=True)
 @click.option("--profile", "as_profile", hidden=True)
-def main(  # noqa: PLR0917 - one parameter for each option
+@click.option("--own", "as_own", hidden=True)
+def main(  # noqa: PLR0913,PLR0917 - one parameter for each option
     bundles: Sequence[Path],
     trust: Path,
     data: Path,
@@ -235,6 +254,7 @@ def main(  # noqa: PLR0917 - one parameter for each option
     rounds: int,
     as_client: str | None,
     as_profile: str | None,
+    as_own: str | None,
 ) -> None:
     """Measure in rounds, every contender and number of clients one turn a round."""
     if as_client:
@@ -244,6 +264,10 @@ def main(  # noqa: PLR0917 - one parameter for each option
     if as_profile:
         folder, inputs = json.loads(as_profile)
         click.echo(json.dumps(promised(Path(folder), Path(inputs))))
+        return
+    if as_own:
+        folder, inputs = json.loads(as_own)
+        click.echo(json.dumps(own_core_ms(Path(folder), Path(inputs))))
         return
     commands = {"this edgekit": [sys.executable, "-m", "edgekit"]}
     if beside:
@@ -283,22 +307,23 @@ def measure(
     )
     promises: list[tuple[float, float]] = []
     found: dict[tuple[str, int], list[Load]] = {}
-    bare: dict[int, list[Load]] = {}
+    bare: dict[int, list[float]] = {}
+    null_folder = Store(null_box).serving(None).folder
     for _ in range(rounds):
         promises.append(_promised(folder, inputs))
         for clients in CLIENTS:
             for name, command in commands.items():
                 found.setdefault((name, clients), []).append(load(command, box, inputs, clients))
-            bare.setdefault(clients, []).append(
-                load(commands["this edgekit"], null_box, inputs, clients)
-            )
+            null = load(commands["this edgekit"], null_box, inputs, clients)
+            own = _in_a_process("--own", null_folder, inputs)
+            bare.setdefault(clients, []).append(null.front_ms + null.worker_ms - own)
     _print(promises, found, bare, cores)
 
 
 def _print(
     promises: list[tuple[float, float]],
     found: dict[tuple[str, int], list[Load]],
-    bare: dict[int, list[Load]],
+    bare: dict[int, list[float]],
     cores: int,
 ) -> None:
     p50, speed = (figure([item[place] for item in promises]) for place in (0, 1))
@@ -319,8 +344,7 @@ def _print(
         if ("beside", clients) in found:
             ratio = _ratio(found["this edgekit", clients], found["beside", clients])
             click.echo(f"{clients} clients: {with_interval(ratio, 2)} times the rate of the other")
-    for clients, loads in bare.items():
-        core_ms = [item.front_ms + item.worker_ms for item in loads]
+    for clients, core_ms in bare.items():
         click.echo(
             f"front and transport, {clients} clients: {with_interval(figure(core_ms), 3)} ms of "
             f"core time a request (at most {MOST_CORE_MS} is asked)"
