@@ -280,7 +280,7 @@ def _show(found: Profiles) -> None:
             click.echo(
                 f"{item.variant}: serves {figure.queries_per_s:.0f} queries/s arriving at random"
                 f" with p99 {with_interval(figure.p99_ms, 1)} ms, of at most {figure.limit_ms:g} ms"
-                f" ({figure.queries} queries)"
+                f" ({figure.queries} queries, HTTP not counted)"
             )
     for name, reason in found.failed.items():
         click.echo(f"{name}: failed: {reason}")
