@@ -1,8 +1,8 @@
-"""The papers of a variant: model card, software bill of materials (CycloneDX 1.6), build provenance
-(in-toto, SLSA).
+"""The papers of a variant: model card, bill of materials (CycloneDX 1.6), provenance of the build.
 
-They travel as layers beside the model and lie in its slot. There is no time and no random number in
-them: the same build gives the same bytes.
+The provenance is an in-toto statement with SLSA's predicate. The papers travel as layers beside the
+model and lie in its slot. There is no time and no random number in them: the same build gives the
+same bytes.
 """
 
 import json

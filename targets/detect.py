@@ -1,5 +1,6 @@
-"""What this machine is: architecture, CPU features, cores, memory, accelerators; and the device
-class it belongs to.
+"""What this machine is, and the device class that it belongs to.
+
+Known of a machine: architecture, CPU features, cores, memory, accelerators.
 """
 
 import platform
@@ -140,8 +141,9 @@ def matches(target: Target, machine: Machine) -> bool:
 
 
 def closest_target(machine: Machine) -> Target:
-    """The most specific device class that this machine belongs to; raises InputError if there is
-    none.
+    """Return the most specific device class that this machine belongs to.
+
+    Raises InputError if there is none.
     """
     fitting = [target for target in all_targets().values() if matches(target, machine)]
     if not fitting:

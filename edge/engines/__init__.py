@@ -129,8 +129,9 @@ Compiled = Mapping[str, bytes]  # what an engine made of a model for one device,
 
 
 class Compiler(Engine, Protocol):
-    """An engine whose last compile step can be done once, on the device. The result is native code,
-    or as good as that.
+    """An engine whose last compile step can be done once, on the device.
+
+    The result is native code, or as good as that.
     """
 
     def device(self, setting: Setting) -> str:
@@ -140,7 +141,7 @@ class Compiler(Engine, Protocol):
         """Compile the model in `folder`; raises what the engine raises."""
 
     def load_compiled(self, folder: Path, setting: Setting, compiled: Compiled) -> TensorSession:
-        """As `load`, with the compile step left out."""
+        """Load the model in `folder` with what `compile_here` made: no compile step."""
 
 
 class Entry(NamedTuple):
@@ -211,8 +212,9 @@ def versions_with(name: str) -> dict[str, str]:
 
 
 def engine_dependencies(name: str) -> int:
-    """How many other distributions an engine needs: of two equal variants, the one with fewer is
-    simpler.
+    """Return how many other distributions an engine needs.
+
+    Of two equal variants, the one with fewer is simpler.
     """
     found = _distribution(ENGINES[name])
     return sum("extra ==" not in line for line in (found.requires or [])) if found else 0
@@ -239,13 +241,14 @@ def load_text_engine(name: str) -> TextEngine:
 
 
 def load_compiler(name: str) -> Compiler:
-    """The same of an engine that a device class names in `compile_on_device`."""
+    """Import the module of an engine that a device class names in `compile_on_device`."""
     return cast(Compiler, load_engine(name))
 
 
 def accelerator(setting: Setting) -> str:
-    """What a setting runs on beside the CPU, as `edgekit targets detect` names it; "" for
-    nothing.
+    """Return what a setting runs on beside the CPU; "" for nothing.
+
+    The name is the one that `edgekit targets detect` uses.
     """
     device = str(setting.options.get("device", "CPU"))
     return "" if device == "CPU" else ACCELERATORS.get(device, device)

@@ -62,11 +62,12 @@ class OpenVinoSession:
 
 
 class BucketSession:
-    """The same model at a few fixed lengths, each compiled when the first text needs it.
+    """A session that runs one model at a few fixed lengths, each compiled at its first use.
 
     A batch is split by the true length of its rows; each part is padded or cut to its bucket, and
-    the answers come back in the batch's order. rows: the batch that the shapes are fixed to, or
-    None for any.
+    the answers come back in the batch's order.
+
+    rows: the batch that the shapes are fixed to, or None for any.
     """
 
     def __init__(
@@ -150,7 +151,7 @@ def _fit(value: np.ndarray, width: int, left: bool, filler: float) -> np.ndarray
 
 
 def _repeat(value: np.ndarray, rows: int) -> np.ndarray:
-    """As many rows as the shape wants; the last one stands in for those that lack."""
+    """Fill a batch up to `rows` rows; the last one stands in for those that lack."""
     return np.concatenate([value, np.repeat(value[-1:], rows - len(value), axis=0)])
 
 
@@ -164,18 +165,21 @@ def _joined(parts: list[tuple[np.ndarray, Tensors]], rows: int, width: int) -> T
 
 
 def load(folder: Path, setting: Setting) -> TensorSession:
-    """model.xml and model.bin; `precision` is what the CPU plugin computes in where the file leaves
-    it open.
+    """Load model.xml and model.bin from `folder`.
 
-    The option `buckets` ("16,32,64": tokens), or the same in the file, makes it run at these
-    lengths; "off" at any. The option `device` is "CPU" (the default) or "NPU".
+    `precision` is what the CPU plugin computes in where the file leaves it open. Options:
+
+    buckets: the lengths to run at ("16,32,64", in tokens), as the file may name them, too; "off"
+    runs at any.
+    device: "CPU" (the default) or "NPU".
     """
     return load_compiled(folder, setting, {})
 
 
 def device(setting: Setting) -> str:
-    """What the plugin says of itself: the CPU's name and precisions, the NPU's driver and
-    compiler.
+    """Return what the plugin says of its device.
+
+    Of a CPU that is its name and precisions, of an NPU its driver and compiler.
     """
     core, name = ov.Core(), _device(setting)
     known = core.get_property(name, "SUPPORTED_PROPERTIES")
@@ -195,8 +199,9 @@ def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled
 def load_compiled(
     folder: Path, setting: Setting, compiled: Compiled
 ) -> OpenVinoSession | BucketSession:
-    """With what `compile_here` made; what is not among it, or what the plugin refuses, is compiled
-    now.
+    """Load the model with what `compile_here` made.
+
+    What is not among it, or what the plugin refuses, is compiled now.
     """
     core, name, config = ov.Core(), _device(setting), _config(setting)
     blobs = dict(compiled)

@@ -1,5 +1,4 @@
-"""The last compile step: what an engine makes of a slot on this very device, once, when it is
-deployed.
+"""The last compile step: what an engine makes of a slot on this very device, once, at deploy.
 
 An NPU's blob or a TensorRT engine takes minutes to make and fits one device with one driver. It is
 made from the signed files, kept in the slot's folder as `compiled/`, and hashed at every load,
@@ -55,8 +54,9 @@ def needs_device_compile(slot: Slot) -> bool:
 
 
 def compile_slot(folder: Path, slot_sha256: str, progress: Progress) -> None:
-    """Do the last compile step in a process of its own, unless it was done; raises Misfit if it
-    fails, Refused.
+    """Do the last compile step in a process of its own, unless it was done.
+
+    Raises Misfit if it fails, Refused, and MissingPackage.
     """
     with tempfile.TemporaryDirectory(prefix="edgekit-compile-") as scratch:
         try:
@@ -108,8 +108,9 @@ def made_for(slot: Slot, files: tuple[File, ...]) -> Made:
 
 
 def read_compiled(folder: Path, slot: Slot) -> Compiled | None:
-    """What was compiled of a slot, hashed again; None, and a word on stderr, where it is void, or
-    gone, or not what was made.
+    """Return what was compiled of a slot, hashed again; None where it can't be used.
+
+    It can't where it is void, or gone, or not what was made; a line on stderr then says which.
     """
     if not (folder / FOLDER).is_dir():
         if needs_device_compile(slot):
@@ -148,8 +149,9 @@ class _Found(NamedTuple):
 
 
 def _sound(folder: Path) -> _Found | None:
-    """Record and contents, if they fit together. What was hashed is what will be loaded: files are
-    read once.
+    """Return the record and the contents of what was compiled, if they fit together; else None.
+
+    What was hashed is what will be loaded: files are read once.
     """
     try:
         made = read_json((folder / FOLDER / RECORD).read_bytes(), Made)

@@ -1,5 +1,6 @@
-"""Health: a slot must answer here as its variant did where it was built, in time and in memory,
-before it may serve.
+"""The health of a slot: it must answer here as its variant did where it was built.
+
+That holds for its answers, its time and its memory; before, it may not serve.
 """
 
 import time
@@ -31,8 +32,9 @@ class Health(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def golden_difference(model: Model, golden: Golden) -> float:
-    """The largest difference between the model's answers and the expected ones; NaN if the model
-    answers NaN.
+    """Return the largest difference between the model's answers and the expected ones.
+
+    It is NaN if the model answers NaN, and infinite if shapes or labels are others.
     """
     answers = model.answers([model.task.parse(value) for value in golden.inputs])
     expected = [np.array(answer, dtype=np.float32) for answer in golden.answers]
@@ -70,8 +72,9 @@ def health_of(model: Model, golden: Golden) -> Health:
 
 
 def memory_limit(slot: Slot) -> float:
-    """Bytes beyond which a process that runs the slot is ill; infinite where nothing was
-    measured.
+    """Return the bytes beyond which a process that runs the slot is ill.
+
+    They are infinite where nothing was measured.
     """
     return MEMORY_FACTOR * slot.memory_bytes + MEMORY_SPARE if slot.memory_bytes else float("inf")
 

@@ -12,8 +12,9 @@ from edgekit.targets.detect import usable_cores
 
 
 def read_slot(folder: Path) -> Slot:
-    """The `slot.json` of a slot, its setting shared out anew among this machine's cores; raises
-    InputError.
+    """Read the `slot.json` of a slot, with its setting shared out anew among this machine's cores.
+
+    Raises InputError.
     """
     path = folder / "slot.json"
     try:

@@ -1,5 +1,6 @@
-"""The command line. Verbs are named by string and imported when called: `--help` loads nothing
-heavy.
+"""The command line of edgekit: its verbs, by section, and how `--help` shows them.
+
+Verbs are named by string and imported when called: `--help` loads nothing heavy.
 """
 
 import importlib
@@ -21,8 +22,11 @@ class Verb(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A command with commands of its own: the line that `--help` shows, its own help text, and its
-    verbs.
+    """A command that has commands of its own.
+
+    line: its line in the help of `edgekit`.
+    about: its own help text.
+    verbs: its commands, by name.
     """
 
     line: str
@@ -191,8 +195,9 @@ class Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verbs by section. Their lines come from the tables, so no verb is imported for
-        them.
+        """Write the verbs by section into the help text.
+
+        Their lines come from the tables, so no verb is imported for them.
         """
         for title, verbs in self._sections.items():
             with formatter.section(title):

@@ -1,9 +1,9 @@
-"""How much a variant can have lost, as an upper bound and not as a point: what evidence says at a
-confidence.
+"""Bounds on how much a variant can have lost: what its evidence says at a given confidence.
+
+A bound and not a point, because a small sample leaves room for a larger loss than it shows.
 
 * Accuracy: Tango's score interval for a difference of paired proportions (T. Tango, Statistics in
-  Medicine 17, 1998,
-  891-908): it keeps its coverage where few pairs, or none, disagree.
+  Medicine 17, 1998, 891-908): it keeps its coverage where few pairs, or none, disagree.
 * Other metrics: the bounds that a paired bootstrap left in the evidence (see
   edgekit.profiles.bootstrap).
 * Recall and precision of a class: the exact binomial interval (Clopper and Pearson, Biometrika 26,
@@ -27,8 +27,9 @@ def upper_bound(comparison: Comparison, confidence: float) -> float:
 
 
 def share_lower_bound(hits: int, total: int, confidence: float) -> float:
-    """The smallest share that `hits` of `total` do not rule out, one-sided at `confidence`;
-    exact.
+    """Return the smallest share that `hits` of `total` do not rule out.
+
+    The bound is exact (not an approximation) and one-sided at `confidence`.
     """
     if hits == 0:
         return 0.0
