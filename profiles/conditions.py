@@ -1,5 +1,4 @@
-"""The machine while something is measured: who else runs on it, how fast its cores tick, how hot
-they are.
+"""The machine's conditions during a measurement: others' load, clock rates and temperatures.
 
 A figure from a disturbed machine is repeated, and if that does not help, published as disturbed.
 """

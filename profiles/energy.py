@@ -1,5 +1,6 @@
-"""Joules, where the machine has a meter: RAPL on Intel and AMD, INA3221 on Jetson, a power meter in
-hwmon.
+"""Energy in joules, where the machine has a meter for it.
+
+The meters are RAPL on Intel and AMD, INA3221 on Jetson, and a power meter in hwmon.
 """
 
 import threading
@@ -114,11 +115,12 @@ class Microwatts:
 
 def find_counter(sys: Path = SYS) -> tuple[EnergyCounter | None, str]:
     """A meter and what it is; or None, and why there is none."""
+    # others are parts of a package, or the platform (psys), which includes the packages
     zones = [
         zone
         for zone in sorted(sys.glob("class/powercap/intel-rapl:*"))
         if (zone / "name").is_file() and (zone / "name").read_text().startswith("package")
-    ]  # others are parts of a package, or the platform (psys), which includes the packages
+    ]
     if zones:
         try:
             counter = Rapl(zones)
@@ -133,8 +135,9 @@ def find_counter(sys: Path = SYS) -> tuple[EnergyCounter | None, str]:
 
 
 def _jetson(sys: Path) -> PowerMeter | None:
-    """The input rail of a Jetson's board, or where there is none (AGX Orin) the sum of the rails
-    that there are.
+    """Return the meter of a Jetson's board: its input rail; None if it has no rails.
+
+    Where there is no input rail (AGX Orin), the meter sums the rails that there are.
     """
     rails: dict[str, tuple[Path, Path]] = {}
     for chip in _chips(sys, "ina3221"):

@@ -15,8 +15,14 @@ EnergyFrom = Literal["measured", "watts given"]
 
 
 class Prices(Noun, frozen=True, kw_only=True):
-    """What only the user knows. energy_price: of one kWh. watts: of the device at work, where
-    nothing measures them.
+    """What only the user knows of the cost; None where it was not given.
+
+    requests_per_day: how many requests the device answers a day.
+    device_price: the price of the device.
+    per_call_price: what one call of a hosted model costs.
+    watts: the power of the device at work, in W, where nothing measures it.
+    energy_price: the price of one kWh.
+    currency: the currency of all prices.
     """
 
     requests_per_day: float | None = None
@@ -28,11 +34,19 @@ class Prices(Noun, frozen=True, kw_only=True):
 
 
 class Cost(Noun, frozen=True, kw_only=True):
-    """One variant's line; None: an option or a measurement is missing.
+    """The costs of one variant; what is None lacks an option or a measurement.
 
-    busy_share: of the day, at the measured throughput; above 1 the device can't keep up, and no
-    saving is given. break_even_days: until what the calls would have cost has paid for device and
-    energy; None where it never does.
+    energy_j: joules for one input.
+    energy_from: where that figure is from.
+    busy_share: the share of the day that the device works, at the measured throughput; above 1 it
+    can't keep up, and no saving is given.
+    kwh_per_day: the energy of a day, in kWh.
+    energy_cost_per_day: the price of that energy.
+    calls_cost_per_day: what the same requests would cost as calls.
+    saved_per_day: the cost of the calls less that of the energy.
+    break_even_days: days until what the calls would have cost has paid for device and energy; None
+    also where it never does.
+    verdict: the same in words.
     """
 
     variant: str

@@ -133,8 +133,9 @@ def _latency(build: Build) -> Drawn | None:
 
 
 def _classes(rows: list[ClassRow]) -> Drawn | None:
-    """The classes whose recall changed most; without one to compare with, those with the lowest
-    recall.
+    """Draw the classes whose recall changed most.
+
+    Without a variant to compare with, the classes with the lowest recall are drawn.
     """
     known = [row for row in rows if row.after is not None]
     if not any(row.change for row in known):

@@ -22,8 +22,16 @@ FAR = 1.5  # times the span of what matters: points further down are drawn at th
 
 
 class Point(NamedTuple):
-    """A variant in the plot of accuracy against latency. worst: the lowest metric that is not ruled
-    out.
+    """A variant in the plot of accuracy against latency.
+
+    number: the one that the table gives it.
+    name: the variant's name.
+    metric: the value of its metric.
+    worst: the lowest metric that is not ruled out.
+    p50_ms: its latency, with an interval.
+    status: what the gate and the limits made of it.
+    is_chosen: whether it is the chosen one.
+    is_on_front: whether it is on the Pareto front.
     """
 
     number: int
@@ -79,8 +87,10 @@ def pareto_plot(
 
 
 def _mark(item: Point, x: Scale, y: Scale, width: float) -> Mark:
-    """With its name, or where there is no room for it the number that the table gives it; and its
-    value if it is below.
+    """Make the mark of a variant, with its name.
+
+    Where there is no room for the name, it is the number that the table gives the variant. The
+    value is added if it lies below the scale.
     """
     value = f" {item.metric:.3f}" if item.metric < y.low else ""
     name, number = f"{item.name}{value}", f"{item.number}{value}"
@@ -103,8 +113,9 @@ def _draw_label(picture: Picture, mark: Mark, label: Label, css: str) -> None:
 
 
 def _metric_scale(points: Sequence[Point], levels: Sequence[Level], frame: Box) -> Scale:
-    """What was accepted, and the limits; a variant that lost far more must not press them into one
-    line.
+    """Return the scale that shows the accepted variants and the limits.
+
+    A variant that lost far more must not press them into one line.
     """
     accepted = [item for item in points if item.status == "accepted"] or points
     values = [value for item in accepted for value in (item.metric, item.worst)]
@@ -130,8 +141,9 @@ def _latency_scale(figures: Sequence[Figure], frame: Box) -> Scale:
 def _draw_level(
     picture: Picture, frame: Box, height: float, level: Level, marks: Sequence[Mark]
 ) -> Box:
-    """A dashed line with its text at an end of it, clear of the marks if it can be; returns the
-    text's place.
+    """Draw a dashed line with its text at an end of it; return the place of the text.
+
+    The text keeps clear of the marks if it can.
     """
     picture.line(f"level {level.css}", frame.left, height, frame.right, height)
     wide = CHARACTER * len(level.text) + 4

@@ -1,4 +1,4 @@
-"""From numbers to SVG: scales, marks, and labels that keep clear of each other.
+"""Plots as SVG: scales, marks, and labels that keep clear of each other.
 
 Colours are classes, which the page's style sheet fills in: one plot serves light, dark and paper.
 Text is escaped by ElementTree, as everything that a user named may hold anything.
@@ -9,18 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-CHARACTER, BOLD, LINE = (
-    6.9,
-    7.8,
-    14.0,
-)  # pixels of the style sheet's 12 px letters, wide enough for most fonts
+# pixels of the style sheet's 12 px letters, wide enough for most fonts
+CHARACTER, BOLD, LINE = 6.9, 7.8, 14.0
 STEPS = (1, 2, 5)
 LOG_STEPS = ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), STEPS, (1,))
 WIDE, NARROW = 1000.0, 350.0  # pixels: of a page, of a phone
 
 
 class Scale(NamedTuple):
-    """From a value to a pixel. Out of range is drawn at the edge."""
+    """A scale that turns a value into a pixel; what is out of range is drawn at the edge."""
 
     low: float
     high: float
@@ -59,7 +56,7 @@ def nice_step(least: float) -> float:
 
 
 def tick_label(value: float, step: float = 0.0) -> str:
-    """As many digits as tell the ticks apart."""
+    """Write a tick's value with as many digits as tell the ticks apart."""
     if step:
         return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
     return f"{value:g}"
@@ -111,8 +108,9 @@ def hover(element: ET.Element, text: str) -> None:
 
 
 def twice(draw: Callable[[str, float], Picture], name: str) -> tuple[str, str]:
-    """The SVG for a wide page and for a phone, since letters that shrink with a plot can't be
-    read.
+    """Draw the SVG for a wide page and the one for a phone.
+
+    Letters that shrink with a plot can't be read.
     """
     return draw(name, WIDE).svg(), draw(f"{name}-narrow", NARROW).svg()
 
@@ -132,7 +130,7 @@ class Box(NamedTuple):
         return max(0.0, wide) * max(0.0, high)
 
     def grown(self, by: float) -> "Box":
-        """With a margin."""
+        """Return the box with a margin around it."""
         return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
 
@@ -169,8 +167,11 @@ class Mark(NamedTuple):
 
 
 class Label(NamedTuple):
-    """A label's place: its text, its box, and whether it is far enough from its mark to need a line
-    to it.
+    """A label's place in a plot.
+
+    text: what it says.
+    box: where it stands.
+    is_far: whether it is far enough from its mark to need a line to it.
     """
 
     text: str
@@ -181,9 +182,10 @@ class Label(NamedTuple):
 def place_labels(
     marks: Sequence[Mark], frame: Box, taken: Iterable[Box] = (), soft: Iterable[Box] = ()
 ) -> list[Label | None]:
-    """A place for the label of each mark, the first ones first; None where nothing is free.
+    """Find a place for the label of each mark, the first ones first; None where nothing is free.
 
-    taken: what no label may cover. soft: what it may if it must, such as error bars.
+    taken: what no label may cover.
+    soft: what a label may cover if it must, such as error bars.
     """
     taken, soft = [*taken, *(mark.box for mark in marks)], list(soft)
     found: list[Label | None] = []

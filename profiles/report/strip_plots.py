@@ -24,8 +24,10 @@ class Change(NamedTuple):
 
 
 def latency_plot(spreads: Sequence[Spread], name: str, width: float) -> Picture:
-    """A strip for each variant: the middle half dark, 5 to 95 % and 1 to 99 % lighter, the line to
-    the extremes.
+    """Draw a strip for each variant that shows how its latencies spread.
+
+    The middle half is dark, 5 to 95 % and 1 to 99 % are lighter, and a line reaches to the
+    extremes.
     """
     rows = _Rows([item.name for item in spreads], width)
     about = "; ".join(
@@ -109,7 +111,7 @@ class _Rows:
         self.height = self.frame.bottom + 46
 
     def middle(self, place: int) -> float:
-        """Of a row's strip."""
+        """Return the height of the middle of a row's strip."""
         return self.frame.top + self._each * place + (self._each / 2 + 2 if self._beside else 29)
 
     def write(self, picture: Picture, place: int, css: str) -> None:

@@ -23,8 +23,9 @@ def chosen_of(build: Build) -> MeasuredVariant | None:
 
 
 def yardstick(build: Build, others: Sequence[MeasuredVariant]) -> MeasuredVariant | None:
-    """What the chosen variant is held against: one in fp32, else the most accurate of the accepted
-    ones.
+    """Return the variant that the chosen one is held against.
+
+    It is one in fp32, else the most accurate of the accepted ones.
     """
     others = [item for item in others if item.name != build.choice.chosen]
     floats = [item for item in others if item.precision == "fp32" and item.status != "failed"]

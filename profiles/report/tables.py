@@ -1,6 +1,4 @@
-"""The page's tables: every variant, every class, every round's conditions, what it was measured
-with.
-"""
+"""The tables of the page: variants, classes, the conditions of every round, and the software."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
@@ -92,8 +90,9 @@ class ClassRow(NamedTuple):
 
 
 def class_rows(build: Build) -> tuple[str | None, list[ClassRow]]:
-    """What the chosen variant is held against, and its classes: the largest changes of recall
-    first.
+    """Return what the chosen variant is held against, and the rows of its classes.
+
+    The largest changes of recall come first.
     """
     chosen = chosen_of(build)
     if chosen is None or not chosen.evidence.quality.classes:
@@ -162,7 +161,7 @@ def condition_rows(build: Build) -> Iterator[list[str]]:
 
 
 def _span(states: Iterable[T], of: Callable[[T], float | None], form: str) -> str:
-    """From the smallest to the largest; or that the machine does not tell."""
+    """Write the range from the smallest to the largest value, or that the machine does not tell."""
     values = [value for value in map(of, states) if value is not None]
     if not values:
         return "not told"

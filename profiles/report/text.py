@@ -75,8 +75,9 @@ def _variant_as_json(variant: Variant, build: Build) -> dict[str, Any]:
 
 
 def _fields(kind: type[Part], record: Part | None) -> dict[str, Any]:
-    """Every field of a record; None for each where there is no record, so that all variants have
-    the same keys.
+    """Return every field of a record by its name.
+
+    Each is None where there is no record, so that all variants have the same keys.
     """
     names = [name for name in kind.__struct_fields__ if name not in Part.__struct_fields__]
     return {name: getattr(record, name) if record else None for name in names}
@@ -228,13 +229,14 @@ def notes(build: Build) -> list[str]:
 
 
 def measured_in(build: Build) -> dict[str, Performance]:
-    """Of each variant that was measured, by its name."""
+    """Return the performance of each variant that was measured, by the variant's name."""
     return {item.name: item.evidence.performance for item in build.measured}
 
 
 def not_measured(measured: dict[str, Performance]) -> list[str]:
-    """What was left out, and why; one line for what is said of several variants, also if its
-    numbers differ.
+    """List what was left out, and why.
+
+    What is said of several variants is one line, also if its numbers differ.
     """
     alike: dict[str, dict[str, str]] = {}
     for name, item in measured.items():
