@@ -68,9 +68,8 @@ def _artifact(prepared: PreparedBuild, recipe: Recipe) -> Artifact:
     key = key_of(
         "artifact",
         prepared.task_folder.name,
-        msgspec.structs.replace(
-            recipe, batch_sizes=(), accelerated={}
-        ),  # how it runs changes nothing in the files
+        # how it runs changes nothing in the files
+        msgspec.structs.replace(recipe, batch_sizes=(), accelerated={}),
         base.key if base else None,
         context.isa,
         [prepared.calibration.sha256, data.calibration_samples, prepared.excluded]
@@ -153,10 +152,11 @@ def _measured_quality(
 
 
 def _settings(context: BuildContext, recipe: Recipe) -> list[Setting]:
-    """What the sweep chooses from: for latency one stream on so many threads, else as many streams
-    as cores, too.
+    """List the settings that the sweep chooses from.
 
-    An accelerator that the target and the recipe are for has no threads.
+    For throughput and energy they have one stream, and also as many streams as cores; for any other
+    objective one stream, on several numbers of threads. An accelerator that the target and the
+    recipe are for has no threads.
     """
     if options := _accelerated(context, recipe):
         sizes = recipe.batch_sizes

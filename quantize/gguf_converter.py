@@ -1,9 +1,9 @@
-"""Runs llama.cpp's reference converter on one folder, in a process of its own: it brings its own
-gguf package.
+"""A run of llama.cpp's reference converter on one folder, in a process of its own.
 
-Started by `edgekit.quantize.recipes.gguf_float` with the converter's folders first on PYTHONPATH
-and the request on standard input. What the reference leaves out or guesses is set here: label names
-in their order, the pooling, and a vocabulary that it can't describe.
+It needs its own process because it brings its own gguf package. It is started by
+`edgekit.quantize.recipes.gguf_float` with the converter's folders first on PYTHONPATH and the
+request on standard input. What the reference leaves out or guesses is set here: label names in
+their order, the pooling, and a vocabulary that it can't describe.
 """
 
 import sys

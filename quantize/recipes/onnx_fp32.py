@@ -1,7 +1,7 @@
-"""onnx-fp32: the checkpoint as an ONNX graph, exported by optimum; an ONNX source is taken as it
-is.
+"""onnx-fp32: the checkpoint as an ONNX graph, exported by optimum.
 
-An embedder's pooling is appended to the graph, so that every engine answers with vectors.
+An ONNX source is taken as it is. An embedder's pooling is appended to the graph, so that every
+engine answers with vectors.
 """
 
 import shutil
@@ -41,8 +41,9 @@ def make(ingredients: Ingredients) -> None:
 
 
 def add_pooling(model: onnx.ModelProto, mode: str) -> None:
-    """Replace the output last_hidden_state [batch, tokens, dimensions] by sentence_embedding
-    [batch, dimensions].
+    """Replace the output of an encoder by that of its pooling.
+
+    last_hidden_state [batch, tokens, dimensions] becomes sentence_embedding [batch, dimensions].
     """
     graph = model.graph
     states = graph.output[0]

@@ -1,5 +1,6 @@
-"""What the ONNX recipes share: shape inference, fusion, and what a CPU's int8 instructions ask of
-the numbers.
+"""What the ONNX recipes share: shape inference, fusion, and the limits of int8 on a CPU.
+
+The limits are what a CPU's int8 instructions ask of the numbers.
 """
 
 import logging
@@ -39,11 +40,11 @@ def preprocess(model: Path, prepared: Path) -> None:
 
 
 def fuse(model: Path, fused: Path) -> bool:
-    """Join the nodes of attention, GELU and normalization into one each; False where that isn't to
-    be had.
+    """Join the nodes of attention, GELU and normalization into one each.
 
-    What is fused is run beside what is not, with a padded text among full ones: fusions are matched
-    by patterns, and a wrong match would go unnoticed until the gate.
+    Returns False where that isn't to be had. What is fused is run beside what is not, with a padded
+    text among full ones: fusions are matched by patterns, and a wrong match would go unnoticed
+    until the gate.
     """
     names = input_names(model)
     if "input_ids" not in names:

@@ -1,9 +1,11 @@
-"""onnx-int8-static: int8 weights and activations (QDQ); the activations' ranges come from the
-calibration data.
+"""onnx-int8-static: int8 weights and activations (QDQ), with ranges from the calibration data.
 
-Options: `range` is how a range is found: "MinMax" (all that was seen), "Entropy" (what loses least
-information) or "Percentile" (all but outliers). `tensorrt` writes what TensorRT takes: signed and
-symmetric everywhere, biases in fp32, a quantizer of its own before each input.
+The ranges are those of the activations. Options:
+
+range: how a range is found: "MinMax" (all that was seen), "Entropy" (what loses least information)
+or "Percentile" (all but outliers).
+tensorrt: writes what TensorRT takes: signed and symmetric everywhere, biases in fp32, a quantizer
+of its own before each input.
 """
 
 import tempfile

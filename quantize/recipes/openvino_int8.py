@@ -1,8 +1,7 @@
-"""openvino-int8: weights and activations in int8 by NNCF's post-training quantization, calibrated
-on the user's data.
+"""openvino-int8: weights and activations in int8 by NNCF's post-training quantization.
 
-With the option `npu`: symmetric, and one input of the longest length at a time, as the NPU's
-compiler wants it.
+It is calibrated on the user's data. With the option `npu` it is symmetric, and takes one input of
+the longest length at a time, as the NPU's compiler wants it.
 """
 
 import msgspec
@@ -16,8 +15,9 @@ from edgekit.quantize.recipes import TEXT, Ingredients, tensors_for
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.xml and model.bin. A model of texts gets NNCF's transformer settings (attention
-    stays intact).
+    """Write model.xml and model.bin.
+
+    A model of texts gets NNCF's transformer settings (attention stays intact).
     """
     for_npu = bool(ingredients.options.get("npu"))
     model = ov.convert_model(ingredients.from_base("model.onnx"))

@@ -1,7 +1,7 @@
-"""openvino-int8-accuracy: as openvino-int8; operations go back to float until little agreement with
-fp32 is lost.
+"""openvino-int8-accuracy: openvino-int8 where operations go back to float that lose agreement.
 
-It tunes on calibration rows that are not in the calibration sample, never on the evaluation file.
+They go back until little agreement with fp32 is lost. It tunes on calibration rows that are not in
+the calibration sample, never on the evaluation file.
 """
 
 from collections.abc import Iterable
@@ -25,8 +25,9 @@ class Item(NamedTuple):
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.xml and model.bin; raises InputError without rows to tune on. `max_drop` is a
-    share of agreement.
+    """Write model.xml and model.bin; raises InputError without rows to tune on.
+
+    The option `max_drop` is a share of agreement.
     """
     if not ingredients.tuning:
         raise InputError(

@@ -1,6 +1,4 @@
-"""The job that makes one artifact: read the calibration data, run the recipe, look at what came of
-it.
-"""
+"""The job that makes one artifact: read the calibration data, run the recipe, look at its files."""
 
 import importlib
 from pathlib import Path
@@ -73,8 +71,9 @@ def recipe_job(request: object, progress: Progress) -> object:
 
 
 def _calibration(asked: RecipeRequest, task: Task) -> tuple[Dataset, Dataset]:
-    """The sample that a recipe is calibrated on, and at most as many of the other rows; a recipe
-    that tunes gets half.
+    """Return the sample that a recipe is calibrated on, and at most as many of the other rows.
+
+    A recipe that tunes gets at most half of all rows as its sample.
     """
     data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(
         asked.excluded
