@@ -76,9 +76,8 @@ def lay_out(model: Path, task_folder: Path, folder: Path) -> int:
     size = 0
     for path in sorted(model.parent.glob(f"{model.stem}.*")):
         is_main = path.name == model.stem + path.suffix and path.suffix in MODEL_FILES
-        if is_main or path.name.startswith(
-            model.name
-        ):  # a graph names the file of its weights: that keeps its name
+        # a graph names the file of its weights: that keeps its name
+        if is_main or path.name.startswith(model.name):
             shutil.copyfile(path, folder / (f"model{path.suffix}" if is_main else path.name))
             size += path.stat().st_size
     return size

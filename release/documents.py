@@ -16,9 +16,8 @@ from edgekit.edge.bundle.oci import CARD, PROVENANCE, SBOM
 from edgekit.errors import MissingPackage
 from edgekit.nouns import Artifact, Build, Evidence, File
 
-NAMESPACE = uuid.UUID(
-    "0b7d3c0e-58b5-5c1e-9d0b-3b8a4f1f6c52"
-)  # of the serial numbers of our bills of materials
+# of the serial numbers of our bills of materials
+NAMESPACE = uuid.UUID("0b7d3c0e-58b5-5c1e-9d0b-3b8a4f1f6c52")
 
 
 def papers(build: Build, artifact: Artifact, evidence: Evidence) -> dict[str, bytes]:

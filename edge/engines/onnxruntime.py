@@ -63,7 +63,7 @@ def device(setting: Setting) -> str:
 
 
 def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled:
-    """Return the graph optimized for this CPU, or with TensorRT's engine inside (an EPContext node).
+    """Return the graph optimized for this CPU, or with TensorRT's engine as an EPContext node.
 
     Returns nothing where the provider writes none, as it may for a graph that it takes only parts
     of.

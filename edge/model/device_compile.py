@@ -29,7 +29,12 @@ SECONDS = 3600.0  # compilers for accelerators have taken ten minutes for models
 class Made(Noun, frozen=True, kw_only=True):
     """What lies in `compiled/`, and for what it was made.
 
-    slot: BLAKE3 of every file of the slot. place: the machine, the device and its driver.
+    slot: BLAKE3 of every file of the slot.
+    setting: the engine's setting.
+    engine: the engine that compiled.
+    engine_version: the version of the engine.
+    place: the machine, the device and its driver.
+    files: what was compiled, with digests.
     """
 
     slot: tuple[str, ...]

@@ -22,7 +22,8 @@ MEMORY_FACTOR, MEMORY_SPARE = 2.0, 256 << 20
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How a model answered its golden samples.
 
-    difference: the largest, from the answers that are expected. median_ms: of one sample at a time.
+    difference: the largest difference from the answers that are expected.
+    median_ms: the median time of one sample at a time, in ms.
     memory_bytes: the peak of the process.
     """
 

@@ -32,7 +32,8 @@ def start(  # noqa: PLR0913 - what a process is started with
 ) -> "subprocess.Popen[bytes]":
     """Start `module:function` in a child, which ends with the thread that calls this.
 
-    profile: a name in edgekit.sandbox.PROFILES. pass_fds: handles that the child inherits.
+    profile: a name in edgekit.sandbox.PROFILES.
+    pass_fds: handles that the child inherits.
     new_session: the child gets a process group of its own, so that Ctrl-C does not reach it.
     """
     if profile not in PROFILES:

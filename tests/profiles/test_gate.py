@@ -97,9 +97,8 @@ def test_resampled_agreement_leaves_the_doubt_of_the_rule_of_three() -> None:
     rows = np.tile([2.0, 0.0, 0.0], (300, 1))
     resampled = resample(F1().value, rows, rows, (np.array([[2, 0, 0]]), np.array([[0, 0, 2]])))
     assert resampled.drop == 0
-    assert upper_bound(resampled, 0.95) == pytest.approx(
-        3 / 300 / 2, rel=0.25
-    )  # F1 loses half of what recall does
+    # F1 loses half of what recall does
+    assert upper_bound(resampled, 0.95) == pytest.approx(3 / 300 / 2, rel=0.25)
     assert samples_to_tell(resampled, 0.001, 0.95) is not None
     assert (
         upper_bound(resampled, 0.5) < upper_bound(resampled, 0.95) < upper_bound(resampled, 0.9999)

@@ -52,7 +52,5 @@ def test_a_percentile_needs_enough_calls_for_an_interval() -> None:
     assert percentile(times, 0.99) is None
     median = percentile(times, 0.5)
     assert median
-    assert (median.low, median.high) == (
-        40,
-        61,
-    )  # the 40th and 61st of 100, as tables of the sign test have it
+    # the 40th and 61st of 100, as tables of the sign test have it
+    assert (median.low, median.high) == (40, 61)
