@@ -1,13 +1,15 @@
-"""Does edgekit's profiler find what the engines' own tools find? The same files, the same tensors,
-in turns.
+"""Compare what edgekit's profiler finds with what the engines' own tools find.
+
+They measure the same files with the same tensors, in turns.
 
 python benchmarks/engines.py BUILD --tokens 16
 
-ONNX Runtime: a bare loop around InferenceSession.run. OpenVINO: its benchmark_app, synchronous.
-llama.cpp: llama-bench, on the very libraries that llama-cpp-python has; benchmarks/README.md says
-how to compile it. Each in a fresh process; edgekit's loop runs with a task that does nothing, so
-that only the engine's call is timed, as the tools do. benchmark_app counts less than the call, the
-engine's own time (`request.latency`): so there is a row for that, too.
+The tools are: for ONNX Runtime a bare loop around InferenceSession.run; for OpenVINO its
+benchmark_app, synchronous; for llama.cpp llama-bench, on the very libraries that llama-cpp-python
+has (benchmarks/README.md says how to compile it). Each runs in a fresh process; edgekit's loop runs
+with a task that does nothing, so that only the engine's call is timed, as the tools do.
+benchmark_app counts less than the call, the engine's own time (`request.latency`): so there is a
+row for that, too.
 """
 
 import json
@@ -76,8 +78,9 @@ def feeds_of(folder: Path, tokens: int) -> dict[str, np.ndarray]:
 
 
 class OwnTime:
-    """A session of OpenVINO that notes what each of its runs took by the engine's own account, in
-    ms.
+    """A session of OpenVINO that notes what each of its runs took by the engine's own account.
+
+    times: those times, in ms.
     """
 
     def __init__(self, session: TensorSession) -> None:

@@ -1,5 +1,6 @@
-"""How far healthy variants stray from the reference on other CPUs, how far bad ones do, and the
-golden tolerance between.
+"""Show how far healthy variants stray from the reference on other CPUs, and how far bad ones do.
+
+The golden tolerance lies between.
 
 python benchmarks/golden.py BUILD
 
@@ -33,8 +34,14 @@ TOO_LONG = 600  # seconds of one run, emulated ones among them
 
 
 class Place(NamedTuple):
-    """Where a variant is run. isa: of what a slot may ask for, all that is there; None: what this
-    machine has.
+    """Where a variant is run.
+
+    name: the place in words.
+    engines: the engines that can run there.
+    command: the words before the interpreter's.
+    variables: environment variables of the run.
+    threads: the number of threads; None leaves that of the setting.
+    isa: of what a slot may ask for, all that is there; None: what this machine has.
     """
 
     name: str
@@ -70,8 +77,15 @@ def places() -> list[Place]:
 
 
 class Healthy(NamedTuple):
-    """A measured variant of the build. said: its own answers here. tolerance: that its bundle
-    has.
+    """A measured variant of the build.
+
+    name: the variant's name.
+    engine: the engine that runs it.
+    setting: the engine's setting.
+    files: the folder of its files.
+    isa: the CPU features that it needs.
+    tolerance: the golden tolerance that its bundle has.
+    said: its own answers here.
     """
 
     name: str
@@ -84,7 +98,7 @@ class Healthy(NamedTuple):
 
 
 def healthy(folder: Path, build: Build) -> Iterator[Healthy]:
-    """All of them."""
+    """Yield every measured variant of a build, with its answers here."""
     for variant in build.variants:
         if isinstance(variant.artifact, Artifact) and variant.evidence is not None:
             files, setting = model_folder(folder, variant.name), variant.evidence.setting
@@ -105,8 +119,9 @@ def healthy(folder: Path, build: Build) -> Iterator[Healthy]:
 def fresh(
     files: Path, golden: Path, engine: str, setting: Setting, place: Place
 ) -> np.ndarray | None:
-    """All answers to the golden samples, one after the other, of a process of its own; None if that
-    dies.
+    """Return all answers to the golden samples, one after the other, of a process of its own.
+
+    None if that process dies.
     """
     if place.threads is not None:
         setting = msgspec.structs.replace(setting, threads=place.threads)
@@ -130,7 +145,7 @@ def once(files: str, golden: str, engine: str, setting: object) -> list[float]:
 
 
 def reference(folder: Path) -> np.ndarray:
-    """Its answers to the golden samples."""
+    """Return the answers that the golden samples of a folder expect."""
     return np.concatenate([np.ravel(answer) for answer in read_golden(folder).answers])
 
 
@@ -145,8 +160,9 @@ Spoil = Callable[[Path], Any]
 
 
 def sabotages(files: Path) -> Iterator[tuple[str, Spoil]]:
-    """What can be wrong with an ONNX variant of a text or tabular model: the kind, and what makes
-    it so.
+    """Yield what can be wrong with an ONNX variant of a text or tabular model.
+
+    Each pair holds the kind and what makes a model so.
     """
     import onnx
 
@@ -248,7 +264,7 @@ def spread_row(variant: Healthy, folder: Path, where: Sequence[Place]) -> list[s
 
 
 def bad_rows(variant: Healthy, folder: Path) -> Iterator[list[str]]:
-    """For each kind of sabotage: how many are caught, and the least that one strays."""
+    """Yield a row for each kind of sabotage: how many are caught, and the least that one strays."""
     found: dict[str, list[float]] = {}
     for kind, spoil in sabotages(variant.files):
         with tempfile.TemporaryDirectory() as work:
@@ -285,7 +301,7 @@ def changed(files: Path, bad: Path) -> bool:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """As Markdown."""
+    """Write a table as Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
 
 

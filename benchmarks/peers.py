@@ -1,5 +1,6 @@
-"""What other tools make from a checkpoint by their own command lines (peers.toml), ready for
-edgekit's engines.
+"""Make models by other tools from a checkpoint, ready for edgekit's engines.
+
+The tools run by their own command lines (peers.toml).
 
 python benchmarks/peers.py MODEL TASK OUT --task-folder ARTIFACT --python /path/to/peers/bin/python
 
@@ -33,8 +34,9 @@ PATH = click.Path(exists=True, path_type=Path)
 
 
 def run_peer(peer: dict[str, str], values: dict[str, Any]) -> str:
-    """Run a command in an empty folder; return the reason in one line why there is no file, or
-    nothing.
+    """Run a command in an empty folder.
+
+    Return the reason in one line why there is no file, or "".
     """
     made: Path = values["out"]
     if "{converter}" in peer["command"] and values["converter"] is None:
@@ -65,8 +67,9 @@ def run_peer(peer: dict[str, str], values: dict[str, Any]) -> str:
 
 
 def lay_out(model: Path, task_folder: Path, folder: Path) -> int:
-    """Put a peer's model under edgekit's names, beside edgekit's own task; return the model's
-    bytes.
+    """Put a peer's model under edgekit's names, beside edgekit's own task.
+
+    Return the model's bytes.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()

@@ -66,7 +66,7 @@ class Load(NamedTuple):
         return self.front_ms + self.worker_ms + self.client_ms
 
     def share(self, cores: int) -> float:
-        """Of the rows a second that the cores could do if they were never idle."""
+        """Return the rows a second as a share of what the cores could do if they were never idle."""
         return self.rows_per_s * self.core_ms / 1e3 / cores
 
 
@@ -156,7 +156,10 @@ def load(command: Sequence[str], box: Path, inputs: Path, clients: int) -> Load:
 
 
 def _ask(port: int, inputs: Path, clients: int, seconds: float) -> dict[str, Any]:
-    """Run `ask` in a process of its own; idle_s: how long that took beside its asking."""
+    """Run `ask` in a process of its own; return what it found.
+
+    idle_s: how long the process took beside its asking, in seconds.
+    """
     request = json.dumps([port, str(inputs), clients, seconds])
     started = time.perf_counter()
     command = [sys.executable, __file__, "--client", request]

@@ -1,5 +1,6 @@
-"""Every recipe of edgekit beside what other tools make from the same checkpoint, measured in one
-run.
+"""Measure every recipe of edgekit beside what other tools make from the same checkpoint.
+
+All of it happens in one run.
 
 python benchmarks/recipes.py --spec edgekit.toml --peers /path/to/peers/bin/python --converter
 convert_hf_to_gguf.py
@@ -144,8 +145,9 @@ def make_peers(
 
 
 def fresh(step: str, contender: Contender, spec: dict[str, Any], **more: object) -> Any:  # noqa: ANN401
-    """A step of recipes_step.py in a process of its own; what goes wrong is the contender's
-    problem, and the result None.
+    """Run a step of recipes_step.py in a process of its own.
+
+    What goes wrong is the contender's problem, and the result None.
     """
     data = spec["data"]
     request = {
@@ -179,8 +181,9 @@ def judge_peers(
 
 
 def time_all(contenders: Sequence[Contender], spec: dict[str, Any], rounds: int) -> None:
-    """Every contender once a round for each objective, in random order; one that fails is timed no
-    more.
+    """Time every contender once a round for each objective, in random order.
+
+    One that fails is timed no more.
     """
     for number in range(rounds):
         turns = [(item, objective) for item in contenders for objective in OBJECTIVES]
@@ -249,8 +252,9 @@ def as_text(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
 def verdicts(
     contenders: Sequence[Contender], chosen: dict[str, str | None], limit: float
 ) -> list[str]:
-    """For each objective: the chosen variant with the fastest peer, and with the fastest that keeps
-    the limit.
+    """Write for each objective how the chosen variant compares with the peers.
+
+    It is held against the fastest peer, and against the fastest that keeps the limit.
     """
     lines = []
     timed = {item.name: item for item in contenders if not item.problem}
@@ -341,8 +345,9 @@ PATH = click.Path(exists=True, path_type=Path)
     "--json", "json_path", type=click.Path(path_type=Path), help="Every figure, for machines."
 )
 def main(**given: Any) -> None:  # noqa: ANN401 - one parameter for each option
-    """Print one table: every recipe and every peer; then how the chosen variants compare with the
-    best peer.
+    """Print one table: every recipe and every peer.
+
+    It also says how the chosen variants compare with the best peer.
     """
     model = {"source": given["model"], "task": given["task"], "max_length": given["max_length"]}
     data = {name: given[name] for name in ("calibration", "evaluation", "label")}
