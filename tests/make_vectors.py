@@ -1459,7 +1459,7 @@ def tar(files: Files, changed: str = "", **fields: bytes) -> bytes:
 
 
 def tar_splices(old: bytes, new: bytes) -> list[JSON]:
-    """The same of tars; what stands in the old one is copied."""
+    """Return the splices that turn one tar into another; what stands in the old one is copied."""
     if len(old) == len(new):
         places = [place for place in range(len(old)) if old[place] != new[place]]
         runs = [

@@ -1,5 +1,6 @@
-"""The tree is whole: every package is in the wheel, imports point one way, the command line starts
-light.
+"""The tree is whole: every package is in the wheel, and imports point one way.
+
+The command line starts light.
 """
 
 import os

@@ -117,7 +117,7 @@ def test_what_makes_them_hard_to_compare_is_said(tmp_path: Path) -> None:
 
 
 def profile_file(path: Path, **figures: Any) -> Path:  # noqa: ANN401
-    """As `edgekit profile --out` writes it."""
+    """Write a profile as `edgekit profile --out` does."""
     profile = Profile(
         model="tickets",
         version="1",

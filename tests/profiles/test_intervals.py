@@ -9,8 +9,9 @@ from edgekit.profiles.intervals import figure, paired_ratio, percentile, unpaire
 
 
 def test_the_interval_of_rounds_is_student_s_t_on_logarithms() -> None:
-    """By hand: logs of 1, 2 and 4 have mean log 2 and deviation log 2; t of 2 degrees of freedom is
-    4.303.
+    """The interval is checked by hand.
+
+    The logs of 1, 2 and 4 have mean log 2 and deviation log 2; t of 2 degrees of freedom is 4.303.
     """
     found = figure([1.0, 2.0, 4.0])
     assert found.value == pytest.approx(2.0)

@@ -237,7 +237,7 @@ class Contest:
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def kill_one(self) -> None:
-        """At any time of its work."""
+        """Kill one of the processes at any time of its work."""
         time.sleep(self._rng.uniform(0.2, 0.8))
         self._rng.choice(self._running).kill()
 

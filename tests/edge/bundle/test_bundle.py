@@ -215,9 +215,7 @@ def test_a_tar_that_others_write_is_refused(bundle: Path, keys: Path, tmp_path: 
 def test_signatures_of_one_release_do_not_fit_another(
     built: Built, bundle: Path, keys: Path, tmp_path: Path
 ) -> None:
-    """Mix and match: the signature of one bundle over the files of another, both by a trusted
-    key.
-    """
+    """Mix the signature of one bundle with the files of another, both by a trusted key."""
     other = tmp_path / "other"
     pack(built, keys, other, "onnx-fp32")
     mixed = Path(shutil.copytree(bundle, tmp_path / "mixed"))
@@ -318,8 +316,9 @@ def test_keys(tmp_path: Path) -> None:
 def test_a_measurement_is_attached_later_by_a_role_of_its_own(
     built: Built, tar: Path, keys: Path, tmp_path: Path
 ) -> None:
-    """The release and what is deployed stay the same; who does not trust the role sees no
-    measurement.
+    """The release and what is deployed stay the same when a measurement is attached.
+
+    Who does not trust the role sees no measurement.
     """
     profile, attached = tmp_path / "box.json", tmp_path / "attached.tar"
     edgekit("profile", tar, "--trust", keys / "release.pub", "--quick", "--out", profile)

@@ -1,5 +1,6 @@
-"""tests/vectors: bundles and trust files as data that any verifier can be tried on. Ours refuses
-each that must be refused.
+"""Try edgekit's verifier on tests/vectors: bundles and trust files as data for any verifier.
+
+It refuses each that must be refused.
 """
 
 import base64
@@ -174,7 +175,7 @@ def signers(names: list[str], threshold: int = 1) -> Signers:
 
 
 def trusted(vector: Vector, scratch: Path) -> Trust:
-    """By whom: the vector's trust file, or its bare keys."""
+    """Return whom a vector trusts: its trust file's keys, or its bare ones."""
     if "trust" in vector:
         path = trust_file(vector["trust"], scratch)
         installed: Chain | None = None
@@ -192,8 +193,9 @@ def trusted(vector: Vector, scratch: Path) -> Trust:
 
 
 def judge(vector: Vector, scratch: Path) -> None:
-    """The whole verdict of edgekit; raises Refused, or InputError where there is no bundle at
-    all.
+    """Let edgekit give its whole verdict.
+
+    Raises Refused, or InputError where there is no bundle at all.
     """
     trust = trusted(vector, scratch)
     if vector.get("base", "") is None:
