@@ -66,7 +66,7 @@ class Load(NamedTuple):
         return self.front_ms + self.worker_ms + self.client_ms
 
     def share(self, cores: int) -> float:
-        """Return the rows a second as a share of what the cores could do if they were never idle."""
+        """Return the rows a second as a share of what never idle cores could do."""
         return self.rows_per_s * self.core_ms / 1e3 / cores
 
 
