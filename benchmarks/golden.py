@@ -63,7 +63,7 @@ CPUS = ("Haswell", "Nehalem")  # AVX2 without VNNI, and SSE4.2
 
 
 def places() -> list[Place]:
-    """All of them that this machine has."""
+    """List the places that this machine has for a variant to run."""
     found = [Place("here"), Place("1 thread", threads=1), Place("2 threads", threads=2)]
     found += [
         Place(level, ("openvino",), variables={"ONEDNN_MAX_CPU_ISA": level}, isa=isa)
@@ -138,7 +138,7 @@ def fresh(
 
 
 def once(files: str, golden: str, engine: str, setting: object) -> list[float]:
-    """The other side of `fresh`."""
+    """Answer the golden samples in the process that `fresh` started."""
     model = open_model(Path(files), engine, msgspec.convert(setting, Setting))
     answers = model.answers([model.task.parse(value) for value in read_golden(Path(golden)).inputs])
     return [float(number) for answer in answers for number in np.ravel(answer)]
@@ -150,7 +150,7 @@ def reference(folder: Path) -> np.ndarray:
 
 
 def difference(said: np.ndarray | None, expected: np.ndarray) -> float:
-    """The largest; infinite for what is no answer."""
+    """Return the largest difference of two answers; infinite for what is no answer."""
     if said is None or said.shape != expected.shape or not np.isfinite(said).all():
         return float("inf")
     return float(np.max(np.abs(said - expected)))
@@ -193,7 +193,7 @@ def _not_numbers(array: np.ndarray) -> np.ndarray:
 
 
 def _array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Spoil:
-    """Spoils the weights of one name."""
+    """Make what spoils the weights of one name."""
 
     def spoil(files: Path) -> None:
         import onnx
@@ -212,7 +212,7 @@ def _array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Spoil:
 
 
 def drop_pooler(files: Path) -> None:
-    """The classifier reads the first token as it is, as one converter to GGUF has it."""
+    """Let the classifier read the first token as it is, as one converter to GGUF has it."""
     import onnx
 
     model = onnx.load(files / "model.onnx")
@@ -227,7 +227,7 @@ def drop_pooler(files: Path) -> None:
 
 
 def move_words(files: Path) -> None:
-    """Every word has its neighbour's number, as in a vocabulary of another version."""
+    """Give every word its neighbour's number, as in a vocabulary of another version."""
     tokenizer = json.loads((files / "tokenizer.json").read_text())
     vocab = tokenizer["model"]["vocab"]
     words = [word for word in vocab if not word.startswith("[")]
@@ -236,7 +236,7 @@ def move_words(files: Path) -> None:
 
 
 def _tokenizer(part: str, value: object) -> Spoil:
-    """Spoils one part of the tokenizer."""
+    """Make what spoils one part of the tokenizer."""
 
     def spoil(files: Path) -> None:
         path = files / "tokenizer.json"
@@ -246,7 +246,7 @@ def _tokenizer(part: str, value: object) -> Spoil:
 
 
 def spread_row(variant: Healthy, folder: Path, where: Sequence[Place]) -> list[str]:
-    """A row of the table: how far it strays in each place."""
+    """Make a row of the table: how far a variant strays in each place."""
     cells, right, worst = [], reference(folder), 0.0
     for place in where:
         if variant.engine not in place.engines:
@@ -286,7 +286,7 @@ def bad_rows(variant: Healthy, folder: Path) -> Iterator[list[str]]:
 
 
 def answers_here(bad: Path, folder: Path, variant: Healthy) -> np.ndarray | None:
-    """What a spoiled variant answers, or None."""
+    """Return what a spoiled variant answers, or None."""
     try:
         return np.array(
             once(str(bad), str(folder), variant.engine, msgspec.to_builtins(variant.setting))

@@ -15,7 +15,7 @@ from blake3 import blake3
 
 
 def sha256(path: Path) -> None:
-    """hashlib, as the verdict does it while it copies."""
+    """Hash a file by hashlib, as the verdict does it while it copies."""
     with path.open("rb") as file:
         hashlib.file_digest(file, "sha256")
 

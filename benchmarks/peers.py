@@ -87,7 +87,7 @@ def lay_out(model: Path, task_folder: Path, folder: Path) -> int:
 
 
 def make(peer: dict[str, str], values: dict[str, Any], task_folder: Path) -> dict[str, Any]:
-    """One peer's file, or its problem."""
+    """Make one peer's file, or say its problem."""
     made: Path = values["out"]
     problem = "" if (made / "made").is_file() else run_peer(peer, values)
     folder = made / "variant"

@@ -62,7 +62,7 @@ class Load(NamedTuple):
 
     @property
     def core_ms(self) -> float:
-        """All processes together."""
+        """The core time that all processes together take for a row, in ms."""
         return self.front_ms + self.worker_ms + self.client_ms
 
     def share(self, cores: int) -> float:
@@ -197,7 +197,7 @@ def put_null_engine(box: Path) -> None:
 
 
 def promised(folder: Path, inputs: Path) -> tuple[float, float]:
-    """p50 in ms and samples a second, by the job that `edgekit build` and `edgekit profile` run."""
+    """Return p50 in ms and samples a second by the job of `edgekit build` and `edgekit profile`."""
     slot = read_slot(folder)
     request = RoundRequest(
         folder=str(folder),

@@ -56,7 +56,7 @@ class Contender:
 
 
 def to_toml(table: dict[str, Any]) -> str:
-    """A spec's tables as TOML, each in one line; keys without a value are left out."""
+    """Write a spec's tables as TOML, each in one line; keys without a value are left out."""
     return "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if value is not None)
 
 
@@ -70,7 +70,10 @@ def _toml(value: object) -> str:
 
 
 def edgekit(*arguments: object) -> Any:  # noqa: ANN401
-    """A command's JSON. Exit code 4 is a result: no variant keeps every limit."""
+    """Run a command and return its JSON.
+
+    Exit code 4 is a result: no variant keeps every limit.
+    """
     command = [sys.executable, "-m", "edgekit", *map(str, arguments), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, 4):
@@ -103,7 +106,7 @@ def build_all(
 def take(
     contender: Contender, objective: str, item: dict[str, Any], folders: dict[str, Path]
 ) -> None:
-    """What a build says of one variant."""
+    """Note what a build says of one variant."""
     if item.get("setting") is None:
         contender.problem = f"{item['status']}: {item['reason']}"
         return
@@ -118,7 +121,7 @@ def take(
 
 
 def artifact_folders(out: Path) -> dict[str, Path]:
-    """Where a build keeps each variant's files."""
+    """Return where a build keeps each variant's files."""
     variants = read_build(out).variants
     return {item.name: model_folder(out, item.name) for item in variants if item.evidence}
 
@@ -126,7 +129,7 @@ def artifact_folders(out: Path) -> dict[str, Path]:
 def make_peers(
     spec: dict[str, Any], work: Path, python: Path, converter: Path | None
 ) -> list[Contender]:
-    """What peers.py makes, with their engines' default settings."""
+    """Return what peers.py makes, with the default settings of the engines."""
     task_folder = next(iter(artifact_folders(work / "build").values()))
     command = [
         sys.executable,
@@ -199,7 +202,7 @@ def time_all(contenders: Sequence[Contender], spec: dict[str, Any], rounds: int)
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    """Median, lowest and highest."""
+    """Write median, lowest and highest."""
     if not values:
         return "-"
     return (
@@ -209,7 +212,7 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 def table_of(contenders: Sequence[Contender], chosen: dict[str, str | None]) -> list[list[str]]:
-    """One row for each contender: edgekit's in the order of the recipes, then the peers'."""
+    """Make a row for each contender: edgekit's in the order of the recipes, then the peers'."""
     metrics = [item.figures["latency"].get("metric") for item in contenders if item.figures]
     return [
         ["variant", str(next(iter(metrics), "metric")), *COLUMNS],
@@ -240,7 +243,7 @@ def _row(item: Contender, chosen: dict[str, str | None]) -> list[str]:
 
 
 def as_text(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
-    """Columns of equal width, or a Markdown table."""
+    """Write columns of equal width, or a Markdown table."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     if not markdown:
@@ -298,7 +301,7 @@ def _bound(item: Contender, objective: str) -> float:
 def read_spec(
     path: Path | None, model: dict[str, Any], data: dict[str, Any], drop: float
 ) -> dict[str, Any]:
-    """The spec as tables with absolute paths: of a file, or of the options."""
+    """Return the spec as tables with absolute paths: of a file, or of the options."""
     if path is None:
         missing = [key for key in ("source", "task") if not model[key]]
         missing += [key for key in ("calibration", "evaluation") if not data[key]]

@@ -27,7 +27,7 @@ DEFAULTS = {f"default, batch {size}": Setting(batch_size=size) for size in (8, 3
 
 
 def contenders_of(build: Path, names: tuple[str, ...]) -> list[Contender]:
-    """Each variant with its found setting and with the defaults."""
+    """List each variant with its found setting and with the defaults."""
     variants = {item.name: item for item in read_build(build).variants}
     found = []
     for name in names:

@@ -29,7 +29,7 @@ CONFIDENCES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
 def corrected(confidence: float, tried: int) -> float:
-    """The confidence at which each of `tried` variants must be tested."""
+    """Return the confidence at which each of `tried` variants must be tested."""
     return 1 - (1 - confidence) / max(1, tried)
 
 

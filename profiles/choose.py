@@ -104,7 +104,7 @@ def _why_broken(precision: str, evidence: Evidence) -> str | None:
 
 
 def _broken_limits(evidence: Evidence, limits: Limits, confidence: float) -> Iterator[Broken]:
-    """Every limit that the evidence does not show to be kept."""
+    """List every limit that the evidence does not show to be kept."""
     yield from _accuracy_limits(evidence, limits, confidence)
     for name, floors in (
         ("min_recall", limits.min_recall),
@@ -208,7 +208,9 @@ def _explain(broken: Broken, evidence: Evidence, confidence: float) -> str:
 
 
 def choose(variants: Sequence[Variant], objective: str) -> Choice:
-    """The best accepted variant; of those that the measurement can't tell from it, the simplest.
+    """Choose the best accepted variant, or the simplest of those that tie with it.
+
+    A tie is what the measurement can't tell from the best.
 
     Where none is accepted, the reason names the one that comes closest.
     """

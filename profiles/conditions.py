@@ -48,7 +48,7 @@ def time_fixed_work(cores: int) -> float:
 
 
 class _Ticks(NamedTuple):
-    """Seconds of CPU time since boot, and of this process since it began."""
+    """Seconds of CPU time, of the machine since boot and of this process since it began."""
 
     busy: float
     steal: float
@@ -57,7 +57,7 @@ class _Ticks(NamedTuple):
 
 
 class MachineWatch:
-    """Samples the machine inside `with MachineWatch() as watch`; then ask `watch.conditions()`."""
+    """A watch that samples the machine inside `with`; then ask `watch.conditions()`."""
 
     def __init__(self, sys: Path = SYS, counter: EnergyCounter | None = None) -> None:
         self._sys = sys

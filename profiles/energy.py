@@ -14,7 +14,7 @@ SYS = Path("/sys")
 
 
 class EnergyCounter(Protocol):
-    """Counts the energy that was used."""
+    """A meter that counts the energy that was used."""
 
     source: str  # which meter
 
@@ -22,7 +22,7 @@ class EnergyCounter(Protocol):
         """Look at the meter; often enough that power changes little in between."""
 
     def joules(self) -> float:
-        """Since this object was made."""
+        """Return the joules since this object was made."""
 
 
 class _Summed(ABC):
@@ -35,7 +35,7 @@ class _Summed(ABC):
 
     @abstractmethod
     def _since_last(self) -> float:
-        """Joules since the last call."""
+        """Return the joules since the last call."""
 
     def sample(self) -> None:
         with self._lock:
@@ -47,7 +47,7 @@ class _Summed(ABC):
 
 
 class Rapl(_Summed):
-    """Counters of energy, one for each package; they wrap."""
+    """RAPL's counters of energy, one for each package; they wrap."""
 
     def __init__(self, zones: list[Path]) -> None:
         super().__init__(
@@ -85,7 +85,7 @@ class Watts(Protocol):
     """A sensor of power."""
 
     def read(self) -> float:
-        """Watts, now."""
+        """Return the power now, in W."""
 
 
 class Ina:
@@ -114,7 +114,7 @@ class Microwatts:
 
 
 def find_counter(sys: Path = SYS) -> tuple[EnergyCounter | None, str]:
-    """A meter and what it is; or None, and why there is none."""
+    """Find a meter and say what it is; without one return None, and why there is none."""
     # others are parts of a package, or the platform (psys), which includes the packages
     zones = [
         zone

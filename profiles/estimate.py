@@ -159,7 +159,7 @@ def tokens_of(task: Task, inputs: Sequence[Any]) -> int:
 
 
 def count(model: Path, tokens: int) -> Work:
-    """The products of a graph for one input of so many tokens; raises MissingPackage."""
+    """Count the products of a graph for one input of so many tokens; raises MissingPackage."""
     try:
         import onnx
         from onnx.reference import ReferenceEvaluator

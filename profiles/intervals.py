@@ -121,7 +121,7 @@ def percentile(times: np.ndarray, share: float) -> Figure | None:
 
 
 def _binomial(count: int, share: float) -> np.ndarray:
-    """P(X <= k) for k = 0 ... count."""
+    """Return P(X <= k) for k = 0 ... count."""
     places = np.arange(count + 1)
     logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, count + 1)))])
     terms = (

@@ -188,7 +188,7 @@ def gate_figures(
 
 
 def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, float], ...]:
-    """The lowest value of the metric that is not ruled out, at each confidence.
+    """Return the lowest value of the metric that is not ruled out, at each confidence.
 
     Rows that are all right have no spread and leave a doubt all the same: what a made-up row on
     which everything is lost would take from them, as in a comparison. The two doubts are

@@ -193,7 +193,7 @@ def offline(
 
 
 def samples_per_s(model: Model, inputs: Sequence[Any], seconds: float) -> float:
-    """The offline scenario as one number."""
+    """Run the offline scenario and return its one number, samples a second."""
     found = offline(model, inputs, seconds)
     return found.samples / found.seconds
 

@@ -81,7 +81,7 @@ class TimingSession(Noun, frozen=True, kw_only=True):
 
 
 def write_inputs(task: Task, inputs: Sequence[Any], path: Path) -> None:
-    """The inputs that every round runs through."""
+    """Write the inputs that every round runs through."""
     path.write_bytes(
         msgspec.json.encode([task.wire(value) for value in shuffled(inputs)[:MOST_INPUTS]])
     )
@@ -142,7 +142,7 @@ def _turns(session: TimingSession) -> list[Turn]:
 
 
 def _calmest(session: TimingSession) -> float:
-    """Seconds that the fixed piece of work took at best."""
+    """Return the seconds that the fixed piece of work took at best."""
     return min(
         (turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf
     )
@@ -182,7 +182,7 @@ def _conditions(found: Round, best: float) -> Conditions:
 
 
 def performances(session: TimingSession, plan: Plan) -> Mapping[str, Performance | str]:
-    """What the rounds say of each contender; or why one could not be measured."""
+    """Return what the rounds say of each contender, or why one could not be measured."""
     best = _calmest(session)
     names = dict.fromkeys(turn.name for turn in _turns(session))
     results: dict[str, Performance | str] = {}

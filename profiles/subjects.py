@@ -131,7 +131,7 @@ def _of_build(out: Path, names: Sequence[str]) -> list[Subject]:
 
 
 def _of_appliance(root: Path, names: Sequence[str]) -> list[Subject]:
-    """The slots that serve, and those that are staged; names are of models here."""
+    """Find the slots that serve, and those that are staged; names are of models here."""
     store = Store(root)
     store.check()
     found = []
@@ -192,7 +192,7 @@ def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Subject:
 
 
 def lay_out_any(source: Path, trust: Trust, folder: Path) -> Subject:
-    """The first variant of a bundle, only to be looked at: it need not fit this machine."""
+    """Lay out the first variant of a bundle, only to look at: it need not fit this machine."""
     layout = open_layout(source)
     variant = verify(layout, trust).variants[0]
     _lay_out(layout, variant, folder)

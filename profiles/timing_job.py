@@ -161,7 +161,7 @@ def round_job(request: object, progress: Progress) -> object:
 
 
 def _load(asked: RoundRequest) -> tuple[Model, list[Any], float]:
-    """The model, its inputs and the milliseconds that loading took, engine and all."""
+    """Load the model; return it, its inputs, and the milliseconds that it took, engine and all."""
     wire = msgspec.json.decode(Path(asked.inputs).read_bytes())
     forget_peak_memory()
     folder = Path(asked.folder)

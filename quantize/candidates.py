@@ -61,7 +61,7 @@ def _why_skip(prepared: PreparedBuild, recipe: Recipe) -> str | None:
 
 
 def _artifact(prepared: PreparedBuild, recipe: Recipe) -> Artifact:
-    """The artifact of a recipe, made or found."""
+    """Return the artifact of a recipe, made or found."""
     context, data = prepared.context, prepared.context.spec.data
     artifacts = context.cache / "artifacts"
     base = _artifact(prepared, find_recipe(recipe.base, "base")) if recipe.base else None
@@ -116,7 +116,7 @@ def _artifact(prepared: PreparedBuild, recipe: Recipe) -> Artifact:
 def _measured_quality(
     prepared: PreparedBuild, recipe: Recipe, artifact: Artifact
 ) -> MeasuredQuality:
-    """The best setting of an artifact and what the gate measures with it, made or found."""
+    """Return an artifact's best setting and what the gate measures with it, made or found."""
     context = prepared.context
     request = QualityRequest(
         folder=str(context.artifact_folder(artifact)),

@@ -33,7 +33,7 @@ class Conversion(Noun, frozen=True, kw_only=True):
 
 
 def main() -> None:
-    """Convert."""
+    """Convert the folder that the request on standard input names."""
     die_with_parent()
     stay_offline()
     asked = read_json(sys.stdin.buffer.read(), Conversion)
@@ -47,7 +47,7 @@ def main() -> None:
 
 
 def _adapted(reference: Any, asked: Conversion, gguf: Any) -> Any:  # noqa: ANN401 - classes of the reference
-    """The reference's class for this architecture, with what only we know."""
+    """Derive the reference's class for this architecture, with what only we know."""
 
     class Encoder(reference):  # type: ignore[misc]  # known at run time only
         model_arch = reference.model_arch
@@ -79,7 +79,7 @@ def _adapted(reference: Any, asked: Conversion, gguf: Any) -> Any:  # noqa: ANN4
 
 
 def _leave_out_vocabulary(writer: Any, hparams: dict[str, Any], gguf: Any) -> None:  # noqa: ANN401
-    """Only the number of tokens; whatever was written of the vocabulary goes."""
+    """Remove the vocabulary from the file, all but the number of tokens."""
     keys = writer.kv_data[0]
     for key in [key for key in keys if key.startswith("tokenizer.")]:
         del keys[key]

@@ -135,7 +135,7 @@ def _download(version: str, sha256: str | None, scratch: Path) -> Path:
 
 
 def check_hash(path: Path, expected: str) -> None:
-    """Raises InputError unless the file has this SHA-256, in hex."""
+    """Check that the file has this SHA-256, in hex; raises InputError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != expected.lower():

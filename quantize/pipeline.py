@@ -203,7 +203,10 @@ def _inspect(context: BuildContext, source: Source) -> Path:
 
 
 def _check_classes(limits: Limits, task: Task, path: Path) -> None:
-    """Floors must be for classes that the model has; of entities, the kinds are the classes."""
+    """Check that each floor is for a class of the model.
+
+    Of entities the kinds are the classes. Raises InputError.
+    """
     known = (
         {label.partition("-")[2] or label for label in task.labels}
         if task.metric == "entity_f1"

@@ -70,7 +70,7 @@ def _onnx(path: Path) -> dict[str, int]:
 
 
 def _graphs(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - a GraphProto
-    """The graph and all that its nodes hold."""
+    """Yield the graph and all that its nodes hold."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:

@@ -36,13 +36,13 @@ class Contents:
         self.large: dict[str, Path] = {}
 
     def add(self, data: bytes, media_type: str) -> Descriptor:
-        """A small blob."""
+        """Add a small blob; return its descriptor."""
         descriptor = describe(data, media_type)
         self.small[blob_name(descriptor.digest)] = data
         return descriptor
 
     def add_file(self, path: Path, file: File) -> None:
-        """A file of the model."""
+        """Add a file of the model; raises InputError if it changed since it was built."""
         if not path.is_file():
             raise InputError(f"{path}: is not there; run edgekit build again")
         if describe_file(path, file.path) != file:
@@ -50,7 +50,7 @@ class Contents:
         self.large[blob_name(file.sha256)] = path
 
     def attach(self, subject: Descriptor, artifact_type: str, envelope: bytes) -> Descriptor:
-        """A DSSE envelope as an OCI referrer of `subject`."""
+        """Attach a DSSE envelope as an OCI referrer of `subject`; return its descriptor."""
         self.add(b"{}", oci.EMPTY)
         layer = self.add(envelope, oci.DSSE)
         manifest = oci.referrer(subject, artifact_type, layer)
@@ -208,7 +208,7 @@ def needed_isa(build: Build, artifact: Artifact) -> tuple[str, ...]:
 
 
 def _model_config(build: Build, artifact: Artifact) -> bytes:
-    """ModelPack's own config, for the tools that read it; edgekit reads slot.json."""
+    """Make ModelPack's own config, for the tools that read it; edgekit reads slot.json."""
     kind = build.task.split("-")[0]
     config = {
         "descriptor": {"name": build.model, "version": build.version},

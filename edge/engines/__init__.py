@@ -135,7 +135,7 @@ class Compiler(Engine, Protocol):
     """
 
     def device(self, setting: Setting) -> str:
-        """The device and its driver, in words: with any other the result is void."""
+        """Return the device and its driver, in words: with any other the result is void."""
 
     def compile_here(self, folder: Path, setting: Setting, progress: Progress) -> Compiled:
         """Compile the model in `folder`; raises what the engine raises."""
@@ -203,7 +203,7 @@ def _distribution(entry: Entry) -> importlib.metadata.Distribution | None:
 
 
 def versions_with(name: str) -> dict[str, str]:
-    """What a measurement with an engine depends on: edgekit, Python, the engine."""
+    """Return the versions that a measurement depends on: edgekit, Python, the engine."""
     return {
         "edgekit": __version__,
         "python": platform.python_version(),
@@ -221,7 +221,10 @@ def engine_dependencies(name: str) -> int:
 
 
 def require_engine(name: str) -> str:
-    """The engine's installed version; raises MissingPackage with the command that installs it."""
+    """Return an engine's installed version.
+
+    Raises MissingPackage with the command that installs it.
+    """
     version = engine_version(name)
     if version is None:
         raise MissingPackage.of(f"the engine {name}", ENGINES[name].extra)
@@ -257,7 +260,10 @@ def accelerator(setting: Setting) -> str:
 def settings(
     cores: int, streams: Sequence[int], batch_sizes: Sequence[int], precision: str = "as-stored"
 ) -> list[Setting]:
-    """Every batch size with every number of streams, the cores shared out among the streams."""
+    """Make a setting for every batch size with every number of streams.
+
+    The cores are shared out among the streams.
+    """
     return [
         Setting(precision=precision, threads=max(1, cores // count), streams=count, batch_size=size)
         for count in streams

@@ -31,7 +31,10 @@ POOLINGS = (
 
 
 class LlamaSession:
-    """One model; a context for every calling thread, as a context runs one call at a time."""
+    """A model of llama.cpp with a context for every calling thread.
+
+    A context runs one call at a time.
+    """
 
     def __init__(self, path: Path, setting: Setting) -> None:
         params = llama_cpp.llama_model_default_params()
@@ -98,7 +101,10 @@ class LlamaSession:
         return context
 
     def run(self, feeds: Tensors) -> Tensors:
-        """Float32 [batch, labels] "logits", or [batch, dimensions] "sentence_embedding"."""
+        """Return "logits" or "sentence_embedding", float32.
+
+        Their shapes are [batch, labels] and [batch, dimensions].
+        """
         mask = feeds["attention_mask"].astype(bool)
         texts = [ids[keep] for ids, keep in zip(feeds["input_ids"], mask, strict=True)]
         rows = np.empty((len(texts), self._outputs), dtype=np.float32)

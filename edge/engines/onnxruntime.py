@@ -42,7 +42,7 @@ class OrtSession:
 
 
 def load(folder: Path, setting: Setting) -> TensorSession:
-    """model.onnx; the option `graph_optimization` is "all" (the default) or "off".
+    """Load model.onnx; the option `graph_optimization` is "all" (the default) or "off".
 
     The option `device` is "CPU" (the default) or "TensorRT", which takes `fp16` and `int8`: what it
     may compute in.
@@ -105,7 +105,7 @@ def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> TensorS
 def _session(
     model: Path | bytes, options: ort.SessionOptions, providers: list[Any]
 ) -> ort.InferenceSession:
-    """Raises RuntimeError where the provider that is asked for does not take the model.
+    """Make a session; raises RuntimeError where the first provider does not take the model.
 
     ONNX Runtime itself would go on with the CPU, in silence, and nobody would know why it is slow.
     """

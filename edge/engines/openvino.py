@@ -29,7 +29,7 @@ Compile = Callable[[ov.Model, str], ov.CompiledModel]  # a model, and the name o
 
 
 class OpenVinoSession:
-    """Every calling thread has an infer request of its own."""
+    """A compiled model of OpenVINO, where every calling thread has an infer request of its own."""
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self._compiled = compiled
@@ -40,7 +40,7 @@ class OpenVinoSession:
         self._own = threading.local()
 
     def export(self) -> bytes:
-        """What the device's plugin made of the model."""
+        """Return what the device's plugin made of the model."""
         stream = BytesIO()
         self._compiled.export_model(stream)
         return stream.getvalue()
@@ -82,7 +82,7 @@ class BucketSession:
         self._sessions: dict[int, OpenVinoSession] = {}
 
     def export(self, progress: Progress) -> dict[str, bytes]:
-        """Every length compiled, by its name."""
+        """Compile for every length; return what the plugin made, by the length."""
         made = {}
         for number, bucket in enumerate(self._buckets.tolist()):
             progress(f"compiling for {bucket} tokens", number / len(self._buckets))
@@ -104,7 +104,7 @@ class BucketSession:
         return _joined(parts, len(mask), mask.shape[1])
 
     def _part(self, feeds: Tensors, rows: np.ndarray, bucket: int) -> Tensors:
-        """The answers for some rows; those with a tokens axis at the width of the batch."""
+        """Answer some rows; what has a tokens axis gets the width of the batch."""
         mask = feeds[MASK]
         width, left = mask.shape[1], _pads_left(mask)
         fixed = {
@@ -136,13 +136,16 @@ def _pads_left(mask: np.ndarray) -> bool:
 
 
 def _filler(value: np.ndarray, mask: np.ndarray) -> float:
-    """What stands where the mask is 0: some models count positions by the padding's own id."""
+    """Return what stands where the mask is 0, else 0.
+
+    Some models count positions by the padding's own id.
+    """
     padding = value[mask == 0]
     return padding[0] if len(padding) else 0
 
 
 def _fit(value: np.ndarray, width: int, left: bool, filler: float) -> np.ndarray:
-    """[rows, tokens, ...] to `width` tokens, cut or filled on the padded side."""
+    """Bring [rows, tokens, ...] to `width` tokens, cut or filled on the padded side."""
     more = width - value.shape[1]
     if more <= 0:
         return value[:, -more:] if left else value[:, :width]
@@ -187,7 +190,7 @@ def device(setting: Setting) -> str:
 
 
 def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled:
-    """The plugin's own blobs: one for each bucket, or one."""
+    """Return the plugin's own blobs: one for each bucket, or one."""
     session = load_compiled(folder, setting, {})
     return (
         session.export(progress)
@@ -244,7 +247,7 @@ def _config(setting: Setting) -> dict[str, object]:
 
 
 def _buckets(model: ov.Model, asked: str) -> list[int]:
-    """The lengths to run at; none for any length."""
+    """Return the lengths to run at, in tokens; none for any length."""
     shape = model.inputs[0].get_partial_shape()
     if (
         len(shape) == 2

@@ -81,7 +81,10 @@ def compile_slot(folder: Path, slot_sha256: str, progress: Progress) -> None:
 
 
 def compile_job(request: dict[str, str], progress: Progress) -> object:
-    """`folder` and `slot_sha256` of a slot; returns whether there was something to do."""
+    """Compile the slot that a request names; return whether there was something to do.
+
+    request: the `folder` of a slot and the `slot_sha256` of its record.
+    """
     folder = Path(request["folder"])
     slot = check_slot(folder, request["slot_sha256"])
     if read_compiled(folder, slot) is not None:
@@ -98,7 +101,7 @@ def compile_job(request: dict[str, str], progress: Progress) -> object:
 
 
 def made_for(slot: Slot, files: tuple[File, ...]) -> Made:
-    """The record of what is made of a slot here and now; imports the engine."""
+    """Return the record of what is made of a slot here and now; imports the engine."""
     machine, engine = detect_machine(), load_compiler(slot.engine)
     return Made(
         slot=tuple(file.blake3 for file in slot.files),

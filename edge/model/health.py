@@ -52,7 +52,7 @@ def golden_difference(model: Model, golden: Golden) -> float:
 
 
 def read_golden(folder: Path) -> Golden:
-    """golden.json of a slot or a build."""
+    """Read golden.json of a slot or a build."""
     return read_json((folder / "golden.json").read_bytes(), Golden)
 
 
@@ -81,7 +81,7 @@ def memory_limit(slot: Slot) -> float:
 
 
 def wrong_answers(slot: Slot, health: Health) -> str | None:
-    """Why these are not the model's answers, or None."""
+    """Say why the answers are not the model's, or return None."""
     if health.difference <= slot.golden_tolerance:
         return None
     if health.difference >= WORST:
@@ -96,7 +96,7 @@ def wrong_answers(slot: Slot, health: Health) -> str | None:
 
 
 def ailment(slot: Slot, health: Health) -> str | None:
-    """Why a model should not serve, or None: wrong, too slow, or too large."""
+    """Say why a model should not serve, or return None: wrong, too slow, or too large."""
     if wrong := wrong_answers(slot, health):
         return wrong
     if slot.slow_ms is not None and health.median_ms > slot.slow_ms:
@@ -113,7 +113,10 @@ def ailment(slot: Slot, health: Health) -> str | None:
 
 
 def golden_job(request: dict[str, str], progress: Progress) -> object:
-    """`folder` and `slot_sha256` of a slot; returns its Health."""
+    """Return the Health of the slot that a request names.
+
+    request: the `folder` of a slot and the `slot_sha256` of its record.
+    """
     folder = Path(request["folder"])
     progress("loading", 0)
     return msgspec.to_builtins(

@@ -29,7 +29,9 @@ def read_slot(folder: Path) -> Slot:
 
 
 def shared_out(setting: Setting, cores: int, here: int) -> Setting:
-    """A setting that was found on a machine with so many cores, for one with others; 0: not known.
+    """Share a setting out anew among the cores of this machine.
+
+    cores: those of the machine that found the setting; 0 where they are not known.
 
     What took all cores takes all of them here; nothing takes more than there are. Batch size and
     precision stay as they were judged: answers may depend on them. An accelerator has no cores.

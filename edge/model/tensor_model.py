@@ -21,7 +21,7 @@ from edgekit.process import forget_peak_memory
 
 
 class Model:
-    """Turns inputs into answers, and answers into predictions.
+    """A model that turns inputs into answers, and answers into predictions.
 
     An answer is one float32 array for each input (see Task). All methods may be called from
     `setting.streams` threads at once.

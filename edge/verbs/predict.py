@@ -51,7 +51,7 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
 
 
 def _line(item: object) -> str:
-    """A label or an entity with its score; a number of a vector."""
+    """Write a label or an entity with its score, or a number of a vector."""
     if not isinstance(item, dict):
         return str(item)
     name = (

@@ -122,7 +122,10 @@ def _cost(variant: MeasuredVariant, requests: float, prices: Prices) -> Cost:
 
 
 def _energy(performance: Performance, prices: Prices) -> tuple[float | None, EnergyFrom | None]:
-    """Joules for one input, and where they come from: the meter before the user's watts."""
+    """Return the joules of one input and where they come from.
+
+    The meter comes before the user's watts.
+    """
     if performance.energy_j is not None:
         return performance.energy_j.value, "measured"
     if prices.watts is not None:
@@ -143,7 +146,7 @@ def _verdict(busy: float, saved: float | None, days: float | None) -> str:
 
 
 def _assumptions(figures: list[Performance], prices: Prices) -> Iterator[str]:
-    """What the sheet takes for granted, in the reader's words."""
+    """List what the sheet takes for granted, in the reader's words."""
     yield (
         f"{prices.requests_per_day:,.10g} requests a day, spread so that the device works through"
         " them in full batches at its measured throughput; peaks and a limit on latency need spare"

@@ -55,7 +55,7 @@ class Level(NamedTuple):
 def pareto_plot(
     points: Sequence[Point], levels: Sequence[Level], metric: str, name: str, width: float
 ) -> Picture:
-    """Metric against p50 on a logarithmic scale; up and to the left is better."""
+    """Draw the metric against p50 on a logarithmic scale; up and to the left is better."""
     picture = Picture(
         name,
         f"{metric} against p50 latency",
@@ -131,7 +131,10 @@ def _metric_scale(points: Sequence[Point], levels: Sequence[Level], frame: Box) 
 
 
 def _latency_scale(figures: Sequence[Figure], frame: Box) -> Scale:
-    """All values, and of their intervals what lies within a factor of two beyond."""
+    """Return the scale of latency, with all values in it.
+
+    Of their intervals it has what lies within a factor of two beyond.
+    """
     low, high = min(item.value for item in figures), max(item.value for item in figures)
     low = max(low / 2, min(low / 1.2, *(item.low for item in figures)))
     high = min(high * 2, max(high * 1.2, *(item.high for item in figures)))
@@ -158,7 +161,7 @@ def _draw_level(
 
 
 def _draw_front(picture: Picture, x: Scale, y: Scale, points: Sequence[Point]) -> None:
-    """The best metric that can be had up to each latency, as steps."""
+    """Draw the best metric that can be had up to each latency, as steps."""
     best, path = float("-inf"), ""
     front = [item for item in points if item.is_on_front]
     for item in sorted(front, key=lambda item: (item.p50_ms.value, -item.metric)):

@@ -33,7 +33,7 @@ class Scale(NamedTuple):
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self, most: int = 7) -> list[float]:
-        """Round values within the range, few enough to be read."""
+        """List round values within the range, few enough to be read."""
         if self.is_log and self.high / self.low > 2:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             for steps in LOG_STEPS:
@@ -48,7 +48,7 @@ class Scale(NamedTuple):
 
 
 def nice_step(least: float) -> float:
-    """The next of 1, 2, 5, 10, ... that is not smaller."""
+    """Return the next of 1, 2, 5, 10, ... that is not smaller."""
     if least <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(least))
@@ -83,27 +83,27 @@ class Picture:
     def add(
         self, shape: str, css: str, text: str | None = None, **numbers: float | str
     ) -> ET.Element:
-        """One shape; underscores of a name stand for hyphens."""
+        """Draw one shape; underscores of a name stand for hyphens."""
         attributes = {key.replace("_", "-"): f"{value}" for key, value in numbers.items()}
         element = ET.SubElement(self.root, shape, {"class": css, **attributes})
         element.text = text
         return element
 
     def line(self, css: str, x1: float, y1: float, x2: float, y2: float) -> None:
-        """A straight line."""
+        """Draw a straight line."""
         self.add("line", css, x1=x1, y1=y1, x2=x2, y2=y2)
 
     def text(self, css: str, x: float, y: float, text: str, anchor: str = "start") -> None:
-        """One line of text, its baseline at y."""
+        """Write one line of text, its baseline at y."""
         self.add("text", css, text, x=round(x, 1), y=round(y, 1), text_anchor=anchor)
 
     def svg(self) -> str:
-        """The finished element."""
+        """Return the finished element as text."""
         return ET.tostring(self.root, encoding="unicode")
 
 
 def hover(element: ET.Element, text: str) -> None:
-    """What a pointer that rests on it is told."""
+    """Add the text that a pointer which rests on an element is shown."""
     ET.SubElement(element, "title").text = text
 
 
@@ -124,7 +124,7 @@ class Box(NamedTuple):
     bottom: float
 
     def overlap(self, other: "Box") -> float:
-        """Pixels that both cover."""
+        """Return the area that both boxes cover, in pixels."""
         wide = min(self.right, other.right) - max(self.left, other.left)
         high = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(0.0, wide) * max(0.0, high)
@@ -162,7 +162,7 @@ class Mark(NamedTuple):
 
     @property
     def box(self) -> Box:
-        """What it covers."""
+        """The box that the mark covers."""
         return Box(self.x, self.y, self.x, self.y).grown(7)
 
 
@@ -219,7 +219,7 @@ def _is_free(box: Box, frame: Box, taken: Iterable[Box]) -> bool:
 
 
 def _around(mark: Mark, wide: float, *, far: bool) -> Iterator[tuple[Box, bool]]:
-    """Boxes beside a point: near ones first, far ones only where they may be."""
+    """Yield boxes beside a point: near ones first, far ones only where they may be."""
     for gap in (9.0, 22.0, 38.0, 56.0) if far else (9.0,):
         for dx, dy in ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1)):
             x = mark.x + dx * (gap + wide / 2)

@@ -66,7 +66,7 @@ def latency_plot(spreads: Sequence[Spread], name: str, width: float) -> Picture:
 
 
 def change_plot(changes: Sequence[Change], what: str, name: str, width: float) -> Picture:
-    """A line from before (hollow) to after (filled) for each class."""
+    """Draw a line from before (hollow) to after (filled) for each class."""
     rows = _Rows([item.name for item in changes], width)
     picture = Picture(
         name,
@@ -99,7 +99,7 @@ def change_plot(changes: Sequence[Change], what: str, name: str, width: float) -
 
 
 class _Rows:
-    """Rows with a name each: on the left of a wide plot, above the row in a narrow one."""
+    """The rows of a plot, with a name each: left of a wide plot, above the row in a narrow one."""
 
     def __init__(self, names: Sequence[str], width: float) -> None:
         self._beside = width > 500
@@ -115,7 +115,7 @@ class _Rows:
         return self.frame.top + self._each * place + (self._each / 2 + 2 if self._beside else 29)
 
     def write(self, picture: Picture, place: int, css: str) -> None:
-        """A row's name."""
+        """Write the name of a row."""
         if self._beside:
             picture.text(
                 f"label{css}",

@@ -35,7 +35,7 @@ def yardstick(build: Build, others: Sequence[MeasuredVariant]) -> MeasuredVarian
 
 
 def in_words(build: Build) -> Iterator[str]:
-    """Sentences for a reader who has not built it."""
+    """Yield sentences about a build for a reader who has not built it."""
     chosen = chosen_of(build)
     if chosen is None:
         yield f"Nothing is chosen: {build.choice.reason}."
@@ -73,7 +73,7 @@ def _speed(evidence: Evidence, other: Evidence, name: str) -> str:
 
 
 def tiles(build: Build) -> list[tuple[str, Cell]]:
-    """The chosen variant in a few figures."""
+    """Return the chosen variant in a few figures."""
     chosen = chosen_of(build)
     if chosen is None:
         return []
@@ -96,7 +96,7 @@ def tiles(build: Build) -> list[tuple[str, Cell]]:
 
 
 def with_unit(figure: Figure | None, unit: str, digits: int) -> Cell:
-    """A figure and its interval, or a dash."""
+    """Write a figure and its interval, or a dash."""
     if figure is None:
         return Cell("-")
     value = f"{figure.value:,.{digits}f} {unit}".rstrip()

@@ -13,7 +13,7 @@ T = TypeVar("T")
 
 
 class Row(NamedTuple):
-    """One variant's line."""
+    """The line of one variant in the table."""
 
     number: int
     name: str
@@ -41,7 +41,7 @@ COLUMNS = (
 
 
 def variant_rows(build: Build) -> Iterator[Row]:
-    """All variants, in the order of the build."""
+    """Return the lines of all variants, in the order of the build."""
     for number, item in enumerate(build.variants, 1):
         cells = (
             _cells(item.evidence, build.tested_confidence) if item.evidence else [Cell("-")] * 13
@@ -140,7 +140,7 @@ def _share(
 
 
 def condition_rows(build: Build) -> Iterator[list[str]]:
-    """One line a variant: the worst of its rounds, and what disturbed which round."""
+    """Return one line a variant: the worst of its rounds, and what disturbed which round."""
     for item in build.measured:
         performance = item.evidence.performance
         states = performance.conditions
@@ -170,7 +170,7 @@ def _span(states: Iterable[T], of: Callable[[T], float | None], form: str) -> st
 
 
 def origins(build: Build) -> Iterator[tuple[str, str]]:
-    """Versions of what it was measured with, and hashes of the data."""
+    """Yield the versions of what was measured with, and the hashes of the data."""
     found: dict[str, dict[str, None]] = {}
     for item in build.variants:
         if item.artifact and item.artifact.calibration_sha256:

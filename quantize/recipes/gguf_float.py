@@ -67,7 +67,7 @@ def make(ingredients: Ingredients) -> None:
 
 
 def check_architecture(architecture: str, folder: Path) -> None:
-    """Raises InputError, with the reason, for a model that llama.cpp would answer wrongly for."""
+    """Refuse a model that llama.cpp would answer wrongly for; raises InputError with the reason."""
     path, config = folder / "config.json", read_config(folder)
     family = architecture.removesuffix(CLASSIFIER).removesuffix("Model")
     if architecture == f"DistilBert{CLASSIFIER}":

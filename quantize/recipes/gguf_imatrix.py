@@ -67,7 +67,7 @@ def mean_squares(model: Any, calibration: list[Tensors], progress: Progress) -> 
 
 
 def _layers(model: Any) -> Iterator[tuple[str, torch.nn.Module]]:  # noqa: ANN401
-    """Every linear layer with the name of its GGUF tensor."""
+    """Yield every linear layer with the name of its GGUF tensor."""
     modern = model.config.model_type == "modernbert"
     architecture = gguf.MODEL_ARCH.MODERN_BERT if modern else gguf.MODEL_ARCH.BERT
     names = gguf.get_tensor_name_map(architecture, model.config.num_hidden_layers)

@@ -78,7 +78,10 @@ def _entries(weights: dict[str, np.ndarray]) -> "ctypes.Array[ctypes.Structure]"
 
 
 def _check_complete(path: Path, weights: dict[str, np.ndarray]) -> None:
-    """A matrix that was left out would be quantized without, and nobody would notice."""
+    """Check that every matrix has its importance; raises RuntimeError.
+
+    A matrix that was left out would be quantized without, and nobody would notice.
+    """
     for tensor in gguf.GGUFReader(path).tensors:
         is_matrix = (
             tensor.tensor_type.name in ("F16", "BF16") and tensor.name != "token_embd.weight"

@@ -60,7 +60,7 @@ def add_pooling(model: onnx.ModelProto, mode: str) -> None:
 
 
 def _mean(states: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Over the tokens that the mask keeps."""
+    """Make the nodes for the mean over the tokens that the mask keeps."""
     constants = [
         helper.make_tensor("pooling.last", TensorProto.INT64, [1], [-1]),
         helper.make_tensor("pooling.tokens", TensorProto.INT64, [1], [1]),
@@ -83,7 +83,10 @@ def _mean(states: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
 
 
 def _cls(states: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """The first token, which is the first that the mask keeps where padding is on the left."""
+    """Make the nodes that take the first token that the mask keeps.
+
+    It is not the first of all where padding is on the left.
+    """
     nodes = [
         helper.make_node("ArgMax", ["attention_mask"], ["pooling.first"], axis=1, keepdims=1),
         helper.make_node(

@@ -60,11 +60,11 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no
         return len(self._feeds)
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        """What `get_next` goes through."""
+        """Choose the inputs that `get_next` goes through."""
         self._next, self._end = start_index, end_index
 
     def get_next(self) -> Tensors | None:
-        """The next input, or None."""
+        """Return the next input, or None."""
         if self._next >= self._end:
             return None
         self._progress("calibrating", self._next / len(self._feeds))

@@ -49,7 +49,7 @@ def make(ingredients: Ingredients) -> None:
 
 
 class _Ear(logging.Handler):
-    """NNCF says that it leaves a method out in its log only."""
+    """A listener to NNCF's log, where alone it says that it leaves a method out."""
 
     skipped = False
 

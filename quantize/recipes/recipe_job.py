@@ -84,5 +84,5 @@ def _calibration(asked: RecipeRequest, task: Task) -> tuple[Dataset, Dataset]:
 
 
 def _tensors(task: Task, data: Dataset | None) -> list[Tensors]:
-    """Each input by itself, at its own length."""
+    """Encode each input by itself, at its own length."""
     return [task.encode([value]) for value in data.inputs] if data else []

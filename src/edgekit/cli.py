@@ -169,7 +169,7 @@ VERBS = {name: verb for verbs in SECTIONS.values() for name, verb in verbs.items
 
 
 class Verbs(click.Group):
-    """Imports a verb when it is called."""
+    """A group of commands that imports a verb when it is called."""
 
     def __init__(
         self, sections: Mapping[str, Mapping[str, Verb | Family]], **given: object
@@ -205,7 +205,7 @@ class Verbs(click.Group):
 
 
 class CommandLine(Verbs):
-    """Shows an EdgekitError as one line, and exits with its code."""
+    """The command line itself, which shows an EdgekitError as one line and exits with its code."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; every error that edgekit knows becomes one line and an exit code."""
@@ -228,7 +228,7 @@ class CommandLine(Verbs):
 
 
 def _describe(error: OSError) -> str:
-    """An operating system's error as one line that names the file."""
+    """Return an operating system's error as one line that names the file."""
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
 
@@ -247,6 +247,6 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """The console script."""
+    """Run the console script `edgekit`."""
     cli(prog_name="edgekit")
     raise SystemExit  # click exits by itself; this line is for the type checker

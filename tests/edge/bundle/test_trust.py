@@ -140,7 +140,7 @@ def test_a_revocation_that_comes_with_a_refused_bundle_holds(
 
 
 def test_the_root_itself_is_rotated(trust: Path, many: Path, tmp_path: Path) -> None:
-    """The root is rotated by its old keys and by the new ones, over several versions at once too."""
+    """The root is rotated by its old keys and by the new ones, over several versions at once."""
     box = tmp_path / "box"
     edgekit("trust", "install", trust, box)
     edgekit(
