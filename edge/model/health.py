@@ -1,6 +1,6 @@
 """The health of a slot: it must answer here as its variant did where it was built.
 
-That holds for its answers, its time and its memory; before, it may not serve.
+It must do so in its answers, its time and its memory before it may serve.
 """
 
 import time
