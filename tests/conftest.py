@@ -37,7 +37,7 @@ max_accuracy_drop = 0.05
 
 @dataclass(frozen=True)
 class Ran:
-    """A finished command."""
+    """A command that has finished."""
 
     code: int
     out: str
@@ -168,7 +168,7 @@ def warm_project(project: Path, built: "Built") -> Path:
 
 @dataclass(frozen=True)
 class Built:
-    """A finished build."""
+    """A build that has finished."""
 
     folder: Path
     result: dict[str, Any]

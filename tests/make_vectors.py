@@ -74,7 +74,7 @@ def key_id(name: str) -> str:
 
 
 def dump(value: JSON) -> bytes:
-    """Canonical JSON."""
+    """Write a value as canonical JSON."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -87,12 +87,12 @@ def digest(data: bytes) -> str:
 
 
 def blob(of: str) -> str:
-    """Where the blob of a digest lies."""
+    """Return where the blob of a digest lies."""
     return f"blobs/sha256/{of.removeprefix('sha256:')}"
 
 
 def pae(kind: str, payload: bytes) -> bytes:
-    """What DSSE signs."""
+    """Return the bytes that DSSE signs."""
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
 
 
@@ -294,7 +294,7 @@ def less(*path: str | int) -> Change:
 
 
 def both(*changes: Change) -> Change:
-    """One change after the other; the last one may return bytes."""
+    """Make one change after the other; the last one may return bytes."""
 
     def change(value: JSON) -> JSON:
         made = None
@@ -1655,7 +1655,7 @@ class Rooted(NamedTuple):
 
 
 def sealed(record: JSON, signers: Sequence[str], change: Change | None = None) -> JSON:
-    """TUF metadata."""
+    """Write and sign TUF metadata."""
     if change:
         change(record)
     data = dump(record)

@@ -28,12 +28,12 @@ Change = Callable[[onnx.ModelProto], None]
 
 
 def weights(seed: int = 0) -> np.ndarray:
-    """[features, labels]."""
+    """Make the weights of the small model, [features, labels]."""
     return np.random.default_rng(seed).standard_normal((3, 3)).astype(np.float32)
 
 
 def model(matrix: np.ndarray) -> onnx.ModelProto:
-    """softmax(features @ matrix)."""
+    """Make the small model's graph: softmax(features @ matrix)."""
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", ["features", "matrix"], ["logits"]),

@@ -165,7 +165,7 @@ def test_the_version_stands_in_one_file() -> None:
 
 
 def test_nothing_names_this_checkout() -> None:
-    """No path of the machine that a file was written on."""
+    """No file names a path of the machine that it was written on."""
     for name, text in _tracked().items():
         assert (
             not re.search(r"/(work|root|home)/[a-z]", text.replace("/home/user", ""))

@@ -133,7 +133,7 @@ def lower_bound(metric: str, rows: np.ndarray, confidence: float = 0.95) -> floa
 
 
 def test_a_metric_of_perfect_rows_is_not_certain() -> None:
-    """Nothing is known of three rows; the rule of three holds for many, as for a comparison."""
+    """Three perfect rows prove nothing; the rule of three holds for many, as for a comparison."""
     found = np.array([2.0, 0.0, 0.0])
     assert lower_bound("micro_f1", np.tile(found, (3, 1))) < 0.7
     assert 1 - lower_bound("micro_f1", np.tile(found, (300, 1))) == pytest.approx(

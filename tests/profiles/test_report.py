@@ -272,7 +272,7 @@ def test_scales_have_ticks_that_can_be_read(low: float, high: float) -> None:
 
 
 def test_a_variant_that_lost_far_more_does_not_flatten_the_rest(made: Build) -> None:
-    """It stands at the edge, with its value."""
+    """A variant that lost far more stands at the edge of the plot, with its value."""
     html = page(made, cost_sheet(made, Prices()))
     wide = html[html.index('aria-labelledby="pareto-title') :].split("</svg>")[0]
     ticks = [

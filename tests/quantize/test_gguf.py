@@ -395,7 +395,7 @@ def layer_norm_squares(model: Any, calibration: list[dict[str, np.ndarray]]) -> 
 
 
 def read_matrices(path: Path) -> dict[str, np.ndarray]:
-    """Every matrix of a GGUF file as numbers."""
+    """Read every matrix of a GGUF file as numbers."""
     return {
         tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         for tensor in gguf.GGUFReader(path).tensors

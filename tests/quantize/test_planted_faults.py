@@ -69,7 +69,7 @@ def edit_json(folder: Path, name: str, change: Callable[[dict[str, Any]], None])
 
 
 def scaled_weight(folder: Path) -> None:
-    """One matrix of the first layer, as a wrong scale of a quantizer would have it."""
+    """Scale one matrix of the first layer, as a wrong scale of a quantizer would."""
 
     def change(model: onnx.ModelProto) -> None:
         weight = next(item for item in model.graph.initializer if list(item.dims) == [64, 128])
@@ -86,7 +86,7 @@ def swapped_labels(folder: Path) -> None:
 
 
 def another_tokenizer(folder: Path) -> None:
-    """The vocabulary of another version: the same words, the numbers of some changed."""
+    """Take the vocabulary of another version: the same words, the numbers of some changed."""
 
     def change(config: dict[str, Any]) -> None:
         vocab = config["model"]["vocab"]

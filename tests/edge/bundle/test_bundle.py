@@ -124,7 +124,10 @@ def flip(path: Path, bit: int) -> None:
 def test_every_flipped_bit_of_the_records_is_refused(
     bundle: Path, keys: Path, tmp_path: Path
 ) -> None:
-    """Every file of a bundle but the large blobs: one random bit in every eight bytes."""
+    """A flipped bit is refused in every file of a bundle but the large blobs.
+
+    One random bit in every eight bytes is tried.
+    """
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     rng = random.Random(1)
     tried = 0
@@ -230,7 +233,7 @@ def test_signatures_of_one_release_do_not_fit_another(
 def test_evidence_of_one_variant_does_not_fit_another(
     built: Built, keys: Path, tmp_path: Path
 ) -> None:
-    """Both envelopes are signed; each says of which variant it is."""
+    """Evidence does not fit another variant, as each signed envelope says of which it is."""
     for name in ("onnx-fp32", "onnx-int8-dynamic"):
         pack(built, keys, tmp_path / name, name)
     mine, other = tmp_path / "onnx-int8-dynamic", tmp_path / "onnx-fp32"

@@ -39,7 +39,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def vectors() -> dict[str, Vector]:
-    """All of them, by name."""
+    """Read all vectors, by name."""
     groups = [read(path.name) for path in sorted(FOLDER.glob("*.json")) if path.name not in OTHERS]
     return {name: vector for group in groups for name, vector in group.items()}
 
@@ -74,7 +74,7 @@ def spliced(old: bytes, splices: list[Parts]) -> bytes:
 
 
 def apply(folder: Path, labels: dict[str, str], edit: Vector) -> None:
-    """One edit of a folder."""
+    """Apply one edit to a folder."""
     word = next(iter(edit.keys() & ACTIONS.keys()))
     name = str(edit[word])
     path = folder / (labels[name[1:]] if name.startswith("@") else name)
@@ -253,7 +253,7 @@ def test_every_negative_vector_is_refused_and_for_its_own_reason(said: dict[str,
 
 
 def test_every_sound_vector_is_accepted(said: dict[str, str]) -> None:
-    """So a verifier that refuses everything does not pass."""
+    """Every sound vector is accepted, so a verifier that refuses everything does not pass."""
     sound = {name: said[name] for name, vector in vectors().items() if not is_negative(vector)}
     assert len(sound) >= 20
     assert {name: text for name, text in sound.items() if text != "accepted"} == {}

@@ -46,7 +46,7 @@ LARGEST, SECRET = "largest", 77.0
 
 
 def spoiled_matrix(change: Callable[[np.ndarray], np.ndarray]) -> small.Change:
-    """Other weights."""
+    """Make a change that gives a model other weights."""
 
     def spoil(model: onnx.ModelProto) -> None:
         item = model.graph.initializer[0]
@@ -372,7 +372,7 @@ def bad_bundle(kind: Kind, keys: Path, folder: Path) -> Path:
 
 
 def catch(kind: Kind, healthy: Path, keys: Path, folder: Path) -> tuple[str, str]:
-    """Where a kind is caught, and why; 1.0.0 serves in the end."""
+    """Deploy a kind, and say where it is caught and why; 1.0.0 serves in the end."""
     folder.mkdir()
     box, bundle = copy(healthy, folder / "box"), bad_bundle(kind, keys, folder)
     policy(box, seconds=kind.seconds, golden_seconds=kind.golden_seconds)
