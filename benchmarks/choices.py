@@ -1,5 +1,6 @@
-"""Does the same build choose the same variant again? Its timing is thrown away and made anew, ten
-times.
+"""Count how often the same build chooses the same variant when it is timed anew, ten times.
+
+Each time the build's timing is thrown away and made again.
 
 python benchmarks/choices.py edgekit.toml --out build
 """

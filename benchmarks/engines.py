@@ -1,13 +1,15 @@
-"""Does edgekit's profiler find what the engines' own tools find? The same files, the same tensors,
-in turns.
+"""Compare what edgekit's profiler finds with what the engines' own tools find.
+
+They measure the same files with the same tensors, in turns.
 
 python benchmarks/engines.py BUILD --tokens 16
 
-ONNX Runtime: a bare loop around InferenceSession.run. OpenVINO: its benchmark_app, synchronous.
-llama.cpp: llama-bench, on the very libraries that llama-cpp-python has; benchmarks/README.md says
-how to compile it. Each in a fresh process; edgekit's loop runs with a task that does nothing, so
-that only the engine's call is timed, as the tools do. benchmark_app counts less than the call, the
-engine's own time (`request.latency`): so there is a row for that, too.
+The tools are: for ONNX Runtime a bare loop around InferenceSession.run; for OpenVINO its
+benchmark_app, synchronous; for llama.cpp llama-bench, on the very libraries that llama-cpp-python
+has (benchmarks/README.md says how to compile it). Each runs in a fresh process; edgekit's loop runs
+with a task that does nothing, so that only the engine's call is timed, as the tools do.
+benchmark_app counts less than the call, the engine's own time (`request.latency`): so there is a
+row for that, too.
 """
 
 import json
@@ -65,7 +67,7 @@ class Fixed:
 
 
 def feeds_of(folder: Path, tokens: int) -> dict[str, np.ndarray]:
-    """One text of so many tokens, nothing padded."""
+    """Make one text of so many tokens, nothing padded."""
     task: Any = load_task(folder)
     made = task.encode([" ".join(["card"] * 4 * tokens)])
     return {
@@ -76,8 +78,9 @@ def feeds_of(folder: Path, tokens: int) -> dict[str, np.ndarray]:
 
 
 class OwnTime:
-    """A session of OpenVINO that notes what each of its runs took by the engine's own account, in
-    ms.
+    """A session of OpenVINO that notes what each of its runs took by the engine's own account.
+
+    times: those times, in ms.
     """
 
     def __init__(self, session: TensorSession) -> None:
@@ -91,28 +94,28 @@ class OwnTime:
 
 
 def stream(folder: Path, session: TensorSession, setting: Setting, tokens: int) -> list[float]:
-    """Milliseconds of each call in edgekit's single stream."""
+    """Return the milliseconds of each call in edgekit's single stream."""
     task: Any = Fixed(feeds_of(folder, tokens))
     effort = replace(EFFORTS["default"], seconds=SECONDS)
     return list(single_stream(Model(task, session, setting), [None], effort)[0])
 
 
 def by_edgekit(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
-    """p50 in ms by edgekit's single stream."""
+    """Return p50 in ms by edgekit's single stream."""
     return statistics.median(
         stream(folder, load_engine(engine).load(folder, setting), setting, tokens)
     )
 
 
 def by_own_time(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
-    """p50 in ms of the engine's own time in the calls of edgekit's single stream."""
+    """Return p50 in ms of the engine's own time in the calls of edgekit's single stream."""
     session = OwnTime(load_engine(engine).load(folder, setting))
     calls = stream(folder, session, setting, tokens)
     return statistics.median(session.times[-len(calls) :])  # without the warm-up
 
 
 def by_bare_loop(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
-    """p50 in ms of InferenceSession.run, by nothing but a clock."""
+    """Return p50 in ms of InferenceSession.run, by nothing but a clock."""
     import onnxruntime as ort
 
     options = ort.SessionOptions()
@@ -132,7 +135,7 @@ def by_bare_loop(folder: Path, engine: str, setting: Setting, tokens: int) -> fl
 
 
 def by_benchmark_app(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
-    """p50 in ms of OpenVINO's benchmark_app; it makes up the tensors' values."""
+    """Return p50 in ms of OpenVINO's benchmark_app; it makes up the tensors' values."""
     names = feeds_of(folder, tokens)
     shape = ",".join(f"{name}[1,{tokens}]" for name in names)
     with tempfile.TemporaryDirectory() as work:
@@ -168,7 +171,7 @@ def by_benchmark_app(folder: Path, engine: str, setting: Setting, tokens: int) -
 
 
 def by_llama_bench(folder: Path, engine: str, setting: Setting, tokens: int) -> float:
-    """p50 in ms of llama-bench's prompt processing with embeddings; it makes up the tokens."""
+    """Return p50 in ms of llama-bench's prompt processing with embeddings; it makes up tokens."""
     from importlib.util import find_spec
 
     found = find_spec("llama_cpp")
@@ -216,7 +219,7 @@ WAYS: dict[str, Callable[[Path, str, Setting, int], float]] = {
 
 
 def fresh(way: str, folder: Path, variant: Variant, setting: Setting, tokens: int) -> float:
-    """One measurement in a process of its own."""
+    """Run one measurement in a process of its own."""
     request = json.dumps([way, str(folder), variant.engine, msgspec.to_builtins(setting), tokens])
     command = [sys.executable, __file__, "--once", request]
     done = subprocess.run(command, capture_output=True, text=True, check=False)

@@ -1,5 +1,6 @@
-"""How far healthy variants stray from the reference on other CPUs, how far bad ones do, and the
-golden tolerance between.
+"""Show how far healthy variants stray from the reference on other CPUs, and how far bad ones do.
+
+The golden tolerance lies between.
 
 python benchmarks/golden.py BUILD
 
@@ -33,8 +34,14 @@ TOO_LONG = 600  # seconds of one run, emulated ones among them
 
 
 class Place(NamedTuple):
-    """Where a variant is run. isa: of what a slot may ask for, all that is there; None: what this
-    machine has.
+    """Where a variant is run.
+
+    name: the place in words.
+    engines: the engines that can run there.
+    command: the words before the interpreter's.
+    variables: environment variables of the run.
+    threads: the number of threads; None leaves that of the setting.
+    isa: of what a slot may ask for, all that is there; None: what this machine has.
     """
 
     name: str
@@ -56,7 +63,7 @@ CPUS = ("Haswell", "Nehalem")  # AVX2 without VNNI, and SSE4.2
 
 
 def places() -> list[Place]:
-    """All of them that this machine has."""
+    """List the places that this machine has for a variant to run."""
     found = [Place("here"), Place("1 thread", threads=1), Place("2 threads", threads=2)]
     found += [
         Place(level, ("openvino",), variables={"ONEDNN_MAX_CPU_ISA": level}, isa=isa)
@@ -70,8 +77,15 @@ def places() -> list[Place]:
 
 
 class Healthy(NamedTuple):
-    """A measured variant of the build. said: its own answers here. tolerance: that its bundle
-    has.
+    """A measured variant of the build.
+
+    name: the variant's name.
+    engine: the engine that runs it.
+    setting: the engine's setting.
+    files: the folder of its files.
+    isa: the CPU features that it needs.
+    tolerance: the golden tolerance that its bundle has.
+    said: its own answers here.
     """
 
     name: str
@@ -84,7 +98,7 @@ class Healthy(NamedTuple):
 
 
 def healthy(folder: Path, build: Build) -> Iterator[Healthy]:
-    """All of them."""
+    """Yield every measured variant of a build, with its answers here."""
     for variant in build.variants:
         if isinstance(variant.artifact, Artifact) and variant.evidence is not None:
             files, setting = model_folder(folder, variant.name), variant.evidence.setting
@@ -105,8 +119,9 @@ def healthy(folder: Path, build: Build) -> Iterator[Healthy]:
 def fresh(
     files: Path, golden: Path, engine: str, setting: Setting, place: Place
 ) -> np.ndarray | None:
-    """All answers to the golden samples, one after the other, of a process of its own; None if that
-    dies.
+    """Return all answers to the golden samples, one after the other, of a process of its own.
+
+    None if that process dies.
     """
     if place.threads is not None:
         setting = msgspec.structs.replace(setting, threads=place.threads)
@@ -123,19 +138,19 @@ def fresh(
 
 
 def once(files: str, golden: str, engine: str, setting: object) -> list[float]:
-    """The other side of `fresh`."""
+    """Answer the golden samples in the process that `fresh` started."""
     model = open_model(Path(files), engine, msgspec.convert(setting, Setting))
     answers = model.answers([model.task.parse(value) for value in read_golden(Path(golden)).inputs])
     return [float(number) for answer in answers for number in np.ravel(answer)]
 
 
 def reference(folder: Path) -> np.ndarray:
-    """Its answers to the golden samples."""
+    """Return the answers that the golden samples of a folder expect."""
     return np.concatenate([np.ravel(answer) for answer in read_golden(folder).answers])
 
 
 def difference(said: np.ndarray | None, expected: np.ndarray) -> float:
-    """The largest; infinite for what is no answer."""
+    """Return the largest difference of two answers; infinite for what is no answer."""
     if said is None or said.shape != expected.shape or not np.isfinite(said).all():
         return float("inf")
     return float(np.max(np.abs(said - expected)))
@@ -145,8 +160,9 @@ Spoil = Callable[[Path], Any]
 
 
 def sabotages(files: Path) -> Iterator[tuple[str, Spoil]]:
-    """What can be wrong with an ONNX variant of a text or tabular model: the kind, and what makes
-    it so.
+    """Yield what can be wrong with an ONNX variant of a text or tabular model.
+
+    Each pair holds the kind and what makes a model so.
     """
     import onnx
 
@@ -177,7 +193,7 @@ def _not_numbers(array: np.ndarray) -> np.ndarray:
 
 
 def _array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Spoil:
-    """Spoils the weights of one name."""
+    """Make what spoils the weights of one name."""
 
     def spoil(files: Path) -> None:
         import onnx
@@ -196,7 +212,7 @@ def _array(name: str, change: Callable[[np.ndarray], np.ndarray]) -> Spoil:
 
 
 def drop_pooler(files: Path) -> None:
-    """The classifier reads the first token as it is, as one converter to GGUF has it."""
+    """Let the classifier read the first token as it is, as one converter to GGUF has it."""
     import onnx
 
     model = onnx.load(files / "model.onnx")
@@ -211,7 +227,7 @@ def drop_pooler(files: Path) -> None:
 
 
 def move_words(files: Path) -> None:
-    """Every word has its neighbour's number, as in a vocabulary of another version."""
+    """Give every word its neighbour's number, as in a vocabulary of another version."""
     tokenizer = json.loads((files / "tokenizer.json").read_text())
     vocab = tokenizer["model"]["vocab"]
     words = [word for word in vocab if not word.startswith("[")]
@@ -220,7 +236,7 @@ def move_words(files: Path) -> None:
 
 
 def _tokenizer(part: str, value: object) -> Spoil:
-    """Spoils one part of the tokenizer."""
+    """Make what spoils one part of the tokenizer."""
 
     def spoil(files: Path) -> None:
         path = files / "tokenizer.json"
@@ -230,7 +246,7 @@ def _tokenizer(part: str, value: object) -> Spoil:
 
 
 def spread_row(variant: Healthy, folder: Path, where: Sequence[Place]) -> list[str]:
-    """A row of the table: how far it strays in each place."""
+    """Make a row of the table: how far a variant strays in each place."""
     cells, right, worst = [], reference(folder), 0.0
     for place in where:
         if variant.engine not in place.engines:
@@ -248,7 +264,7 @@ def spread_row(variant: Healthy, folder: Path, where: Sequence[Place]) -> list[s
 
 
 def bad_rows(variant: Healthy, folder: Path) -> Iterator[list[str]]:
-    """For each kind of sabotage: how many are caught, and the least that one strays."""
+    """Yield a row for each kind of sabotage: how many are caught, and the least that one strays."""
     found: dict[str, list[float]] = {}
     for kind, spoil in sabotages(variant.files):
         with tempfile.TemporaryDirectory() as work:
@@ -270,7 +286,7 @@ def bad_rows(variant: Healthy, folder: Path) -> Iterator[list[str]]:
 
 
 def answers_here(bad: Path, folder: Path, variant: Healthy) -> np.ndarray | None:
-    """What a spoiled variant answers, or None."""
+    """Return what a spoiled variant answers, or None."""
     try:
         return np.array(
             once(str(bad), str(folder), variant.engine, msgspec.to_builtins(variant.setting))
@@ -285,7 +301,7 @@ def changed(files: Path, bad: Path) -> bool:
 
 
 def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """As Markdown."""
+    """Write a table as Markdown."""
     return "\n".join(f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows])
 
 

@@ -15,7 +15,7 @@ from blake3 import blake3
 
 
 def sha256(path: Path) -> None:
-    """hashlib, as the verdict does it while it copies."""
+    """Hash a file by hashlib, as the verdict does it while it copies."""
     with path.open("rb") as file:
         hashlib.file_digest(file, "sha256")
 
@@ -31,8 +31,9 @@ WAYS: dict[str, Callable[[Path], object]] = {
 @click.option("--megabytes", default=512, show_default=True)
 @click.option("--rounds", default=9, show_default=True)
 def main(megabytes: int, rounds: int) -> None:
-    """Print GB/s of each, the median and the range over the rounds; the file is in the page
-    cache.
+    """Print GB/s of each way of hashing, the median and the range over the rounds.
+
+    The file is in the page cache.
     """
     speeds: dict[str, list[float]] = {name: [] for name in WAYS}
     with tempfile.NamedTemporaryFile() as file:

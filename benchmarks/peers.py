@@ -1,5 +1,6 @@
-"""What other tools make from a checkpoint by their own command lines (peers.toml), ready for
-edgekit's engines.
+"""Make models by other tools from a checkpoint, ready for edgekit's engines.
+
+The tools run by their own command lines (peers.toml).
 
 python benchmarks/peers.py MODEL TASK OUT --task-folder ARTIFACT --python /path/to/peers/bin/python
 
@@ -33,8 +34,9 @@ PATH = click.Path(exists=True, path_type=Path)
 
 
 def run_peer(peer: dict[str, str], values: dict[str, Any]) -> str:
-    """Run a command in an empty folder; return the reason in one line why there is no file, or
-    nothing.
+    """Run a command in an empty folder.
+
+    Return the reason in one line why there is no file, or "".
     """
     made: Path = values["out"]
     if "{converter}" in peer["command"] and values["converter"] is None:
@@ -65,8 +67,9 @@ def run_peer(peer: dict[str, str], values: dict[str, Any]) -> str:
 
 
 def lay_out(model: Path, task_folder: Path, folder: Path) -> int:
-    """Put a peer's model under edgekit's names, beside edgekit's own task; return the model's
-    bytes.
+    """Put a peer's model under edgekit's names, beside edgekit's own task.
+
+    Return the model's bytes.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir()
@@ -76,16 +79,15 @@ def lay_out(model: Path, task_folder: Path, folder: Path) -> int:
     size = 0
     for path in sorted(model.parent.glob(f"{model.stem}.*")):
         is_main = path.name == model.stem + path.suffix and path.suffix in MODEL_FILES
-        if is_main or path.name.startswith(
-            model.name
-        ):  # a graph names the file of its weights: that keeps its name
+        # a graph names the file of its weights: that keeps its name
+        if is_main or path.name.startswith(model.name):
             shutil.copyfile(path, folder / (f"model{path.suffix}" if is_main else path.name))
             size += path.stat().st_size
     return size
 
 
 def make(peer: dict[str, str], values: dict[str, Any], task_folder: Path) -> dict[str, Any]:
-    """One peer's file, or its problem."""
+    """Make one peer's file, or say its problem."""
     made: Path = values["out"]
     problem = "" if (made / "made").is_file() else run_peer(peer, values)
     folder = made / "variant"

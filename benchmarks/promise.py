@@ -63,11 +63,11 @@ class Load(NamedTuple):
 
     @property
     def core_ms(self) -> float:
-        """All processes together."""
+        """The core time that all processes together take for a row, in ms."""
         return self.front_ms + self.worker_ms + self.client_ms
 
     def share(self, cores: int) -> float:
-        """Of the rows a second that the cores could do if they were never idle."""
+        """Return the rows a second as a share of what never idle cores could do."""
         return self.rows_per_s * self.core_ms / 1e3 / cores
 
 
@@ -157,7 +157,10 @@ def load(command: Sequence[str], box: Path, inputs: Path, clients: int) -> Load:
 
 
 def _ask(port: int, inputs: Path, clients: int, seconds: float) -> dict[str, Any]:
-    """Run `ask` in a process of its own; idle_s: how long that took beside its asking."""
+    """Run `ask` in a process of its own; return what it found.
+
+    idle_s: how long the process took beside its asking, in seconds.
+    """
     request = json.dumps([port, str(inputs), clients, seconds])
     started = time.perf_counter()
     command = [sys.executable, __file__, "--client", request]
@@ -195,7 +198,7 @@ def put_null_engine(box: Path) -> None:
 
 
 def promised(folder: Path, inputs: Path) -> tuple[float, float]:
-    """p50 in ms and samples a second, by the job that `edgekit build` and `edgekit profile` run."""
+    """Return p50 in ms and samples a second by the job of `edgekit build` and `edgekit profile`."""
     slot = read_slot(folder)
     request = RoundRequest(
         folder=str(folder),

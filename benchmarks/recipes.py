@@ -1,5 +1,6 @@
-"""Every recipe of edgekit beside what other tools make from the same checkpoint, measured in one
-run.
+"""Measure every recipe of edgekit beside what other tools make from the same checkpoint.
+
+All of it happens in one run.
 
 python benchmarks/recipes.py --spec edgekit.toml --peers /path/to/peers/bin/python --converter
 convert_hf_to_gguf.py
@@ -55,7 +56,7 @@ class Contender:
 
 
 def to_toml(table: dict[str, Any]) -> str:
-    """A spec's tables as TOML, each in one line; keys without a value are left out."""
+    """Write a spec's tables as TOML, each in one line; keys without a value are left out."""
     return "".join(f"{key} = {_toml(value)}\n" for key, value in table.items() if value is not None)
 
 
@@ -69,7 +70,10 @@ def _toml(value: object) -> str:
 
 
 def edgekit(*arguments: object) -> Any:  # noqa: ANN401
-    """A command's JSON. Exit code 4 is a result: no variant keeps every limit."""
+    """Run a command and return its JSON.
+
+    Exit code 4 is a result: no variant keeps every limit.
+    """
     command = [sys.executable, "-m", "edgekit", *map(str, arguments), "--json"]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode not in (0, 4):
@@ -102,7 +106,7 @@ def build_all(
 def take(
     contender: Contender, objective: str, item: dict[str, Any], folders: dict[str, Path]
 ) -> None:
-    """What a build says of one variant."""
+    """Note what a build says of one variant."""
     if item.get("setting") is None:
         contender.problem = f"{item['status']}: {item['reason']}"
         return
@@ -117,7 +121,7 @@ def take(
 
 
 def artifact_folders(out: Path) -> dict[str, Path]:
-    """Where a build keeps each variant's files."""
+    """Return where a build keeps each variant's files."""
     variants = read_build(out).variants
     return {item.name: model_folder(out, item.name) for item in variants if item.evidence}
 
@@ -125,7 +129,7 @@ def artifact_folders(out: Path) -> dict[str, Path]:
 def make_peers(
     spec: dict[str, Any], work: Path, python: Path, converter: Path | None
 ) -> list[Contender]:
-    """What peers.py makes, with their engines' default settings."""
+    """Return what peers.py makes, with the default settings of the engines."""
     task_folder = next(iter(artifact_folders(work / "build").values()))
     command = [
         sys.executable,
@@ -144,8 +148,9 @@ def make_peers(
 
 
 def fresh(step: str, contender: Contender, spec: dict[str, Any], **more: object) -> Any:  # noqa: ANN401
-    """A step of recipes_step.py in a process of its own; what goes wrong is the contender's
-    problem, and the result None.
+    """Run a step of recipes_step.py in a process of its own.
+
+    What goes wrong is the contender's problem, and the result None.
     """
     data = spec["data"]
     request = {
@@ -179,8 +184,9 @@ def judge_peers(
 
 
 def time_all(contenders: Sequence[Contender], spec: dict[str, Any], rounds: int) -> None:
-    """Every contender once a round for each objective, in random order; one that fails is timed no
-    more.
+    """Time every contender once a round for each objective, in random order.
+
+    One that fails is timed no more.
     """
     for number in range(rounds):
         turns = [(item, objective) for item in contenders for objective in OBJECTIVES]
@@ -196,7 +202,7 @@ def time_all(contenders: Sequence[Contender], spec: dict[str, Any], rounds: int)
 
 
 def spread(values: Sequence[float], digits: int) -> str:
-    """Median, lowest and highest."""
+    """Write median, lowest and highest."""
     if not values:
         return "-"
     return (
@@ -206,7 +212,7 @@ def spread(values: Sequence[float], digits: int) -> str:
 
 
 def table_of(contenders: Sequence[Contender], chosen: dict[str, str | None]) -> list[list[str]]:
-    """One row for each contender: edgekit's in the order of the recipes, then the peers'."""
+    """Make a row for each contender: edgekit's in the order of the recipes, then the peers'."""
     metrics = [item.figures["latency"].get("metric") for item in contenders if item.figures]
     return [
         ["variant", str(next(iter(metrics), "metric")), *COLUMNS],
@@ -237,7 +243,7 @@ def _row(item: Contender, chosen: dict[str, str | None]) -> list[str]:
 
 
 def as_text(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
-    """Columns of equal width, or a Markdown table."""
+    """Write columns of equal width, or a Markdown table."""
     widths = [max(len(row[place]) for row in rows) for place in range(len(rows[0]))]
     lines = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in rows]
     if not markdown:
@@ -249,8 +255,9 @@ def as_text(rows: Sequence[Sequence[str]], *, markdown: bool) -> str:
 def verdicts(
     contenders: Sequence[Contender], chosen: dict[str, str | None], limit: float
 ) -> list[str]:
-    """For each objective: the chosen variant with the fastest peer, and with the fastest that keeps
-    the limit.
+    """Write for each objective how the chosen variant compares with the peers.
+
+    It is held against the fastest peer, and against the fastest that keeps the limit.
     """
     lines = []
     timed = {item.name: item for item in contenders if not item.problem}
@@ -294,7 +301,7 @@ def _bound(item: Contender, objective: str) -> float:
 def read_spec(
     path: Path | None, model: dict[str, Any], data: dict[str, Any], drop: float
 ) -> dict[str, Any]:
-    """The spec as tables with absolute paths: of a file, or of the options."""
+    """Return the spec as tables with absolute paths: of a file, or of the options."""
     if path is None:
         missing = [key for key in ("source", "task") if not model[key]]
         missing += [key for key in ("calibration", "evaluation") if not data[key]]
@@ -341,8 +348,9 @@ PATH = click.Path(exists=True, path_type=Path)
     "--json", "json_path", type=click.Path(path_type=Path), help="Every figure, for machines."
 )
 def main(**given: Any) -> None:  # noqa: ANN401 - one parameter for each option
-    """Print one table: every recipe and every peer; then how the chosen variants compare with the
-    best peer.
+    """Print one table: every recipe and every peer.
+
+    It also says how the chosen variants compare with the best peer.
     """
     model = {"source": given["model"], "task": given["task"], "max_length": given["max_length"]}
     data = {name: given[name] for name in ("calibration", "evaluation", "label")}

@@ -24,8 +24,9 @@ EFFORT = EFFORTS["default"]
 
 
 def judge(request: dict[str, Any]) -> dict[str, Any]:
-    """Metric, drop and its upper bound of a file, by the gate that edgekit's own variants go
-    through.
+    """Return the metric of a file, its drop, and the drop's upper bound.
+
+    They are found by the gate that edgekit's own variants go through.
     """
     data = _data(request)
     asked = {
@@ -54,8 +55,9 @@ def judge(request: dict[str, Any]) -> dict[str, Any]:
 
 
 def time(request: dict[str, Any]) -> float:
-    """p50 in ms of one input at a time, or samples a second in full batches: of the best of the
-    settings.
+    """Return p50 in ms of one input at a time, or samples a second in full batches.
+
+    It is that of the best of the settings.
     """
     data = _data(request)
     inputs = shuffled(data.inputs)

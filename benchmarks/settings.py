@@ -1,5 +1,4 @@
-"""What the sweep is worth: a variant with the setting that the build found, beside the engine's
-default setting.
+"""Show what the sweep is worth: a variant with the setting it found, beside the engine's default.
 
 python benchmarks/settings.py BUILD --data test.csv --input text --variant openvino-int8 --variant
 openvino-int8-buckets
@@ -28,7 +27,7 @@ DEFAULTS = {f"default, batch {size}": Setting(batch_size=size) for size in (8, 3
 
 
 def contenders_of(build: Path, names: tuple[str, ...]) -> list[Contender]:
-    """Each variant with its found setting and with the defaults."""
+    """List each variant with its found setting and with the defaults."""
     variants = {item.name: item for item in read_build(build).variants}
     found = []
     for name in names:
@@ -51,8 +50,9 @@ def contenders_of(build: Path, names: tuple[str, ...]) -> list[Contender]:
 @click.option("--input", "columns", multiple=True)
 @click.option("--variant", "names", multiple=True, required=True)
 def main(build: Path, data: Path, columns: tuple[str, ...], names: tuple[str, ...]) -> None:
-    """Print samples a second of each, and the ratio to the first variant's better default, round by
-    round.
+    """Print samples a second of each variant, round by round.
+
+    Beside it stands the ratio to the first variant's better default.
     """
     contenders = contenders_of(build, names)
     task = load_task(Path(contenders[0].folder))

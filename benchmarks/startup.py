@@ -19,7 +19,7 @@ COMMANDS = {
 
 
 def seconds(command: list[str]) -> float:
-    """Wall time of one run."""
+    """Return the wall time of one run, in seconds."""
     before = time.perf_counter()
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - before

@@ -1,3 +1,4 @@
-"""What runs on the appliance: bundles, the store, engines, tasks, the server, batches. No PyTorch
-in here.
+"""What runs on the appliance: bundles, the store, engines, tasks, the server, batches.
+
+Nothing in here needs PyTorch.
 """

@@ -29,13 +29,14 @@ CONFIDENCES = (0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.998, 0.999)
 
 
 def corrected(confidence: float, tried: int) -> float:
-    """The confidence at which each of `tried` variants must be tested."""
+    """Return the confidence at which each of `tried` variants must be tested."""
     return 1 - (1 - confidence) / max(1, tried)
 
 
 def samples_to_tell(comparison: Comparison, limit: float, confidence: float) -> int | None:
-    """About how many samples, at the same rates, would put the upper bound below the limit; None if
-    none would.
+    """Return about how many samples, at the same rates, put the upper bound below the limit.
+
+    None if no number of them would.
     """
     if comparison.drop >= limit:
         return None
@@ -56,8 +57,10 @@ def resample(
     variant: np.ndarray,
     lost: tuple[np.ndarray, np.ndarray],
 ) -> Resampled:
-    """Resample the rows of both together. lost: a made-up row as the reference and as the variant
-    answer it.
+    """Resample the rows of the reference and of the variant together.
+
+    value: the metric of such rows.
+    lost: a made-up row that the variant lost, as the reference and as the variant answer it.
     """
     both = np.concatenate([reference, lost[0]]), np.concatenate([variant, lost[1]])
     drops = [value(both[0][rows]) - value(both[1][rows]) for rows in _draws(len(both[0]))]
@@ -69,8 +72,9 @@ def resample(
 def spread(
     value: Callable[[np.ndarray], float], rows: np.ndarray
 ) -> tuple[tuple[float, float], ...]:
-    """How far below its value a metric may lie, as far as the rows differ: pairs of a one-sided
-    confidence and a distance.
+    """Return how far below its value a metric may lie, as far as the rows differ.
+
+    Each pair holds a one-sided confidence and a distance.
     """
     measured = value(rows)
     return _quantiles([measured - value(rows[draw]) for draw in _draws(len(rows))])
@@ -86,8 +90,9 @@ def _quantiles(values: Sequence[float]) -> tuple[tuple[float, float], ...]:
 
 
 def samples_for_share(hits: int, total: int, floor: float, confidence: float) -> int | None:
-    """About how many samples, at the same rate, would put the lower bound above the floor; None if
-    none would.
+    """Return about how many samples, at the same rate, put the lower bound above the floor.
+
+    None if no number of them would.
     """
     if total == 0 or hits / total <= floor:
         return None

@@ -1,5 +1,6 @@
-"""Choosing: hard limits first, then the objective. A rejected variant is a result, and keeps its
-reason.
+"""Choosing among variants: hard limits first, then the objective.
+
+A rejected variant is a result, and keeps its reason.
 """
 
 import math
@@ -103,7 +104,7 @@ def _why_broken(precision: str, evidence: Evidence) -> str | None:
 
 
 def _broken_limits(evidence: Evidence, limits: Limits, confidence: float) -> Iterator[Broken]:
-    """Every limit that the evidence does not show to be kept."""
+    """List every limit that the evidence does not show to be kept."""
     yield from _accuracy_limits(evidence, limits, confidence)
     for name, floors in (
         ("min_recall", limits.min_recall),
@@ -207,7 +208,9 @@ def _explain(broken: Broken, evidence: Evidence, confidence: float) -> str:
 
 
 def choose(variants: Sequence[Variant], objective: str) -> Choice:
-    """The best accepted variant; of those that the measurement can't tell from it, the simplest.
+    """Choose the best accepted variant, or the simplest of those that tie with it.
+
+    A tie is what the measurement can't tell from the best.
 
     Where none is accepted, the reason names the one that comes closest.
     """
@@ -242,9 +245,12 @@ def _simplicity(variant: MeasuredVariant) -> tuple[int, int]:
 
 
 class Goal(NamedTuple):
-    """What an objective compares. cost: less is better. rounds: the same costs round by round,
-    where there are any.
+    """What an objective compares.
 
+    value: the figure that is compared; None where it was not measured.
+    what: the figure in words, with a place for its value.
+    rounds: the costs round by round, where there are any.
+    is_more_better: whether more of the value is better; less of a cost always is.
     bound: what the value is at least, where the doubt about it is not from rounds.
     """
 
@@ -309,8 +315,9 @@ GOALS = {
 
 
 def pareto(variants: Sequence[Variant]) -> tuple[str, ...]:
-    """The measured variants that no other is at least as good as in accuracy, latency and memory,
-    and better in one.
+    """Return the names of the measured variants that no other variant dominates.
+
+    Another dominates if it is at least as good in accuracy, latency and memory, and better in one.
     """
     costs = {
         item.name: _costs(item.evidence) for item in measured(variants) if item.status != "failed"

@@ -50,7 +50,7 @@ class Figures(Noun, frozen=True, kw_only=True):
 
 
 class Side(Noun, frozen=True, kw_only=True):
-    """One of the two."""
+    """One of the two measurements that are compared."""
 
     name: str
     model: str
@@ -85,7 +85,7 @@ class Compared(Noun, frozen=True, kw_only=True):
 
 
 def read_side(path: Path) -> Side:
-    """A build's folder, or a file of `edgekit profile --out`; raises InputError."""
+    """Read a build's folder, or a file of `edgekit profile --out`; raises InputError."""
     if path.is_dir():
         return _of_build(str(path), read_build(path))
     try:
@@ -138,7 +138,10 @@ def _of_profile(profile: Profile) -> Figures:
 
 
 def compare(a: Side, b: Side) -> Compared:
-    """B against A, of every variant that both have measured; raises InputError if there is none."""
+    """Compare B with A in every variant that both have measured.
+
+    Raises InputError if there is none.
+    """
     both = [name for name in a.variants if name in b.variants]
     if not both:
         ours, theirs = (", ".join(side.variants) or "none" for side in (a, b))
@@ -178,7 +181,10 @@ def _difference(name: str, a: Figures, b: Figures) -> Difference:
 
 
 def _verdict(speedup: Figure) -> Verdict:
-    """Above 1 is faster; the whole interval must lie beyond what is close."""
+    """Say whether a speedup shows that B is faster, slower, or neither.
+
+    Above 1 is faster; the whole interval must lie beyond what is close.
+    """
     if speedup.low > CLOSE:
         return "faster"
     return "slower" if speedup.high < 1 / CLOSE else "can't tell"
@@ -189,7 +195,7 @@ def _minus(value: Number | None, other: Number | None) -> Number | None:
 
 
 def _warnings(a: Side, b: Side, both: list[str]) -> Iterator[str]:
-    """What makes the two hard to compare."""
+    """Yield what makes the two sides hard to compare."""
     if a.model != b.model:
         yield f"another model: {a.model}, {b.model}"
     for name in both:

@@ -1,5 +1,4 @@
-"""The machine while something is measured: who else runs on it, how fast its cores tick, how hot
-they are.
+"""The machine's conditions during a measurement: others' load, clock rates and temperatures.
 
 A figure from a disturbed machine is repeated, and if that does not help, published as disturbed.
 """
@@ -49,7 +48,7 @@ def time_fixed_work(cores: int) -> float:
 
 
 class _Ticks(NamedTuple):
-    """Seconds of CPU time since boot, and of this process since it began."""
+    """Seconds of CPU time, of the machine since boot and of this process since it began."""
 
     busy: float
     steal: float
@@ -58,7 +57,7 @@ class _Ticks(NamedTuple):
 
 
 class MachineWatch:
-    """Samples the machine inside `with MachineWatch() as watch`; then ask `watch.conditions()`."""
+    """A watch that samples the machine inside `with`; then ask `watch.conditions()`."""
 
     def __init__(self, sys: Path = SYS, counter: EnergyCounter | None = None) -> None:
         self._sys = sys

@@ -1,5 +1,6 @@
-"""Joules, where the machine has a meter: RAPL on Intel and AMD, INA3221 on Jetson, a power meter in
-hwmon.
+"""Energy in joules, where the machine has a meter for it.
+
+The meters are RAPL on Intel and AMD, INA3221 on Jetson, and a power meter in hwmon.
 """
 
 import threading
@@ -13,7 +14,7 @@ SYS = Path("/sys")
 
 
 class EnergyCounter(Protocol):
-    """Counts the energy that was used."""
+    """A meter that counts the energy that was used."""
 
     source: str  # which meter
 
@@ -21,7 +22,7 @@ class EnergyCounter(Protocol):
         """Look at the meter; often enough that power changes little in between."""
 
     def joules(self) -> float:
-        """Since this object was made."""
+        """Return the joules since this object was made."""
 
 
 class _Summed(ABC):
@@ -34,7 +35,7 @@ class _Summed(ABC):
 
     @abstractmethod
     def _since_last(self) -> float:
-        """Joules since the last call."""
+        """Return the joules since the last call."""
 
     def sample(self) -> None:
         with self._lock:
@@ -46,7 +47,7 @@ class _Summed(ABC):
 
 
 class Rapl(_Summed):
-    """Counters of energy, one for each package; they wrap."""
+    """RAPL's counters of energy, one for each package; they wrap."""
 
     def __init__(self, zones: list[Path]) -> None:
         super().__init__(
@@ -84,7 +85,7 @@ class Watts(Protocol):
     """A sensor of power."""
 
     def read(self) -> float:
-        """Watts, now."""
+        """Return the power now, in W."""
 
 
 class Ina:
@@ -113,12 +114,13 @@ class Microwatts:
 
 
 def find_counter(sys: Path = SYS) -> tuple[EnergyCounter | None, str]:
-    """A meter and what it is; or None, and why there is none."""
+    """Find a meter and say what it is; without one return None, and why there is none."""
+    # others are parts of a package, or the platform (psys), which includes the packages
     zones = [
         zone
         for zone in sorted(sys.glob("class/powercap/intel-rapl:*"))
         if (zone / "name").is_file() and (zone / "name").read_text().startswith("package")
-    ]  # others are parts of a package, or the platform (psys), which includes the packages
+    ]
     if zones:
         try:
             counter = Rapl(zones)
@@ -133,8 +135,9 @@ def find_counter(sys: Path = SYS) -> tuple[EnergyCounter | None, str]:
 
 
 def _jetson(sys: Path) -> PowerMeter | None:
-    """The input rail of a Jetson's board, or where there is none (AGX Orin) the sum of the rails
-    that there are.
+    """Return the meter of a Jetson's board: its input rail; None if it has no rails.
+
+    Where there is no input rail (AGX Orin), the meter sums the rails that there are.
     """
     rails: dict[str, tuple[Path, Path]] = {}
     for chip in _chips(sys, "ina3221"):

@@ -1,11 +1,10 @@
-"""Where the device isn't at hand: latency from the operations of the graph and the peak rates of
-the device class.
+"""Estimates where the device isn't at hand: latency from the graph's operations and peak rates.
 
 A roofline (S. Williams, A. Waterman, D. Patterson, CACM 52, 2009): the time that the arithmetic, or
-the reading of the weights, takes at the class's peak. Real engines are slower; how much slower is
-taken from the variants that were measured here, and the spread of that factor among them is the
-estimate's error. An estimate is no evidence: it is never signed, never kept in a build, and never
-part of a choice.
+the reading of the weights, takes at the peak of the device class. Real engines are slower; how much
+slower is taken from the variants that were measured here, and the spread of that factor among them
+is the estimate's error. An estimate is no evidence: it is never signed, never kept in a build, and
+never part of a choice.
 """
 
 import math
@@ -30,8 +29,11 @@ INT8 = ("int8", "q8_0", "q4_k_m", "q4_0", "q5_k_m", "q6_k", "q3_k_m", "q2_k", "i
 
 
 class Work(Noun, frozen=True, kw_only=True):
-    """What one input asks of a device. flops: two for each multiply-add. looked_up: share of
-    weights only looked up.
+    """What one input asks of a device.
+
+    tokens: the length of the input.
+    flops: the operations, two for each multiply-add.
+    looked_up: the share of weights only looked up.
     """
 
     tokens: int
@@ -40,11 +42,12 @@ class Work(Noun, frozen=True, kw_only=True):
 
 
 class Estimate(Noun, frozen=True, kw_only=True):
-    """Of one variant on a device class. p50_ms is not measured; its interval is the spread of the
-    factor here, and unbounded
-    where a single variant has one.
+    """An estimate of one variant on a device class.
 
-    factor: measured over ideal time, of this variant here. ideal_ms: at the class's peak.
+    p50_ms: the latency, estimated and not measured; its interval is the spread of the factor here,
+    and unbounded where a single variant has one.
+    ideal_ms: the latency at the class's peak.
+    factor: measured over ideal time, of this variant here.
     """
 
     kind: Literal["estimated"] = "estimated"
@@ -56,8 +59,9 @@ class Estimate(Noun, frozen=True, kw_only=True):
 
 
 def estimate(build: Build, out: Path, target: Target, here: Machine, tokens: int) -> list[Estimate]:
-    """One for each measured variant of a build that was made on this machine; raises InputError,
-    MissingPackage.
+    """Estimate each measured variant of a build that was made on this machine.
+
+    Raises InputError, MissingPackage.
     """
     check_base(build, out)
     speed = _speed(target.peak)
@@ -97,8 +101,9 @@ def check_base(build: Build, out: Path) -> None:
 
 
 def with_error(value: float, factors: Sequence[float]) -> Figure:
-    """The estimate with its error here: how far a variant's factor lies from the others' middle, at
-    worst.
+    """Return the estimate with its error here.
+
+    The error is how far a variant's factor lies from the others' middle, at worst.
     """
     if len(factors) < 2:
         return Figure(value=value, low=0.0, high=UNBOUNDED)
@@ -130,7 +135,10 @@ def _own_peak(build: Build, here: Machine) -> tuple[Peak, float]:
 
 
 def _ideal_ms(work: Work, variant: MeasuredVariant, peak: Peak, speed: float) -> float:
-    """Return the milliseconds of one input at the peak rates; speed: cores times gigahertz."""
+    """Return the milliseconds of one input at the peak rates.
+
+    speed: cores times gigahertz.
+    """
     per_cycle = peak.int8_per_cycle if variant.precision in INT8 else peak.fp32_per_cycle
     arithmetic = work.flops / (per_cycle * speed * 1e9)
     read = sum(variant.artifact.contents.values()) * (1 - work.looked_up)
@@ -138,8 +146,9 @@ def _ideal_ms(work: Work, variant: MeasuredVariant, peak: Peak, speed: float) ->
 
 
 def tokens_of(task: Task[Any], inputs: Sequence[Any]) -> int:
-    """The median length of the inputs as the model's tokenizer cuts them; 1 for tasks without a
-    text.
+    """Return the median length of the inputs, in tokens of the model's tokenizer.
+
+    It is 1 for tasks without a text.
     """
     lengths = [
         int(mask.sum())
@@ -150,7 +159,7 @@ def tokens_of(task: Task[Any], inputs: Sequence[Any]) -> int:
 
 
 def count(model: Path, tokens: int) -> Work:
-    """The products of a graph for one input of so many tokens; raises MissingPackage."""
+    """Count the products of a graph for one input of so many tokens; raises MissingPackage."""
     try:
         import onnx
         from onnx.reference import ReferenceEvaluator
@@ -176,8 +185,9 @@ def count(model: Path, tokens: int) -> Work:
 
 
 def _ones(item: Any, tokens: int) -> np.ndarray:  # noqa: ANN401 - onnx has no types
-    """A tensor for one input of the graph: a batch of one, and so many tokens where the axis is
-    open.
+    """Make a tensor of ones for one input of the graph.
+
+    It is a batch of one, and has so many tokens where the axis is open.
     """
     from onnx.helper import tensor_dtype_to_np_dtype
 

@@ -52,8 +52,9 @@ UNBOUNDED = sys.float_info.max  # JSON has no infinity
 
 
 def figure(values: Sequence[float]) -> Figure:
-    """The geometric mean of the rounds, with its interval; of a single round the interval is
-    unbounded above.
+    """Return the geometric mean of the rounds, with its interval.
+
+    The interval of a single round is unbounded above.
     """
     logs = np.log(np.asarray(values, dtype=np.float64))
     center = float(logs.mean())
@@ -71,14 +72,18 @@ def _student(freedom: float) -> float:
 
 
 def paired_ratio(values: Sequence[float], others: Sequence[float]) -> Figure:
-    """How many times as large as `others` the values are, round by round, so that what disturbs
-    both falls out.
+    """Return how many times as large as `others` the values are.
+
+    They are compared round by round, so that what disturbs both falls out.
     """
     return figure([a / b for a, b in zip(values, others, strict=True)])
 
 
 def unpaired_ratio(values: Sequence[float], others: Sequence[float]) -> Figure:
-    """The same of rounds that ran at different times or places (Welch's t)."""
+    """Return how many times as large as `others` the values are, of rounds that are no pairs.
+
+    Such rounds ran at different times or places (Welch's t).
+    """
     logs = [np.log(np.asarray(item, dtype=np.float64)) for item in (values, others)]
     center = float(logs[0].mean() - logs[1].mean())
     if min(len(item) for item in logs) < 2:
@@ -94,11 +99,13 @@ def unpaired_ratio(values: Sequence[float], others: Sequence[float]) -> Figure:
 
 
 def percentile(times: np.ndarray, share: float) -> Figure | None:
-    """A percentile of independent calls with its interval from their order; None where they are too
-    few for one.
+    """Return a percentile of independent calls, with its interval from their order.
 
-    times: [calls]. share: 0.99 for p99. The interval is exact and free of any distribution (H. A.
-    David, H. N. Nagaraja, Order Statistics, 2003, section 7.1).
+    None where the calls are too few for an interval. The interval is exact and free of any
+    distribution (H. A. David, H. N. Nagaraja, Order Statistics, 2003, section 7.1).
+
+    times: float64 [calls].
+    share: 0.99 for p99.
     """
     ordered = np.sort(times)
     below = _binomial(len(ordered), share)  # P(at most k of the calls lie below the percentile)
@@ -114,7 +121,7 @@ def percentile(times: np.ndarray, share: float) -> Figure | None:
 
 
 def _binomial(count: int, share: float) -> np.ndarray:
-    """P(X <= k) for k = 0 ... count."""
+    """Return P(X <= k) for k = 0 ... count."""
     places = np.arange(count + 1)
     logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, count + 1)))])
     terms = (

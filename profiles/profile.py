@@ -74,7 +74,7 @@ def _collect(first: Subject, data: Path | None, columns: Sequence[str], path: Pa
 def measure(
     staged: Sequence[Subject], wish: Wish, inputs: Path, said: str, work: Path, tell: Tell
 ) -> Profiles:
-    """Time every staged variant in turns. Raises JobFailed if not one of them runs."""
+    """Time every staged variant in turns; raises JobFailed if not one of them runs."""
     machine = detect_machine()
     plan = Plan(
         effort=wish.effort,

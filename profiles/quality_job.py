@@ -1,5 +1,6 @@
-"""The gate's job: find the best setting of an artifact for the objective, then measure its answers
-with it.
+"""The gate's job: find an artifact's best setting for the objective, then measure its answers.
+
+The answers are measured with that setting.
 """
 
 import math
@@ -50,8 +51,12 @@ class QualityRequest(Noun, frozen=True, kw_only=True):
 
 
 class MeasuredQuality(Noun, frozen=True, kw_only=True):
-    """The setting that the sweep found, and the gate's figures with it. golden: the variant's own
-    answers.
+    """What the gate's job measured.
+
+    setting: the one that the sweep found, and that the figures were measured with.
+    golden: the variant's own answers to the golden samples.
+    quality: the gate's figures.
+    peak_rss_bytes: the most memory that the process held, in bytes.
     """
 
     setting: Setting
@@ -86,8 +91,10 @@ def own_golden(model: Model, golden: Golden) -> Golden:
 
 
 def sweep(asked: QualityRequest, inputs: Sequence[Any], progress: Progress) -> Setting:
-    """The setting with the most samples a second; for latency, of those with the best number of
-    threads.
+    """Find the setting with the most samples a second.
+
+    Unless the objective is throughput or energy, only settings with the best number of threads are
+    tried.
     """
     seconds = EFFORTS[asked.effort].sweep_seconds
     settings = asked.settings
@@ -107,8 +114,9 @@ def sweep(asked: QualityRequest, inputs: Sequence[Any], progress: Progress) -> S
 def _with_best_threads(
     asked: QualityRequest, inputs: Sequence[Any], progress: Progress
 ) -> list[Setting]:
-    """The settings that have the number of threads with the lowest median for one input; measured
-    in turns.
+    """Return the settings that have the best number of threads.
+
+    It is the one with the lowest median for one input; the candidates are measured in turns.
     """
     first = {setting.threads: setting for setting in asked.settings}
     if len(first) == 1:
@@ -180,7 +188,7 @@ def gate_figures(
 
 
 def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, float], ...]:
-    """The lowest value of the metric that is not ruled out, at each confidence.
+    """Return the lowest value of the metric that is not ruled out, at each confidence.
 
     Rows that are all right have no spread and leave a doubt all the same: what a made-up row on
     which everything is lost would take from them, as in a comparison. The two doubts are

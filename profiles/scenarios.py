@@ -1,8 +1,7 @@
-"""MLPerf's scenarios for a model in this process, on the user's own inputs: single stream, offline,
-server.
+"""MLPerf's scenarios for a model in this process: single stream, offline and server.
 
-V. J. Reddi et al., MLPerf Inference Benchmark, ISCA 2020. Warm-up ends as in Triton Model
-Navigator: when windows in a row have medians close to each other.
+They run on the user's own inputs. V. J. Reddi et al., MLPerf Inference Benchmark, ISCA 2020.
+Warm-up ends as in Triton Model Navigator: when windows in a row have medians close to each other.
 """
 
 import threading
@@ -22,10 +21,8 @@ ENOUGH_FOR_P99 = 1000  # ten samples lie beyond it; fewer say little
 # Three windows in a row whose medians lie within 10 % are stable. Each has so many calls, fewer
 # where calls are slow.
 WINDOW, LEAST_WINDOW, WINDOW_SECONDS, SLOW_WINDOW_SECONDS = 25, 3, 0.05, 0.25
-WARM_SHARE, WARM_BATCHES = (
-    0.25,
-    16,
-)  # before the offline scenario counts: of its time, and so many if they fit into it
+# before the offline scenario counts: of its time, and so many if they fit into it
+WARM_SHARE, WARM_BATCHES = 0.25, 16
 HOPELESS = 20.0  # times the limit: the queue of the server scenario grows without end
 
 Name = Literal["quick", "default", "thorough"]
@@ -35,11 +32,18 @@ Name = Literal["quick", "default", "thorough"]
 class Effort:
     """How long to measure.
 
-    rounds: fresh processes for each variant, in turns. most_warm_up: seconds. Of each round: at
-    least so many `calls` and `seconds` of single stream, never longer than `most_seconds`; at least
-    so many `samples` and `seconds` of offline. retries: how often a disturbed round is repeated.
-    queries: of the server scenario, at the rate that is found; most_server_seconds: of its search,
-    the first half for finding a rate and the rest for confirming it.
+    name: the effort's name.
+    rounds: fresh processes for each variant, in turns.
+    calls: the least number of calls of single stream in a round.
+    seconds: the least time of single stream, and of offline, in a round.
+    most_seconds: the most time of single stream in a round.
+    most_warm_up: the most time of the warm-up, in seconds.
+    samples: the least number of samples of offline in a round.
+    retries: how often a disturbed round is repeated.
+    sweep_seconds: how long a setting is tried in the sweep.
+    queries: how many queries the server scenario asks at the rate that is found.
+    most_server_seconds: the most time of that scenario's search, the first half for finding a rate
+    and the rest for confirming it.
     """
 
     name: Name
@@ -96,10 +100,10 @@ EFFORTS: dict[Name, Effort] = {
 
 
 def single_stream(model: Model, inputs: Sequence[Any], effort: Effort) -> tuple[np.ndarray, bool]:
-    """Milliseconds of each call with one input, from raw input to prediction; float64 [calls],
-    warm-up left out.
+    """Measure calls with one input each; return their times in ms, and if the warm-up got stable.
 
-    The second result: whether the warm-up ended in stable windows.
+    The times are float64 [calls], from raw input to prediction, without the warm-up. It is stable
+    if it ended in windows with medians close to each other.
     """
     coming = cycle(inputs)
     is_stable = _warm_up(model, coming, effort.most_warm_up)
@@ -152,10 +156,12 @@ def offline(
     samples: int = 0,
     joules: Callable[[], float] = lambda: 0.0,
 ) -> Offline:
-    """Samples that were answered in full batches on every stream; joules: reads a counter.
+    """Measure how many samples are answered in full batches on every stream.
 
-    At least `samples`, and for at least `seconds`; counted from one batch's end to another's while
-    all streams are busy, so that neither start nor end is in it.
+    At least `samples` are answered, and for at least `seconds`. They are counted from one batch's
+    end to another's while all streams are busy, so that neither start nor end is in it.
+
+    joules: reads a counter of energy.
     """
     over = False
 
@@ -187,7 +193,7 @@ def offline(
 
 
 def samples_per_s(model: Model, inputs: Sequence[Any], seconds: float) -> float:
-    """The offline scenario as one number."""
+    """Run the offline scenario and return its one number, samples a second."""
     found = offline(model, inputs, seconds)
     return found.samples / found.seconds
 
@@ -267,8 +273,9 @@ class _Queue:
 def largest_rate(
     keeps: Callable[[float], bool], start: float, steps: int = 5, halvings: int = 9
 ) -> float | None:
-    """The largest rate that keeps the limit, within 2^(1/32), 2.2 %; None if not even start /
-    2^halvings does.
+    """Return the largest rate that keeps the limit, within 2^(1/32), 2.2 %.
+
+    None if not even start / 2^halvings keeps it.
     """
     high = start
     for _ in range(halvings):

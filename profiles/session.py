@@ -1,9 +1,8 @@
-"""A timing session: every variant takes its turn in every round, in random order, each time in a
-fresh process.
+"""A timing session: every variant takes its turn in every round, each time in a fresh process.
 
-Drift of the machine hits all variants alike, and the rounds of two variants are compared pair by
-pair. A cached and a fresh figure never meet: a session is kept and re-used as a whole, or made
-anew.
+The order within a round is random. Drift of the machine hits all variants alike, and the rounds of
+two variants are compared pair by pair. A cached and a fresh figure never meet: a session is kept
+and re-used as a whole, or made anew.
 """
 
 import math
@@ -43,8 +42,14 @@ class Contender(Noun, frozen=True, kw_only=True):
 
 
 class Plan(Noun, frozen=True, kw_only=True):
-    """What a session measures. p99_limit_ms: of the spec; a model that keeps it gets the calls for
-    a p99, whatever the effort.
+    """What a session measures.
+
+    effort: the name of the effort, which sets the number of rounds and calls.
+    cores: how many cores the calibration loop uses.
+    inputs: a JSON file, see RoundRequest.
+    p99_limit_ms: the limit of the spec, in ms; a model that keeps it gets the calls for a p99,
+    whatever the effort.
+    with_server: whether the server scenario is measured, too.
     """
 
     effort: Name
@@ -55,9 +60,13 @@ class Plan(Noun, frozen=True, kw_only=True):
 
 
 class Turn(Noun, frozen=True, kw_only=True):
-    """One variant's turn in one round: what was found, or why it failed. is_fleeting: it was
-    killed, which says nothing
-    of the next time."""
+    """One variant's turn in one round.
+
+    name: the variant's.
+    found: what was measured; None if it failed.
+    problem: why it failed.
+    is_fleeting: whether it was killed, which says nothing of the next time.
+    """
 
     name: str
     found: Round | None = None
@@ -72,7 +81,7 @@ class TimingSession(Noun, frozen=True, kw_only=True):
 
 
 def write_inputs(task: Task[Any], inputs: Sequence[Any], path: Path) -> None:
-    """The inputs that every round runs through."""
+    """Write the inputs that every round runs through."""
     path.write_bytes(
         msgspec.json.encode([task.wire(value) for value in shuffled(inputs)[:MOST_INPUTS]])
     )
@@ -86,10 +95,12 @@ def run_session(
     begun: TimingSession = TimingSession(),  # noqa: B008 - frozen
     keep: Callable[[TimingSession], None] = lambda session: None,
 ) -> TimingSession:
-    """Measure the rounds that `begun` lacks. keep: called after each round, so that a killed
-    session goes on there.
+    """Measure the rounds that a session lacks.
 
-    One in which a variant was killed is begun anew.
+    A session in which a variant was killed is begun anew, as a whole.
+
+    begun: the session so far, whose rounds are kept.
+    keep: called after each round, so that a killed session goes on there.
     """
     effort, session = EFFORTS[plan.effort], begun
     if any(turn.is_fleeting for turn in _turns(begun)):
@@ -131,7 +142,7 @@ def _turns(session: TimingSession) -> list[Turn]:
 
 
 def _calmest(session: TimingSession) -> float:
-    """Seconds that the fixed piece of work took at best."""
+    """Return the seconds that the fixed piece of work took at best."""
     return min(
         (turn.found.calibration_s for turn in _turns(session) if turn.found), default=math.inf
     )
@@ -171,7 +182,7 @@ def _conditions(found: Round, best: float) -> Conditions:
 
 
 def performances(session: TimingSession, plan: Plan) -> Mapping[str, Performance | str]:
-    """What the rounds say of each contender; or why one could not be measured."""
+    """Return what the rounds say of each contender, or why one could not be measured."""
     best = _calmest(session)
     names = dict.fromkeys(turn.name for turn in _turns(session))
     results: dict[str, Performance | str] = {}

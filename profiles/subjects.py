@@ -32,8 +32,16 @@ PREFIX = "edgekit-staged-"
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """A variant that can be measured. manifest: its digest, or "" of a build. folder: holds
-    golden.json, or `golden` does.
+    """A variant that can be measured.
+
+    model: the model's name.
+    version: the release's version.
+    name: the variant's name.
+    manifest: its digest, or "" of a variant of a build.
+    folder: the files of the variant.
+    golden: the folder that holds golden.json.
+    engine: the engine that runs it.
+    setting: the engine's setting.
     """
 
     model: str
@@ -48,8 +56,9 @@ class Subject:
 
 @contextmanager
 def staging_folder() -> Iterator[Path]:
-    """A temporary folder, for all temporary files of the time; what killed processes left behind is
-    removed first.
+    """Make a temporary folder that holds all temporary files while it is in use.
+
+    What killed processes left behind is removed first.
     """
     for old in Path(tempfile.gettempdir()).glob(f"{PREFIX}*"):
         with suppress(Busy, OSError), lock(old / "lock", "removing"):
@@ -64,8 +73,9 @@ def staging_folder() -> Iterator[Path]:
 
 @contextmanager
 def _temporary_files_in(folder: str) -> Iterator[None]:
-    """Ours, and those of our jobs: an interrupt may come just when one was made and nobody knows of
-    it yet.
+    """Put the temporary files of this process and of its jobs into the folder.
+
+    An interrupt may come just when one was made and nobody knows of it yet.
     """
     before = {key: os.environ[key] for key in ("TMPDIR",) if key in os.environ}
     os.environ["TMPDIR"] = tempfile.tempdir = folder
@@ -78,10 +88,9 @@ def _temporary_files_in(folder: str) -> Iterator[None]:
 
 
 def stage(source: Path, names: Sequence[str], trust: Trust | None, work: Path) -> list[Subject]:
-    """The named variants of a bundle, a build folder or an appliance folder; without names the one
-    that would serve.
+    """Find the named variants of a bundle, a build folder or an appliance folder.
 
-    Raises Refused, Misfit, InputError.
+    Without names it is the one that would serve. Raises Refused, Misfit, InputError.
     """
     if (source / "build.json").is_file():
         return _of_build(source, names)
@@ -122,7 +131,7 @@ def _of_build(out: Path, names: Sequence[str]) -> list[Subject]:
 
 
 def _of_appliance(root: Path, names: Sequence[str]) -> list[Subject]:
-    """The slots that serve, and those that are staged; names are of models here."""
+    """Find the slots that serve, and those that are staged; names are of models here."""
     store = Store(root)
     store.check()
     found = []
@@ -183,7 +192,7 @@ def _extract(layout: Layout, variant: VerifiedVariant, folder: Path) -> Subject:
 
 
 def lay_out_any(source: Path, trust: Trust, folder: Path) -> Subject:
-    """The first variant of a bundle, only to be looked at: it need not fit this machine."""
+    """Lay out the first variant of a bundle, only to look at: it need not fit this machine."""
     layout = open_layout(source)
     variant = verify(layout, trust).variants[0]
     _lay_out(layout, variant, folder)

@@ -29,9 +29,8 @@ from edgekit.profiles.scenarios import (
     single_stream,
 )
 
-SEARCH_QUERIES = (
-    4 * ENOUGH_FOR_P99
-)  # at each rate that is tried; the one that is found gets all of the effort's
+# at each rate that is tried; the one that is found gets all of the effort's
+SEARCH_QUERIES = 4 * ENOUGH_FOR_P99
 STEP_DOWN = 0.93  # of a rate that does not keep the limit with all queries
 # How long a rate is held: seconds, and times the limit, since a queue needs time to grow beyond it.
 LEAST_HELD, LIMITS_HELD, MOST_HELD = 2.0, 20.0, 20.0
@@ -40,9 +39,18 @@ LEAST_HELD, LIMITS_HELD, MOST_HELD = 2.0, 20.0, 20.0
 class RoundRequest(Noun, frozen=True, kw_only=True):
     """What the job is asked.
 
-    inputs: a JSON file with a list of inputs in the task's wire form. cores: of the calibration
-    loop. is_cold: drop the model's files from the page cache first. server_limit_ms: of p99; None
-    leaves the server scenario out.
+    folder: the variant's files.
+    engine: the engine that runs them.
+    setting: the engine's setting.
+    inputs: a JSON file with a list of inputs in the task's wire form.
+    effort: the name of the effort.
+    calls: how many calls of single stream to time; None takes the effort's number.
+    most_seconds: the most time for these calls; None takes the effort's.
+    begins_at: the share of the inputs that this round leaves for the end, so that rounds see
+    others.
+    cores: how many cores the calibration loop uses.
+    is_cold: whether the model's files are dropped from the page cache first.
+    server_limit_ms: the limit on p99 in ms; None leaves the server scenario out.
     """
 
     folder: str
@@ -50,19 +58,30 @@ class RoundRequest(Noun, frozen=True, kw_only=True):
     setting: Setting
     inputs: str
     effort: Name
-    calls: int | None = None  # of single stream; None: the effort's
-    most_seconds: float | None = None  # for them
-    begins_at: float = (
-        0.0  # the share of the inputs that this round leaves for the end, so that rounds see others
-    )
+    calls: int | None = None
+    most_seconds: float | None = None
+    begins_at: float = 0.0
     cores: int
     is_cold: bool = False
     server_limit_ms: float | None = None
 
 
 class Round(Noun, frozen=True, kw_only=True):
-    """What one round found. calibration_s: the fixed piece of work, the slower of before and
-    after.
+    """What one round found of a variant.
+
+    times_ms: the time of each call of single stream, in ms.
+    is_stable: whether the warm-up ended in stable windows.
+    samples: how many samples the offline scenario answered.
+    seconds: how long it took for them.
+    load_ms: the time to load the model, in ms.
+    is_cold: whether its files came from the disk.
+    peak_rss_bytes: the peak memory of the process.
+    joules: the energy of the offline scenario; None where nothing measures it.
+    energy_source: which meter measured that, or why none did.
+    calibration_s: the time of the fixed piece of work, the slower of before and after, in seconds.
+    conditions: the state of the machine.
+    server: the figure of the server scenario, if there is one.
+    server_said: what is to be said of the search for it.
     """
 
     times_ms: list[float]
@@ -77,7 +96,7 @@ class Round(Noun, frozen=True, kw_only=True):
     calibration_s: float
     conditions: Conditions
     server: ServerFigure | None = None
-    server_said: str = ""  # of the search for it
+    server_said: str = ""
 
 
 def round_job(request: object, progress: Progress) -> object:
@@ -142,7 +161,7 @@ def round_job(request: object, progress: Progress) -> object:
 
 
 def _load(asked: RoundRequest) -> tuple[Model, list[Any], float]:
-    """The model, its inputs and the milliseconds that loading took, engine and all."""
+    """Load the model; return it, its inputs, and the milliseconds that it took, engine and all."""
     wire = msgspec.json.decode(Path(asked.inputs).read_bytes())
     forget_peak_memory()
     folder = Path(asked.folder)
@@ -157,8 +176,9 @@ def _load(asked: RoundRequest) -> tuple[Model, list[Any], float]:
 
 
 def drop_from_page_cache(folder: Path) -> bool:
-    """So that the next load reads from the disk; False where a file stays in memory (tmpfs, or
-    somebody maps it).
+    """Drop a folder's files from the page cache, so that the next load reads from the disk.
+
+    Returns False where a file stays in memory (tmpfs, or somebody maps it).
     """
     dropped = [_dropped(path) for path in folder.rglob("*") if path.is_file()]
     return all(dropped)
@@ -195,11 +215,13 @@ def largest_poisson_rate(
     queries: int,
     most_seconds: float = math.inf,
 ) -> Search:
-    """The server scenario: the largest rate whose p99, with the doubt about it, keeps the limit.
+    """Run the server scenario: find the largest rate whose p99, with its doubt, keeps the limit.
 
-    most: samples a second offline, beyond which the queue can only grow. A rate counts only if it
-    is held for seconds, and for many times the limit; and what was found so is tried once more,
-    with other arrivals. most_seconds: for all of it, half of them for finding.
+    A rate counts only if it is held for seconds, and for many times the limit; and what was found
+    so is tried once more, with other arrivals.
+
+    most: samples a second offline, beyond which the queue can only grow.
+    most_seconds: the time for all of it, half of it for finding.
     """
     found: dict[float, ServerFigure | None] = {}
     held = min(max(LEAST_HELD, LIMITS_HELD * limit_ms / 1e3), MOST_HELD)

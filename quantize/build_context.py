@@ -65,7 +65,7 @@ class BuildContext:
 
     @property
     def isa(self) -> tuple[str, ...]:
-        """The CPU features that the artifacts may count on."""
+        """The CPU features that the artifacts of a build may count on."""
         return self.machine.isa if self.spec.target.device == "this" else self.target.isa
 
     def artifact_folder(self, artifact: Artifact) -> Path:

@@ -1,5 +1,6 @@
-"""What a build keeps: every step's result under the digest of all that went into it, failures among
-them.
+"""The cache of a build: every step's result under the digest of all that went into it.
+
+Failures are kept, too.
 """
 
 import errno

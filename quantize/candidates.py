@@ -61,16 +61,15 @@ def _why_skip(prepared: PreparedBuild, recipe: Recipe) -> str | None:
 
 
 def _artifact(prepared: PreparedBuild, recipe: Recipe) -> Artifact:
-    """The artifact of a recipe, made or found."""
+    """Return the artifact of a recipe, made or found."""
     context, data = prepared.context, prepared.context.spec.data
     artifacts = context.cache / "artifacts"
     base = _artifact(prepared, find_recipe(recipe.base, "base")) if recipe.base else None
     key = key_of(
         "artifact",
         prepared.task_folder.name,
-        msgspec.structs.replace(
-            recipe, batch_sizes=(), accelerated={}
-        ),  # how it runs changes nothing in the files
+        # how it runs changes nothing in the files
+        msgspec.structs.replace(recipe, batch_sizes=(), accelerated={}),
         base.key if base else None,
         context.isa,
         [prepared.calibration.sha256, data.calibration_samples, prepared.excluded]
@@ -117,7 +116,7 @@ def _artifact(prepared: PreparedBuild, recipe: Recipe) -> Artifact:
 def _measured_quality(
     prepared: PreparedBuild, recipe: Recipe, artifact: Artifact
 ) -> MeasuredQuality:
-    """The best setting of an artifact and what the gate measures with it, made or found."""
+    """Return an artifact's best setting and what the gate measures with it, made or found."""
     context = prepared.context
     request = QualityRequest(
         folder=str(context.artifact_folder(artifact)),
@@ -153,10 +152,11 @@ def _measured_quality(
 
 
 def _settings(context: BuildContext, recipe: Recipe) -> list[Setting]:
-    """What the sweep chooses from: for latency one stream on so many threads, else as many streams
-    as cores, too.
+    """List the settings that the sweep chooses from.
 
-    An accelerator that the target and the recipe are for has no threads.
+    For throughput and energy they have one stream, and also as many streams as cores; for any other
+    objective one stream, on several numbers of threads. An accelerator that the target and the
+    recipe are for has no threads.
     """
     if options := _accelerated(context, recipe):
         sizes = recipe.batch_sizes

@@ -1,9 +1,9 @@
-"""Runs llama.cpp's reference converter on one folder, in a process of its own: it brings its own
-gguf package.
+"""A run of llama.cpp's reference converter on one folder, in a process of its own.
 
-Started by `edgekit.quantize.recipes.gguf_float` with the converter's folders first on PYTHONPATH
-and the request on standard input. What the reference leaves out or guesses is set here: label names
-in their order, the pooling, and a vocabulary that it can't describe.
+It needs its own process because it brings its own gguf package. It is started by
+`edgekit.quantize.recipes.gguf_float` with the converter's folders first on PYTHONPATH and the
+request on standard input. What the reference leaves out or guesses is set here: label names in
+their order, the pooling, and a vocabulary that it can't describe.
 """
 
 import sys
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> None:
 
 
 def _adapted(reference: Any, asked: Conversion, gguf: Any) -> Any:  # noqa: ANN401 - classes of the reference
-    """The reference's class for this architecture, with what only we know."""
+    """Derive the reference's class for this architecture, with what only we know."""
 
     class Encoder(reference):  # type: ignore[misc]  # known at run time only
         model_arch = reference.model_arch
@@ -76,7 +76,7 @@ def _adapted(reference: Any, asked: Conversion, gguf: Any) -> Any:  # noqa: ANN4
 
 
 def _leave_out_vocabulary(writer: Any, hparams: dict[str, Any], gguf: Any) -> None:  # noqa: ANN401
-    """Only the number of tokens; whatever was written of the vocabulary goes."""
+    """Remove the vocabulary from the file, all but the number of tokens."""
     keys = writer.kv_data[0]
     for key in [key for key in keys if key.startswith("tokenizer.")]:
         del keys[key]

@@ -1,8 +1,7 @@
-"""llama.cpp's reference converter, out of the source distribution of the llama-cpp-python that is
-installed.
+"""llama.cpp's reference converter, out of the source of the llama-cpp-python that is installed.
 
-The wheel lacks it. pip gets the source from the index that this machine uses; only the converter is
-unpacked, into the user's cache, and nothing is compiled.
+The wheel lacks it. pip gets the source distribution from the index that this machine uses; only the
+converter is unpacked, into the user's cache, and nothing is compiled.
 """
 
 import hashlib
@@ -38,8 +37,9 @@ class Converter(Noun, frozen=True, kw_only=True):
 
 
 def find_converter() -> Path:
-    """The folder with `conversion` and `gguf-py`; raises MissingPackage with the command that gets
-    it.
+    """Return the folder that holds `conversion` and `gguf-py`.
+
+    Raises MissingPackage with the command that gets it.
     """
     folder = _folder(_installed())
     if not folder.is_dir():
@@ -48,11 +48,13 @@ def find_converter() -> Path:
 
 
 def set_up(sdist: Path | None = None, sha256: str | None = None) -> Converter:
-    """Put the converter into the cache, unless it is there. Raises EdgekitError if there is no way
-    to get it.
+    """Put the converter into the cache, unless it is there.
 
     sdist: the source distribution as a file, for a machine without a package index.
     sha256: its hash in hex, for a version that edgekit's table lacks.
+
+    Raises EdgekitError if there is no way to get it, InputError if `sdist` is not what it should
+    be.
     """
     version = _installed()
     folder = _folder(version)
@@ -87,8 +89,9 @@ def _folder(version: str) -> Path:
 
 
 def _download(version: str, sha256: str | None, scratch: Path) -> Path:
-    """Let pip get the source. Where we know the hash, pip checks it before it looks into the
-    file.
+    """Let pip get the source distribution.
+
+    Where we know the hash, pip checks it before it looks into the file. Raises EdgekitError.
     """
     wanted = scratch / "requirements.txt"
     wanted.write_text(
@@ -132,7 +135,7 @@ def _download(version: str, sha256: str | None, scratch: Path) -> Path:
 
 
 def check_hash(path: Path, expected: str) -> None:
-    """Raises InputError unless the file has this SHA-256, in hex."""
+    """Check that the file has this SHA-256, in hex; raises InputError."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest != expected.lower():
@@ -142,8 +145,10 @@ def check_hash(path: Path, expected: str) -> None:
 
 
 def unpack(sdist: Path, version: str, folder: Path) -> None:
-    """Only the converter, whole or not at all; raises InputError for another version's archive or a
-    malicious one.
+    """Unpack the converter out of a source distribution, whole or not at all.
+
+    Nothing else of it is unpacked. Raises InputError for another version's archive or a malicious
+    one.
     """
     root = f"{PACKAGE.replace('-', '_')}-{version}/vendor/llama.cpp/"
     try:

@@ -38,8 +38,9 @@ from edgekit.targets.detect import Machine, closest_target, detect_machine
 
 
 def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) -> Build:
-    """Run the whole build and write `out/build.json`; raises InputError before anything is written
-    where it can.
+    """Run the whole build and write `out/build.json`.
+
+    Raises InputError before anything is written where it can.
     """
     spec, out = load_spec(spec_path), out.resolve()
     find_task(spec.model.task, f"{spec_path}: model.task")
@@ -126,8 +127,9 @@ def _target(spec: Spec, machine: Machine, path: Path) -> Target:
 
 
 def _reference_source(spec: Spec, source: Source, path: Path) -> Source:
-    """What the variants are compared with; raises InputError where there is nothing and a limit
-    asks for it.
+    """Return what the variants are compared with.
+
+    Raises InputError where there is nothing and a limit asks for it.
     """
     if spec.model.reference:
         return read_source(Path(spec.model.reference), spec.model.task)

@@ -16,8 +16,9 @@ OPENVINO_NAMES = {"f": "fp", "i": "int", "u": "uint", "bf": "bf"}
 
 
 def contents(folder: Path) -> dict[str, int]:
-    """The bytes of weights by their type, largest first, as the format names types; empty if there
-    is no model file.
+    """Return the bytes of weights by their type, largest first, as the format names types.
+
+    It is empty if there is no model file.
     """
     readers = {"model.gguf": tensor_types, "model.onnx": _onnx, "model.xml": _openvino}
     for name, read in readers.items():
@@ -69,7 +70,7 @@ def _onnx(path: Path) -> dict[str, int]:
 
 
 def _graphs(graph: Any) -> Iterator[Any]:  # noqa: ANN401 - a GraphProto
-    """The graph and all that its nodes hold."""
+    """Yield the graph and all that its nodes hold."""
     yield graph
     for node in graph.node:
         for attribute in node.attribute:

@@ -1,8 +1,8 @@
-"""The papers of a variant: model card, software bill of materials (CycloneDX 1.6), build provenance
-(in-toto, SLSA).
+"""The papers of a variant: model card, bill of materials (CycloneDX 1.6), provenance of the build.
 
-They travel as layers beside the model and lie in its slot. There is no time and no random number in
-them: the same build gives the same bytes.
+The provenance is an in-toto statement with SLSA's predicate. The papers travel as layers beside the
+model and lie in its slot. There is no time and no random number in them: the same build gives the
+same bytes.
 """
 
 import json
@@ -16,13 +16,15 @@ from edgekit.edge.bundle.oci import CARD, PROVENANCE, SBOM
 from edgekit.errors import MissingPackage
 from edgekit.nouns import Artifact, Build, Evidence, File
 
-NAMESPACE = uuid.UUID(
-    "0b7d3c0e-58b5-5c1e-9d0b-3b8a4f1f6c52"
-)  # of the serial numbers of our bills of materials
+# of the serial numbers of our bills of materials
+NAMESPACE = uuid.UUID("0b7d3c0e-58b5-5c1e-9d0b-3b8a4f1f6c52")
 
 
 def papers(build: Build, artifact: Artifact, evidence: Evidence) -> dict[str, bytes]:
-    """Each paper by its file name; raises MissingPackage without cyclonedx-python-lib."""
+    """Make every paper of a variant, by its file name.
+
+    Raises MissingPackage without cyclonedx-python-lib.
+    """
     return {
         CARD: card(build, artifact, evidence).encode(),
         SBOM: _canonical(bill_of_materials(build, artifact, evidence)),
@@ -31,7 +33,7 @@ def papers(build: Build, artifact: Artifact, evidence: Evidence) -> dict[str, by
 
 
 def card(build: Build, artifact: Artifact, evidence: Evidence) -> str:
-    """The model card: what it is, what was measured and on what, what is not known."""
+    """Write the model card: what it is, what was measured and on what, what is not known."""
     quality, speed = evidence.quality, evidence.performance
     drop = upper_bound(quality.comparison, build.tested_confidence)
     classes = "".join(
@@ -75,7 +77,7 @@ def _share(value: float | None) -> str:
 
 
 def bill_of_materials(build: Build, artifact: Artifact, evidence: Evidence) -> Any:  # noqa: ANN401 - JSON
-    """CycloneDX: the model, its files, and the packages that made it and that run it."""
+    """Make the CycloneDX bill: the model, its files, and the packages that made and run it."""
     try:
         bom, component, model, output = (
             import_module(f"cyclonedx.{name}")
@@ -141,7 +143,7 @@ def _package(engine: str) -> str:
 
 
 def provenance(build: Build, artifact: Artifact) -> Any:  # noqa: ANN401 - JSON
-    """An in-toto statement with SLSA provenance v1: how the files of the variant were made."""
+    """Make the provenance of a variant: how its files were made, in-toto with SLSA v1."""
     dependencies = [
         {"name": name, "digest": {"sha256": digest.removeprefix("sha256:")}}
         for name, digest in (

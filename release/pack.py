@@ -36,13 +36,13 @@ class Contents:
         self.large: dict[str, Path] = {}
 
     def add(self, data: bytes, media_type: str) -> Descriptor:
-        """A small blob."""
+        """Add a small blob; return its descriptor."""
         descriptor = describe(data, media_type)
         self.small[blob_name(descriptor.digest)] = data
         return descriptor
 
     def add_file(self, path: Path, file: File) -> None:
-        """A file of the model."""
+        """Add a file of the model; raises InputError if it changed since it was built."""
         if not path.is_file():
             raise InputError(f"{path}: is not there; run edgekit build again")
         if describe_file(path, file.path) != file:
@@ -50,7 +50,7 @@ class Contents:
         self.large[blob_name(file.sha256)] = path
 
     def attach(self, subject: Descriptor, artifact_type: str, envelope: bytes) -> Descriptor:
-        """A DSSE envelope as an OCI referrer of `subject`."""
+        """Attach a DSSE envelope as an OCI referrer of `subject`; return its descriptor."""
         self.add(b"{}", oci.EMPTY)
         layer = self.add(envelope, oci.DSSE)
         manifest = oci.referrer(subject, artifact_type, layer)
@@ -60,8 +60,11 @@ class Contents:
 
 
 class Signing(NamedTuple):
-    """Who signs the release, who vouches for what was measured, and the release counter (None: from
-    the version).
+    """The keys and the counter that a release is packed with.
+
+    release: the keys that sign the release.
+    evidence: the key that vouches for what was measured.
+    counter: the release counter; None takes it from the version.
     """
 
     release: Sequence[CryptoSigner]
@@ -72,10 +75,12 @@ class Signing(NamedTuple):
 def pack_build(
     folder: Path, names: list[str], signing: Signing, out: Path
 ) -> tuple[str, list[str]]:
-    """Pack the named variants of a finished build, or the chosen one; return the release's digest
-    and the names.
+    """Pack the named variants of a finished build; return the release's digest and the names.
 
-    folder: the build's output. Raises InputError.
+    folder: the build's output.
+    names: the variants; without any, the one that was chosen.
+
+    Raises InputError.
     """
     build = read_build(folder)
     if not names and build.choice.chosen is None:
@@ -132,8 +137,9 @@ def pack(
 
 
 def counter_of(version: str) -> int:
-    """The release counter of a version of one to three numbers below 1000: 1.4.2 is 1004002; raises
-    InputError.
+    """Return the release counter that follows from a version: 1.4.2 is 1004002.
+
+    A version has one to three numbers below 1000; raises InputError for any other.
     """
     parts = version.split(".")
     if len(parts) > 3 or not all(
@@ -188,8 +194,10 @@ def _add_variant(
 
 
 def needed_isa(build: Build, artifact: Artifact) -> tuple[str, ...]:
-    """bf16 has to be there; int8 products must not overflow where the recipe did not reduce the
-    weights' range.
+    """Return the CPU features that a device must have to run this artifact as it was measured.
+
+    bf16 has to be there; int8 products must not overflow where the recipe did not reduce the range
+    of the weights.
     """
     if artifact.precision == "bf16":
         return ("bf16",)
@@ -200,7 +208,7 @@ def needed_isa(build: Build, artifact: Artifact) -> tuple[str, ...]:
 
 
 def _model_config(build: Build, artifact: Artifact) -> bytes:
-    """ModelPack's own config, for the tools that read it; edgekit reads slot.json."""
+    """Make ModelPack's own config, for the tools that read it; edgekit reads slot.json."""
     kind = build.task.split("-")[0]
     config = {
         "descriptor": {"name": build.model, "version": build.version},
@@ -218,12 +226,11 @@ def _model_config(build: Build, artifact: Artifact) -> bytes:
 
 
 def golden_of(folder: Path, artifact: Artifact, evidence: Evidence) -> tuple[Path, float]:
-    """The golden samples that travel with a variant, and the largest difference that a healthy
-    device may show.
+    """Return a variant's golden samples and the largest difference that a healthy device may show.
 
-    They hold the variant's own answers, so that the whole error of quantizing is no slack for what
-    is broken; where a build did not keep these, the reference's, and twice what the variant is off
-    them.
+    The samples hold the variant's own answers, so that the whole error of quantizing is no slack
+    for what is broken. Where a build did not keep these, they hold the reference's answers, and the
+    difference grows by twice what the variant is off them.
     """
     own, reference = golden_file(folder, artifact.name), folder / oci.GOLDEN
     path = own if own.is_file() else reference

@@ -1,5 +1,6 @@
-"""What this machine is: architecture, CPU features, cores, memory, accelerators; and the device
-class it belongs to.
+"""What this machine is, and the device class that it belongs to.
+
+Known of a machine: architecture, CPU features, cores, memory, accelerators.
 """
 
 import platform
@@ -57,7 +58,7 @@ class Machine(Noun, frozen=True, kw_only=True):
 
     @property
     def description(self) -> str:
-        """One line, for evidence."""
+        """The machine in one line, for evidence."""
         return (
             f"{self.board or self.cpu}, {self.cores} cores, {self.architecture},"
             f" {' '.join(self.isa)}"
@@ -87,12 +88,15 @@ def detect_machine() -> Machine:
 
 
 def usable_cores() -> int:
-    """That this process may run on."""
+    """Return the number of cores that this process may run on."""
     return len(psutil.Process().cpu_affinity() or []) or psutil.cpu_count(logical=False) or 1
 
 
 def _ghz(fields: dict[str, str]) -> float | None:
-    """The highest that the core may run at; where Linux does not say, what it runs at now."""
+    """Return the highest frequency that the core may run at, in GHz.
+
+    Where Linux does not say, it is what the core runs at now.
+    """
     highest = _read("/sys/devices/system/cpu/cpu0/cpufreq/cpuinfo_max_freq").strip()
     if highest.isdigit():
         return int(highest) / 1e6
@@ -101,7 +105,7 @@ def _ghz(fields: dict[str, str]) -> float | None:
 
 
 def _cpu_fields() -> dict[str, str]:
-    """The first CPU's block of /proc/cpuinfo."""
+    """Read the first CPU's block of /proc/cpuinfo."""
     block = _read("/proc/cpuinfo").split("\n\n")[0]
     pairs = (line.split(":", 1) for line in block.splitlines() if ":" in line)
     return {key.strip(): value.strip() for key, value in pairs}
@@ -140,8 +144,9 @@ def matches(target: Target, machine: Machine) -> bool:
 
 
 def closest_target(machine: Machine) -> Target:
-    """The most specific device class that this machine belongs to; raises InputError if there is
-    none.
+    """Return the most specific device class that this machine belongs to.
+
+    Raises InputError if there is none.
     """
     fitting = [target for target in all_targets().values() if matches(target, machine)]
     if not fitting:

@@ -1,5 +1,6 @@
-"""What the tests share: a small real model, one real build of it, a bundle, an appliance. Each is
-made once.
+"""What the tests share: a small real model, one real build of it, a bundle, an appliance.
+
+Each is made once.
 """
 
 import fcntl
@@ -36,7 +37,7 @@ max_accuracy_drop = 0.05
 
 @dataclass(frozen=True)
 class Ran:
-    """A finished command."""
+    """A command that has finished."""
 
     code: int
     out: str
@@ -51,8 +52,9 @@ class Ran:
 def edgekit(
     *arguments: object, cwd: Path | None = None, code: int | None = 0, stdin: str = ""
 ) -> Ran:
-    """Run the command line as a user does, and check its exit code (None: any) and that no
-    traceback is shown.
+    """Run the command line as a user does, and check its exit code (None: any).
+
+    No traceback may be shown.
     """
     done = subprocess.run(
         [sys.executable, "-m", "edgekit", *map(str, arguments)],
@@ -71,8 +73,9 @@ def edgekit(
 
 @pytest.fixture(scope="session", autouse=True)
 def _quiet() -> None:
-    """Nothing under test may depend on the colours and the width of the terminal that runs the
-    tests.
+    """Run the tests as if without colours, on a terminal 200 wide.
+
+    Nothing under test may depend on the colours and the width of the terminal that runs the tests.
     """
     os.environ |= {"NO_COLOR": "1", "COLUMNS": "200"}
     # A shell lets what it starts in the background ignore Ctrl-C; the commands under test must not
@@ -113,8 +116,9 @@ Make = Callable[[Path], None]
 
 @pytest.fixture(scope="session")
 def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make], Path]:
-    """Make a folder once for all processes that share the tests (pytest-xdist): the first makes it,
-    the others wait.
+    """Make a folder once for all processes that share the tests (pytest-xdist).
+
+    The first makes it, the others wait.
     """
     base = tmp_path_factory.getbasetemp()
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
@@ -135,8 +139,9 @@ def once(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, Make], Path
 
 @pytest.fixture(scope="session")
 def tiny(once: Callable[[str, Make], Path]) -> Path:
-    """A folder with model/, calibration.csv, evaluation.csv and edgekit.toml. Read only: copy it to
-    change it.
+    """Make a folder with model/, calibration.csv, evaluation.csv and edgekit.toml.
+
+    It is read only: copy it to change it.
     """
 
     def make(folder: Path) -> None:
@@ -155,7 +160,7 @@ def project(tiny: Path, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def warm_project(project: Path, built: "Built") -> Path:
-    """The same, where the source is inspected and the reference has answered already."""
+    """Return `project` with the source inspected and the reference's answers kept already."""
     for name in ("tasks", "references"):
         shutil.copytree(built.folder / "cache" / name, project / "build" / "cache" / name)
     return project
@@ -163,7 +168,7 @@ def warm_project(project: Path, built: "Built") -> Path:
 
 @dataclass(frozen=True)
 class Built:
-    """A finished build."""
+    """A build that has finished."""
 
     folder: Path
     result: dict[str, Any]

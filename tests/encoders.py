@@ -1,5 +1,6 @@
-"""Small encoders of every family, with random weights and tokenizers made here: enough to compare
-two engines.
+"""Make small encoders of every family, with random weights and tokenizers of their own.
+
+They are enough to compare two engines.
 """
 
 from pathlib import Path
@@ -42,8 +43,9 @@ TOKENIZERS = {"Bert": "WordPiece", "DistilBert": "WordPiece", "XLMRoberta": "Uni
 
 
 def make_tokenizer(kind: str) -> transformers.PreTrainedTokenizerFast:
-    """WordPiece, Unigram or BPE over made words; the padding token is number 1, as RoBERTa has
-    it.
+    """Make a WordPiece, Unigram or BPE tokenizer over made words.
+
+    The padding token is number 1, as RoBERTa has it.
     """
     vocab = {token: index for index, token in enumerate([*SPECIAL.values(), *WORDS])}
     if kind == "Unigram":

@@ -99,8 +99,9 @@ def variant(name: str, precision: str = "int8", **figures: Any) -> Measured:  # 
 
 
 def build(*variants: Measured | Variant, objective: str = "latency", **values: Any) -> Build:  # noqa: ANN401
-    """A finished build of measured variants: judged, and one of them chosen; values override the
-    ordinary ones.
+    """Make a finished build of measured variants: judged, and one of them chosen.
+
+    values: override the ordinary ones.
     """
     limits = Limits(max_accuracy_drop=0.01)
     judged, confidence = judge_all(variants, limits)
@@ -123,7 +124,7 @@ def build(*variants: Measured | Variant, objective: str = "latency", **values: A
 
 
 def write_build(folder: Path, made: Build) -> Path:
-    """As `edgekit build` leaves it."""
+    """Write a build as `edgekit build` leaves it."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "build.json").write_bytes(made.to_json())
     return folder

@@ -1,5 +1,6 @@
-"""Small encoders with random weights, of each family that people fine-tune, each with a tokenizer
-of its own kind.
+"""Make small encoders with random weights, of each family that people fine-tune.
+
+Each has a tokenizer of its own kind.
 """
 
 import json

@@ -241,7 +241,7 @@ def strace(log: Path, calls: Sequence[str], inject: str) -> list[str]:
 
 
 class Bench:
-    """One worker's own folder, in which the appliance lies.
+    """A worker's own folder, in which the appliance lies.
 
     `disk` holds the appliance, as a plain folder or with a file system mounted on it.
     """
@@ -506,7 +506,7 @@ def finished(bench: Bench, operation: Operation, new: State) -> str | None:
 def strike(
     bench: Bench, operation: Operation, fault: Fault, point: Point, old: State, new: State
 ) -> str | None:
-    """One fault, on a fresh appliance: what is wrong afterwards, or None."""
+    """Strike a fresh appliance with one fault; say what is wrong afterwards, or return None."""
     with bench.appliance(operation.before, fault):
         inject = f"{point.call}:{fault.inject}:when={point.number}" if point.call else ""
         ended = bench.run(operation, inject, fault.calls)

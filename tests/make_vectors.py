@@ -41,9 +41,8 @@ ORDER = 2**252 + 27742317777372353535851937790883648493  # of the Ed25519 group
 
 JSON = Any
 Files = dict[str, bytes]
-Change = Callable[
-    [Any], Any
-]  # of a record, in place or by what it returns; bytes are taken as they are
+# of a record, in place or by what it returns; bytes are taken as they are
+Change = Callable[[Any], Any]
 Hooks = Mapping[str, Change]
 
 
@@ -75,7 +74,7 @@ def key_id(name: str) -> str:
 
 
 def dump(value: JSON) -> bytes:
-    """Canonical JSON."""
+    """Write a value as canonical JSON."""
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
 
 
@@ -88,12 +87,12 @@ def digest(data: bytes) -> str:
 
 
 def blob(of: str) -> str:
-    """Where the blob of a digest lies."""
+    """Return where the blob of a digest lies."""
     return f"blobs/sha256/{of.removeprefix('sha256:')}"
 
 
 def pae(kind: str, payload: bytes) -> bytes:
-    """What DSSE signs."""
+    """Return the bytes that DSSE signs."""
     return b"DSSEv1 %d %s %d %s" % (len(kind), kind.encode(), len(payload), payload)
 
 
@@ -161,7 +160,10 @@ def layer(making: Making, name: str, data: bytes) -> JSON:
 
 
 def variant(making: Making, files: Files, named: tuple[str, str, str], hooks: Hooks) -> JSON:
-    """One manifest; returns its descriptor in the release index. named: model, version, variant."""
+    """Add one manifest; return its descriptor in the release index.
+
+    named: model, version, variant.
+    """
     model, version, name = named
     layers = [layer(making, path, data) for path, data in files.items()]
     listed = [
@@ -198,7 +200,10 @@ def bundle(
     counter: int = 1_000_000,
     **hooks: Change,
 ) -> Files:
-    """A whole bundle. hooks: slot and manifest (of the first variant), index, payload, envelope, signature, top."""
+    """Make a whole bundle.
+
+    hooks: slot and manifest (of the first variant), index, payload, envelope, signature, top.
+    """
     making = Making()
     described = [
         variant(making, files, ("pumps", version, f"v{number}"), {} if number else hooks)
@@ -225,7 +230,10 @@ def bundle(
 
 
 def attached(making: Making, variants: Sequence[JSON], item: Said) -> JSON:
-    """Evidence or a profile. hooks: statement, envelope, referrer."""
+    """Make evidence or a profile that is attached.
+
+    hooks: statement, envelope, referrer.
+    """
     about = variants[item.about]["digest"]
     what = {
         EVIDENCE: ("evidence", EVIDENCE_RECORD),
@@ -286,7 +294,7 @@ def less(*path: str | int) -> Change:
 
 
 def both(*changes: Change) -> Change:
-    """One change after the other; the last one may return bytes."""
+    """Make one change after the other; the last one may return bytes."""
 
     def change(value: JSON) -> JSON:
         made = None
@@ -1451,7 +1459,7 @@ def tar(files: Files, changed: str = "", **fields: bytes) -> bytes:
 
 
 def tar_splices(old: bytes, new: bytes) -> list[JSON]:
-    """The same of tars; what stands in the old one is copied."""
+    """Return the splices that turn one tar into another; what stands in the old one is copied."""
     if len(old) == len(new):
         places = [place for place in range(len(old)) if old[place] != new[place]]
         runs = [
@@ -1609,7 +1617,10 @@ GZIPPED = base64.b64decode("H4sIAAAAAAAC/wMAAAAAAAAAAAA=")  # an empty stream
 
 
 def counters() -> Group:
-    """Older releases. seen: by key, the highest counter that was activated of the model."""
+    """Make the vectors of older releases.
+
+    seen: by key, the highest counter that was activated of the model.
+    """
     old = "was deployed here"
     cases = {
         "one-lower": ("The counter is one lower than one that was seen.", old, {"release": 1_000_001}),
@@ -1632,7 +1643,10 @@ def counters() -> Group:
 
 
 class Rooted(NamedTuple):
-    """A root: the numbers of its keys, how many must sign, the numbers of those that did. signed: changes it first."""
+    """A root: the numbers of its keys, how many must sign, the numbers of those that did.
+
+    signed: changes it first.
+    """
 
     keys: str
     threshold: int
@@ -1641,7 +1655,7 @@ class Rooted(NamedTuple):
 
 
 def sealed(record: JSON, signers: Sequence[str], change: Change | None = None) -> JSON:
-    """TUF metadata."""
+    """Write and sign TUF metadata."""
     if change:
         change(record)
     data = dump(record)
@@ -1667,7 +1681,11 @@ def trust(
     signed: Change | None = None,
     file: Change | None = None,
 ) -> JSON:
-    """A trust file. signed: changes the targets record before it is signed; file: the whole, afterwards."""
+    """Make a trust file.
+
+    signed: changes the targets record before it is signed.
+    file: changes the whole, afterwards.
+    """
     made_roots = [
         sealed(root_record(number + 1, item), root_names(item.by), item.signed)
         for number, item in enumerate(roots)

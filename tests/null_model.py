@@ -18,7 +18,10 @@ FEATURES = ["vibration", "temperature", "pressure"]
 
 
 def write(folder: Path, **description: Any) -> Path:  # noqa: ANN401 - fields of null.json
-    """Write a model's files; description: of the null engine (see edgekit.edge.engines.null)."""
+    """Write a model's files.
+
+    description: that of the null engine (see edgekit.edge.engines.null).
+    """
     folder.mkdir(parents=True, exist_ok=True)
     task = {
         "task": "tabular-classification",

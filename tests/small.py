@@ -1,5 +1,6 @@
-"""A small real model, made in no time: three numbers in, one of three labels out. It deploys and
-serves.
+"""A small real model, made in no time: three numbers in, one of three labels out.
+
+It deploys and serves.
 """
 
 import json
@@ -27,12 +28,12 @@ Change = Callable[[onnx.ModelProto], None]
 
 
 def weights(seed: int = 0) -> np.ndarray:
-    """[features, labels]."""
+    """Make the weights of the small model, [features, labels]."""
     return np.random.default_rng(seed).standard_normal((3, 3)).astype(np.float32)
 
 
 def model(matrix: np.ndarray) -> onnx.ModelProto:
-    """softmax(features @ matrix)."""
+    """Make the small model's graph: softmax(features @ matrix)."""
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", ["features", "matrix"], ["logits"]),
@@ -67,11 +68,15 @@ def write_build(
     cores: int = 0,
     **figures: Any,  # noqa: ANN401
 ) -> tuple[Build, MeasuredVariant]:
-    """A finished build of one variant, as `edgekit build` leaves it.
+    """Make a finished build of one variant, as `edgekit build` leaves it.
 
-    seed: of the weights. change: to the graph, and spoil: to the variant's files, once the golden
-    samples are made. engine: the version that it was measured with. device_class: that it is for,
-    else this machine's. cores: that found its setting. figures: of its evidence.
+    seed: that of the weights.
+    change: made to the graph once the golden samples are made.
+    spoil: made to the variant's files then, too.
+    engine: the version that it was measured with.
+    device_class: the class that it is for, else this machine's.
+    cores: the number that found its setting.
+    figures: of its evidence.
     """
     matrix, machine = weights(seed), detect_machine()
     files = model_folder(folder, "onnx-fp32")
@@ -114,8 +119,9 @@ def write_build(
 
 
 def signing(keys: Path, *names: str, evidence_key: str = "", counter: int | None = None) -> Signing:
-    """The named keys of the folder sign the release; the first of them the evidence, unless another
-    does.
+    """Return the named keys of a folder as those that sign a release.
+
+    The first of them signs the evidence, unless another does.
     """
     signers = [load_signer(keys / f"{name}.key", None) for name in names or ("release",)]
     measurer = load_signer(keys / f"{evidence_key}.key", None) if evidence_key else signers[0]

@@ -1,5 +1,6 @@
-"""python tests/tamper.py BUNDLE.tar APPLIANCE BITS.json: deploy the bundle with each of the bits
-flipped, in one process.
+"""Deploy a bundle with each of some bits flipped, in one process.
+
+python tests/tamper.py BUNDLE.tar APPLIANCE BITS.json
 
 Prints how many were refused. Ends in an error at the first that was not, that changed the
 appliance, or that had an engine imported.

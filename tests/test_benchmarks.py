@@ -1,5 +1,6 @@
-"""The parts of the benchmarks that need no measuring: the spec they write, the peers they run, the
-table they print.
+"""The parts of the benchmarks that need no measuring.
+
+They are the spec they write, the peers they run, the table they print.
 """
 
 import importlib.util

@@ -1,4 +1,4 @@
-"""Take the small examples from their data to an answer. (`make demo` is the large one.)"""
+"""Take the small examples from their data to an answer; `make demo` is the large one."""
 
 import csv
 import json

@@ -1,5 +1,6 @@
-"""The tree is whole: every package is in the wheel, imports point one way, the command line starts
-light.
+"""The tree is whole: every package is in the wheel, and imports point one way.
+
+The command line starts light.
 """
 
 import os
@@ -182,7 +183,7 @@ def test_the_version_stands_in_one_file() -> None:
 
 
 def test_nothing_names_this_checkout() -> None:
-    """No path of the machine that a file was written on."""
+    """No file names a path of the machine that it was written on."""
     for name, text in _tracked().items():
         assert (
             not re.search(r"/(work|root|home)/[a-z]", text.replace("/home/user", ""))

@@ -45,8 +45,9 @@ def test_nothing_is_loaded_or_written_for_telemetry(tmp_path: Path, imports: str
 
 
 def test_this_test_would_notice(tmp_path: Path) -> None:
-    """Without the block, openvino loads its telemetry package. Its look-up is kept from leaving by
-    its own opt-out.
+    """Without the block, openvino loads its telemetry package.
+
+    Its look-up is kept from leaving by its own opt-out.
     """
     (tmp_path / "intel").mkdir()
     (tmp_path / "intel" / "openvino_telemetry").write_text("0")

@@ -1,8 +1,9 @@
-"""Trains a very small BERT classifier from nothing: `python tests/tiny_bert.py OUT`, in about ten
-seconds.
+"""Train a very small BERT classifier from nothing, in about ten seconds.
 
-Real weights that answer well, so that quantizing has something to lose and labels something to be
-wrong about.
+python tests/tiny_bert.py OUT
+
+It has real weights that answer well, so that quantizing has something to lose and labels something
+to be wrong about.
 """
 
 import csv

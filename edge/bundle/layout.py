@@ -180,7 +180,8 @@ def blob_name(digest: str) -> str:
 def write_layout(where: Path, small: Mapping[str, bytes], large: Mapping[str, Path]) -> None:
     """Write a layout durably, as a tar if the name ends in .tar, else as a folder.
 
-    small: contents by name. large: files to copy by name.
+    small: contents by name.
+    large: files to copy by name.
     """
     if where.exists():
         raise InputError(f"{where}: exists already; remove it or choose another name")

@@ -75,7 +75,7 @@ class Verified:
 
 
 class _Reader:
-    """Reads the small files of a layout, and remembers each that something signed accounts for.
+    """A reader of a layout's small files, which remembers each that something signed accounts for.
 
     What is left over at the end is what nobody signed.
     """

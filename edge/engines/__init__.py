@@ -129,18 +129,19 @@ Compiled = Mapping[str, bytes]  # what an engine made of a model for one device,
 
 
 class Compiler(Engine, Protocol):
-    """An engine whose last compile step can be done once, on the device. The result is native code,
-    or as good as that.
+    """An engine whose last compile step can be done once, on the device.
+
+    The result is native code, or as good as that.
     """
 
     def device(self, setting: Setting) -> str:
-        """The device and its driver, in words: with any other the result is void."""
+        """Return the device and its driver, in words: with any other the result is void."""
 
     def compile_here(self, folder: Path, setting: Setting, progress: Progress) -> Compiled:
         """Compile the model in `folder`; raises what the engine raises."""
 
     def load_compiled(self, folder: Path, setting: Setting, compiled: Compiled) -> TensorSession:
-        """As `load`, with the compile step left out."""
+        """Load the model in `folder` with what `compile_here` made: no compile step."""
 
 
 class Entry(NamedTuple):
@@ -202,7 +203,7 @@ def _distribution(entry: Entry) -> importlib.metadata.Distribution | None:
 
 
 def versions_with(name: str) -> dict[str, str]:
-    """What a measurement with an engine depends on: edgekit, Python, the engine."""
+    """Return the versions that a measurement depends on: edgekit, Python, the engine."""
     return {
         "edgekit": __version__,
         "python": platform.python_version(),
@@ -211,15 +212,19 @@ def versions_with(name: str) -> dict[str, str]:
 
 
 def engine_dependencies(name: str) -> int:
-    """How many other distributions an engine needs: of two equal variants, the one with fewer is
-    simpler.
+    """Return how many other distributions an engine needs.
+
+    Of two equal variants, the one with fewer is simpler.
     """
     found = _distribution(ENGINES[name])
     return sum("extra ==" not in line for line in (found.requires or [])) if found else 0
 
 
 def require_engine(name: str) -> str:
-    """The engine's installed version; raises MissingPackage with the command that installs it."""
+    """Return an engine's installed version.
+
+    Raises MissingPackage with the command that installs it.
+    """
     version = engine_version(name)
     if version is None:
         raise MissingPackage.of(f"the engine {name}", ENGINES[name].extra)
@@ -239,13 +244,14 @@ def load_text_engine(name: str) -> TextEngine:
 
 
 def load_compiler(name: str) -> Compiler:
-    """The same of an engine that a device class names in `compile_on_device`."""
+    """Import the module of an engine that a device class names in `compile_on_device`."""
     return cast(Compiler, load_engine(name))
 
 
 def accelerator(setting: Setting) -> str:
-    """What a setting runs on beside the CPU, as `edgekit targets detect` names it; "" for
-    nothing.
+    """Return what a setting runs on beside the CPU; "" for nothing.
+
+    The name is the one that `edgekit targets detect` uses.
     """
     device = str(setting.options.get("device", "CPU"))
     return "" if device == "CPU" else ACCELERATORS.get(device, device)
@@ -254,7 +260,10 @@ def accelerator(setting: Setting) -> str:
 def settings(
     cores: int, streams: Sequence[int], batch_sizes: Sequence[int], precision: str = "as-stored"
 ) -> list[Setting]:
-    """Every batch size with every number of streams, the cores shared out among the streams."""
+    """Make a setting for every batch size with every number of streams.
+
+    The cores are shared out among the streams.
+    """
     return [
         Setting(precision=precision, threads=max(1, cores // count), streams=count, batch_size=size)
         for count in streams

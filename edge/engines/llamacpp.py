@@ -1,5 +1,4 @@
-"""llama.cpp, through llama-cpp-python's low-level API: encoders with a classification head, and
-sentence embeddings.
+"""The engine llama.cpp, by llama-cpp-python's low-level API: classifiers and sentence embeddings.
 
 The tokens come from the task's own tokenizer, so that every engine sees the same ids. A text is one
 sequence of a batch. The file says how a text becomes one vector: pooling RANK runs the
@@ -32,7 +31,10 @@ POOLINGS = (
 
 
 class LlamaSession:
-    """One model; a context for every calling thread, as a context runs one call at a time."""
+    """A model of llama.cpp with a context for every calling thread.
+
+    A context runs one call at a time.
+    """
 
     def __init__(self, path: Path, setting: Setting) -> None:
         params = llama_cpp.llama_model_default_params()
@@ -52,8 +54,9 @@ class LlamaSession:
         )
 
     def _find_pooling(self, path: Path) -> int:
-        """As the file says; a classifier of a converter that leaves it out still names its
-        labels.
+        """Return how the tokens become one vector, as the file says.
+
+        A classifier of a converter that leaves it out still names its labels, so labels mean RANK.
         """
         if llama_cpp.llama_model_cls_label(self._model, 0):
             return int(llama_cpp.LLAMA_POOLING_TYPE_RANK)
@@ -68,8 +71,9 @@ class LlamaSession:
         return buffer.value.decode(errors="replace") if found >= 0 else ""
 
     def _context(self, tokens: int) -> llama_cpp.llama_context_p:
-        """This thread's context, with room for `tokens`: made anew, twice as large, when a longer
-        text comes.
+        """Return this thread's context, with room for `tokens`.
+
+        It is made anew, at least twice as large, when a longer text comes.
         """
         room = getattr(self._own, "tokens", MAX_TOKENS)
         while room < tokens:
@@ -97,7 +101,10 @@ class LlamaSession:
         return context
 
     def run(self, feeds: Tensors) -> Tensors:
-        """Float32 [batch, labels] "logits", or [batch, dimensions] "sentence_embedding"."""
+        """Return "logits" or "sentence_embedding", float32.
+
+        Their shapes are [batch, labels] and [batch, dimensions].
+        """
         mask = feeds["attention_mask"].astype(bool)
         texts = [ids[keep] for ids, keep in zip(feeds["input_ids"], mask, strict=True)]
         rows = np.empty((len(texts), self._outputs), dtype=np.float32)
@@ -106,8 +113,10 @@ class LlamaSession:
         return {self._name: rows}
 
     def _pack(self, lengths: Sequence[int]) -> Iterator[tuple[int, int, int]]:
-        """Texts in their order, as many as fit into MAX_TOKENS at once: start, stop, tokens. A
-        longer one goes alone.
+        """Yield the parts of a batch that run at once, each as (start, stop, number of tokens).
+
+        Texts stay in their order, and as many as fit into MAX_TOKENS go together. A longer one goes
+        alone.
         """
         start = tokens = 0
         for stop, length in enumerate(lengths):
@@ -162,8 +171,9 @@ def start_backend() -> None:
 
 
 def load(folder: Path, setting: Setting) -> TensorSession:
-    """model.gguf; the option `extra_bufts` lets llama.cpp repack weights for this CPU (AMX and the
-    like).
+    """Load model.gguf from `folder`.
+
+    The option `extra_bufts` lets llama.cpp repack weights for this CPU (AMX and the like).
     """
     start_backend()
     return LlamaSession(folder / "model.gguf", setting)

@@ -50,7 +50,7 @@ class Description(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fiel
 
 
 class NullTensorSession:
-    """Answers each row by the sum of its numbers, each weighted by its place."""
+    """A session that answers each row by the sum of its numbers, each weighted by its place."""
 
     def __init__(self, description: Description) -> None:
         self._description = description
@@ -99,7 +99,7 @@ class _Sequence:
 
 
 class NullTextSession:
-    """Says the prompt again, a token a step, and stops."""
+    """A session that says the prompt again, a token a step, and stops."""
 
     def __init__(self, description: Description, setting: Setting) -> None:
         self._description = description

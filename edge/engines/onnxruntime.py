@@ -26,8 +26,9 @@ LEVELS = {
 
 
 class OrtSession:
-    """`InferenceSession.run` is thread-safe: with one thread each, streams are callers side by
-    side.
+    """A session of ONNX Runtime, as edgekit's engines offer it.
+
+    `InferenceSession.run` is thread-safe: with one thread each, streams are callers side by side.
     """
 
     def __init__(self, session: ort.InferenceSession) -> None:
@@ -41,7 +42,7 @@ class OrtSession:
 
 
 def load(folder: Path, setting: Setting) -> TensorSession:
-    """model.onnx; the option `graph_optimization` is "all" (the default) or "off".
+    """Load model.onnx; the option `graph_optimization` is "all" (the default) or "off".
 
     The option `device` is "CPU" (the default) or "TensorRT", which takes `fp16` and `int8`: what it
     may compute in.
@@ -51,8 +52,9 @@ def load(folder: Path, setting: Setting) -> TensorSession:
 
 
 def device(setting: Setting) -> str:
-    """The execution provider; of a GPU the versions of TensorRT and the driver and, of a Jetson,
-    its Linux for Tegra.
+    """Return the execution provider; for a GPU, the versions of TensorRT and of the driver.
+
+    For a Jetson the Linux for Tegra is added.
     """
     if _device(setting) == "CPU":
         return CPU
@@ -61,10 +63,10 @@ def device(setting: Setting) -> str:
 
 
 def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled:
-    """The graph as it was optimized for this CPU, or with TensorRT's engine inside (an EPContext
-    node).
+    """Return the graph optimized for this CPU, or with TensorRT's engine as an EPContext node.
 
-    Nothing where the provider writes none, as it may for a graph that it takes only parts of.
+    Returns nothing where the provider writes none, as it may for a graph that it takes only parts
+    of.
     """
     progress("compiling", 0)
     options = _options(setting)
@@ -84,8 +86,9 @@ def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled
 
 
 def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> TensorSession:
-    """With what `compile_here` made; where that is nothing, or ONNX Runtime refuses it, the model
-    is compiled now.
+    """Load the model with what `compile_here` made.
+
+    Where that is nothing, or ONNX Runtime refuses it, the model is compiled now.
     """
     options = _options(setting)
     if _device(setting) == "CPU":
@@ -102,7 +105,7 @@ def load_compiled(folder: Path, setting: Setting, compiled: Compiled) -> TensorS
 def _session(
     model: Path | bytes, options: ort.SessionOptions, providers: list[Any]
 ) -> ort.InferenceSession:
-    """Raises RuntimeError where the provider that is asked for does not take the model.
+    """Make a session; raises RuntimeError where the first provider does not take the model.
 
     ONNX Runtime itself would go on with the CPU, in silence, and nobody would know why it is slow.
     """
@@ -137,7 +140,7 @@ def _options(setting: Setting) -> ort.SessionOptions:
 
 
 def _providers(setting: Setting, more: dict[str, str]) -> list[Any]:
-    """In the order of preference; `more` is for TensorRT's."""
+    """List the execution providers, the preferred one first; `more` is for TensorRT's."""
     if _device(setting) == "CPU":
         return [CPU]
     precisions = {
@@ -147,11 +150,10 @@ def _providers(setting: Setting, more: dict[str, str]) -> list[Any]:
 
 
 def _shapes(folder: Path, setting: Setting) -> dict[str, str]:
-    """For TensorRT: the range of shapes that one engine is to serve; raises RuntimeError where
-    nothing limits it.
+    """Return TensorRT's options for the range of shapes that one engine is to serve; {} on the CPU.
 
     Without that range an engine is built for the first input, and anew, for minutes, for each that
-    lies beyond it.
+    lies beyond it. Raises RuntimeError where nothing limits it.
     """
     if _device(setting) == "CPU":
         return {}
@@ -178,7 +180,9 @@ def _shapes(folder: Path, setting: Setting) -> dict[str, str]:
 
 
 def _inputs(folder: Path) -> dict[str, list[Any]]:
-    """Names and shapes, by the cheapest session that there is; it is gone before TensorRT needs the
+    """Return the shape of each input of the model, by its name.
+
+    It is asked of the cheapest session that there is, which is gone before TensorRT needs the
     memory.
     """
     options = ort.SessionOptions()
@@ -188,8 +192,9 @@ def _inputs(folder: Path) -> dict[str, list[Any]]:
 
 
 def _tensorrt_version() -> str:
-    """Of libnvinfer, which the system updates apart from ONNX Runtime; "unknown" where it can't be
-    asked.
+    """Return the version of libnvinfer; "unknown" where it can't be asked.
+
+    The system updates libnvinfer apart from ONNX Runtime.
     """
     try:
         return str(ctypes.CDLL("libnvinfer.so").getInferLibVersion())

@@ -29,7 +29,7 @@ Compile = Callable[[ov.Model, str], ov.CompiledModel]  # a model, and the name o
 
 
 class OpenVinoSession:
-    """Every calling thread has an infer request of its own."""
+    """A compiled model of OpenVINO, where every calling thread has an infer request of its own."""
 
     def __init__(self, compiled: ov.CompiledModel) -> None:
         self._compiled = compiled
@@ -40,7 +40,7 @@ class OpenVinoSession:
         self._own = threading.local()
 
     def export(self) -> bytes:
-        """What the device's plugin made of the model."""
+        """Return what the device's plugin made of the model."""
         stream = BytesIO()
         self._compiled.export_model(stream)
         return stream.getvalue()
@@ -62,11 +62,12 @@ class OpenVinoSession:
 
 
 class BucketSession:
-    """The same model at a few fixed lengths, each compiled when the first text needs it.
+    """A session that runs one model at a few fixed lengths, each compiled at its first use.
 
     A batch is split by the true length of its rows; each part is padded or cut to its bucket, and
-    the answers come back in the batch's order. rows: the batch that the shapes are fixed to, or
-    None for any.
+    the answers come back in the batch's order.
+
+    rows: the batch that the shapes are fixed to, or None for any.
     """
 
     def __init__(
@@ -81,7 +82,7 @@ class BucketSession:
         self._sessions: dict[int, OpenVinoSession] = {}
 
     def export(self, progress: Progress) -> dict[str, bytes]:
-        """Every length compiled, by its name."""
+        """Compile for every length; return what the plugin made, by the length."""
         made = {}
         for number, bucket in enumerate(self._buckets.tolist()):
             progress(f"compiling for {bucket} tokens", number / len(self._buckets))
@@ -103,7 +104,7 @@ class BucketSession:
         return _joined(parts, len(mask), mask.shape[1])
 
     def _part(self, feeds: Tensors, rows: np.ndarray, bucket: int) -> Tensors:
-        """The answers for some rows; those with a tokens axis at the width of the batch."""
+        """Answer some rows; what has a tokens axis gets the width of the batch."""
         mask = feeds[MASK]
         width, left = mask.shape[1], _pads_left(mask)
         fixed = {
@@ -135,13 +136,16 @@ def _pads_left(mask: np.ndarray) -> bool:
 
 
 def _filler(value: np.ndarray, mask: np.ndarray) -> float:
-    """What stands where the mask is 0: some models count positions by the padding's own id."""
+    """Return what stands where the mask is 0, else 0.
+
+    Some models count positions by the padding's own id.
+    """
     padding = value[mask == 0]
     return padding[0] if len(padding) else 0
 
 
 def _fit(value: np.ndarray, width: int, left: bool, filler: float) -> np.ndarray:
-    """[rows, tokens, ...] to `width` tokens, cut or filled on the padded side."""
+    """Bring [rows, tokens, ...] to `width` tokens, cut or filled on the padded side."""
     more = width - value.shape[1]
     if more <= 0:
         return value[:, -more:] if left else value[:, :width]
@@ -150,7 +154,7 @@ def _fit(value: np.ndarray, width: int, left: bool, filler: float) -> np.ndarray
 
 
 def _repeat(value: np.ndarray, rows: int) -> np.ndarray:
-    """As many rows as the shape wants; the last one stands in for those that lack."""
+    """Fill a batch up to `rows` rows; the last one stands in for those that lack."""
     return np.concatenate([value, np.repeat(value[-1:], rows - len(value), axis=0)])
 
 
@@ -164,18 +168,21 @@ def _joined(parts: list[tuple[np.ndarray, Tensors]], rows: int, width: int) -> T
 
 
 def load(folder: Path, setting: Setting) -> TensorSession:
-    """model.xml and model.bin; `precision` is what the CPU plugin computes in where the file leaves
-    it open.
+    """Load model.xml and model.bin from `folder`.
 
-    The option `buckets` ("16,32,64": tokens), or the same in the file, makes it run at these
-    lengths; "off" at any. The option `device` is "CPU" (the default) or "NPU".
+    `precision` is what the CPU plugin computes in where the file leaves it open. Options:
+
+    buckets: the lengths to run at ("16,32,64", in tokens), as the file may name them, too; "off"
+    runs at any.
+    device: "CPU" (the default) or "NPU".
     """
     return load_compiled(folder, setting, {})
 
 
 def device(setting: Setting) -> str:
-    """What the plugin says of itself: the CPU's name and precisions, the NPU's driver and
-    compiler.
+    """Return what the plugin says of its device.
+
+    Of a CPU that is its name and precisions, of an NPU its driver and compiler.
     """
     core, name = ov.Core(), _device(setting)
     known = core.get_property(name, "SUPPORTED_PROPERTIES")
@@ -183,7 +190,7 @@ def device(setting: Setting) -> str:
 
 
 def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled:
-    """The plugin's own blobs: one for each bucket, or one."""
+    """Return the plugin's own blobs: one for each bucket, or one."""
     session = load_compiled(folder, setting, {})
     return (
         session.export(progress)
@@ -195,8 +202,9 @@ def compile_here(folder: Path, setting: Setting, progress: Progress) -> Compiled
 def load_compiled(
     folder: Path, setting: Setting, compiled: Compiled
 ) -> OpenVinoSession | BucketSession:
-    """With what `compile_here` made; what is not among it, or what the plugin refuses, is compiled
-    now.
+    """Load the model with what `compile_here` made.
+
+    What is not among it, or what the plugin refuses, is compiled now.
     """
     core, name, config = ov.Core(), _device(setting), _config(setting)
     blobs = dict(compiled)
@@ -239,7 +247,7 @@ def _config(setting: Setting) -> dict[str, object]:
 
 
 def _buckets(model: ov.Model, asked: str) -> list[int]:
-    """The lengths to run at; none for any length."""
+    """Return the lengths to run at, in tokens; none for any length."""
     shape = model.inputs[0].get_partial_shape()
     if (
         len(shape) == 2

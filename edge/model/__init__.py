@@ -1,3 +1,1 @@
-"""A slot, opened: its record, the engine and task on it, what was compiled of it here, and its
-health.
-"""
+"""An opened slot: its record, its engine and task, what was compiled of it here, and its health."""

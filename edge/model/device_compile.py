@@ -1,5 +1,4 @@
-"""The last compile step: what an engine makes of a slot on this very device, once, when it is
-deployed.
+"""The last compile step: what an engine makes of a slot on this very device, once, at deploy.
 
 An NPU's blob or a TensorRT engine takes minutes to make and fits one device with one driver. It is
 made from the signed files, kept in the slot's folder as `compiled/`, and hashed at every load,
@@ -30,7 +29,12 @@ SECONDS = 3600.0  # compilers for accelerators have taken ten minutes for models
 class Made(Noun, frozen=True, kw_only=True):
     """What lies in `compiled/`, and for what it was made.
 
-    slot: BLAKE3 of every file of the slot. place: the machine, the device and its driver.
+    slot: BLAKE3 of every file of the slot.
+    setting: the engine's setting.
+    engine: the engine that compiled.
+    engine_version: the version of the engine.
+    place: the machine, the device and its driver.
+    files: what was compiled, with digests.
     """
 
     slot: tuple[str, ...]
@@ -55,8 +59,9 @@ def needs_device_compile(slot: Slot) -> bool:
 
 
 def compile_slot(folder: Path, slot_sha256: str, progress: Progress) -> None:
-    """Do the last compile step in a process of its own, unless it was done; raises Misfit if it
-    fails, Refused.
+    """Do the last compile step in a process of its own, unless it was done.
+
+    Raises Misfit if it fails, Refused, and MissingPackage.
     """
     with tempfile.TemporaryDirectory(prefix="edgekit-compile-") as scratch:
         try:
@@ -76,7 +81,10 @@ def compile_slot(folder: Path, slot_sha256: str, progress: Progress) -> None:
 
 
 def compile_job(request: dict[str, str], progress: Progress) -> object:
-    """`folder` and `slot_sha256` of a slot; returns whether there was something to do."""
+    """Compile the slot that a request names; return whether there was something to do.
+
+    request: the `folder` of a slot and the `slot_sha256` of its record.
+    """
     folder = Path(request["folder"])
     slot = check_slot(folder, request["slot_sha256"])
     if read_compiled(folder, slot) is not None:
@@ -93,7 +101,7 @@ def compile_job(request: dict[str, str], progress: Progress) -> object:
 
 
 def made_for(slot: Slot, files: tuple[File, ...]) -> Made:
-    """The record of what is made of a slot here and now; imports the engine."""
+    """Return the record of what is made of a slot here and now; imports the engine."""
     machine, engine = detect_machine(), load_compiler(slot.engine)
     return Made(
         slot=tuple(file.blake3 for file in slot.files),
@@ -108,8 +116,9 @@ def made_for(slot: Slot, files: tuple[File, ...]) -> Made:
 
 
 def read_compiled(folder: Path, slot: Slot) -> Compiled | None:
-    """What was compiled of a slot, hashed again; None, and a word on stderr, where it is void, or
-    gone, or not what was made.
+    """Return what was compiled of a slot, hashed again; None where it can't be used.
+
+    It can't where it is void, or gone, or not what was made; a line on stderr then says which.
     """
     if not (folder / FOLDER).is_dir():
         if needs_device_compile(slot):
@@ -142,8 +151,9 @@ class _Found(NamedTuple):
 
 
 def _sound(folder: Path) -> _Found | None:
-    """Record and contents, if they fit together. What was hashed is what will be loaded: files are
-    read once.
+    """Return the record and the contents of what was compiled, if they fit together; else None.
+
+    What was hashed is what will be loaded: files are read once.
     """
     try:
         made = read_json((folder / FOLDER / RECORD).read_bytes(), Made)

@@ -1,5 +1,6 @@
-"""Health: a slot must answer here as its variant did where it was built, in time and in memory,
-before it may serve.
+"""The health of a slot: it must answer here as its variant did where it was built.
+
+It must do so in its answers, its time and its memory before it may serve.
 """
 
 import time
@@ -21,7 +22,8 @@ MEMORY_FACTOR, MEMORY_SPARE = 2.0, 256 << 20
 class Health(msgspec.Struct, frozen=True, kw_only=True):
     """How a model answered its golden samples.
 
-    difference: the largest, from the answers that are expected. median_ms: of one sample at a time.
+    difference: the largest difference from the answers that are expected.
+    median_ms: the median time of one sample at a time, in ms.
     memory_bytes: the peak of the process.
     """
 
@@ -47,7 +49,7 @@ def golden_difference(model: Model, golden: Golden) -> float:
 
 
 def read_golden(folder: Path) -> Golden:
-    """golden.json of a slot or a build."""
+    """Read golden.json of a slot or a build."""
     return read_json((folder / "golden.json").read_bytes(), Golden)
 
 
@@ -68,14 +70,15 @@ def health_of(model: Model, golden: Golden) -> Health:
 
 
 def memory_limit(slot: Slot) -> float:
-    """Bytes beyond which a process that runs the slot is ill; infinite where nothing was
-    measured.
+    """Return the bytes beyond which a process that runs the slot is ill.
+
+    They are infinite where nothing was measured.
     """
     return MEMORY_FACTOR * slot.memory_bytes + MEMORY_SPARE if slot.memory_bytes else float("inf")
 
 
 def wrong_answers(slot: Slot, health: Health) -> str | None:
-    """Why these are not the model's answers, or None."""
+    """Say why the answers are not the model's, or return None."""
     if health.difference <= slot.golden_tolerance:
         return None
     if health.difference >= WORST:
@@ -90,7 +93,7 @@ def wrong_answers(slot: Slot, health: Health) -> str | None:
 
 
 def ailment(slot: Slot, health: Health) -> str | None:
-    """Why a model should not serve, or None: wrong, too slow, or too large."""
+    """Say why a model should not serve, or return None: wrong, too slow, or too large."""
     if wrong := wrong_answers(slot, health):
         return wrong
     if slot.slow_ms is not None and health.median_ms > slot.slow_ms:
@@ -107,7 +110,10 @@ def ailment(slot: Slot, health: Health) -> str | None:
 
 
 def golden_job(request: dict[str, str], progress: Progress) -> object:
-    """`folder` and `slot_sha256` of a slot; returns its Health."""
+    """Return the Health of the slot that a request names.
+
+    request: the `folder` of a slot and the `slot_sha256` of its record.
+    """
     folder = Path(request["folder"])
     progress("loading", 0)
     return msgspec.to_builtins(

@@ -12,8 +12,9 @@ from edgekit.targets.detect import usable_cores
 
 
 def read_slot(folder: Path) -> Slot:
-    """The `slot.json` of a slot, its setting shared out anew among this machine's cores; raises
-    InputError.
+    """Read the `slot.json` of a slot, with its setting shared out anew among this machine's cores.
+
+    Raises InputError.
     """
     path = folder / "slot.json"
     try:
@@ -28,7 +29,9 @@ def read_slot(folder: Path) -> Slot:
 
 
 def shared_out(setting: Setting, cores: int, here: int) -> Setting:
-    """A setting that was found on a machine with so many cores, for one with others; 0: not known.
+    """Share a setting out anew among the cores of this machine.
+
+    cores: those of the machine that found the setting; 0 where they are not known.
 
     What took all cores takes all of them here; nothing takes more than there are. Batch size and
     precision stay as they were judged: answers may depend on them. An accelerator has no cores.

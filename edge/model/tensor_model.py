@@ -21,7 +21,7 @@ from edgekit.process import forget_peak_memory
 
 
 class Model:
-    """Turns inputs into answers, and answers into predictions.
+    """A model that turns inputs into answers, and answers into predictions.
 
     An answer is one float32 array for each input (see Task). All methods may be called from
     `setting.streams` threads at once.
@@ -88,11 +88,11 @@ def open_model(
 
 
 def open_slot(folder: Path, slot_sha256: str | None = None) -> Model:
-    """Load the model of a slot with the setting that was measured, after every file was hashed
-    again (BLAKE3).
+    """Load a slot's model with the measured setting, after every file was hashed again (BLAKE3).
 
-    slot_sha256: of slot.json, as the store's pointer has it. Raises Refused if a file is not what
-    was deployed.
+    slot_sha256: the hash of slot.json, as the store's pointer has it.
+
+    Raises Refused if a file is not what was deployed.
     """
     slot = check_slot(folder, slot_sha256)
     forget_peak_memory()  # hashing maps whole files, which says nothing about the model

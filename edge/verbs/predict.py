@@ -19,8 +19,10 @@ from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
 )
 @json_option
 def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json: bool) -> None:
-    """Answer once. VALUE is a text, the path of a picture, or a JSON array of numbers; - reads it
-    from standard input.
+    """Answer one input.
+
+    VALUE is a text, the path of a picture, or a JSON array of numbers; - reads it from standard
+    input.
 
     \b
     Example:

@@ -15,8 +15,14 @@ EnergyFrom = Literal["measured", "watts given"]
 
 
 class Prices(Noun, frozen=True, kw_only=True):
-    """What only the user knows. energy_price: of one kWh. watts: of the device at work, where
-    nothing measures them.
+    """What only the user knows of the cost; None where it was not given.
+
+    requests_per_day: how many requests the device answers a day.
+    device_price: the price of the device.
+    per_call_price: what one call of a hosted model costs.
+    watts: the power of the device at work, in W, where nothing measures it.
+    energy_price: the price of one kWh.
+    currency: the currency of all prices.
     """
 
     requests_per_day: float | None = None
@@ -28,11 +34,19 @@ class Prices(Noun, frozen=True, kw_only=True):
 
 
 class Cost(Noun, frozen=True, kw_only=True):
-    """One variant's line; None: an option or a measurement is missing.
+    """The costs of one variant; what is None lacks an option or a measurement.
 
-    busy_share: of the day, at the measured throughput; above 1 the device can't keep up, and no
-    saving is given. break_even_days: until what the calls would have cost has paid for device and
-    energy; None where it never does.
+    energy_j: joules for one input.
+    energy_from: where that figure is from.
+    busy_share: the share of the day that the device works, at the measured throughput; above 1 it
+    can't keep up, and no saving is given.
+    kwh_per_day: the energy of a day, in kWh.
+    energy_cost_per_day: the price of that energy.
+    calls_cost_per_day: what the same requests would cost as calls.
+    saved_per_day: the cost of the calls less that of the energy.
+    break_even_days: days until what the calls would have cost has paid for device and energy; None
+    also where it never does.
+    verdict: the same in words.
     """
 
     variant: str
@@ -108,7 +122,10 @@ def _cost(variant: MeasuredVariant, requests: float, prices: Prices) -> Cost:
 
 
 def _energy(performance: Performance, prices: Prices) -> tuple[float | None, EnergyFrom | None]:
-    """Joules for one input, and where they come from: the meter before the user's watts."""
+    """Return the joules of one input and where they come from.
+
+    The meter comes before the user's watts.
+    """
     if performance.energy_j is not None:
         return performance.energy_j.value, "measured"
     if prices.watts is not None:
@@ -129,7 +146,7 @@ def _verdict(busy: float, saved: float | None, days: float | None) -> str:
 
 
 def _assumptions(figures: list[Performance], prices: Prices) -> Iterator[str]:
-    """What the sheet takes for granted, in the reader's words."""
+    """List what the sheet takes for granted, in the reader's words."""
     yield (
         f"{prices.requests_per_day:,.10g} requests a day, spread so that the device works through"
         " them in full batches at its measured throughput; peaks and a limit on latency need spare"

@@ -44,7 +44,7 @@ class Drawn(NamedTuple):
 
 
 def page(build: Build, cost: CostSheet) -> str:
-    """The whole HTML file."""
+    """Write the whole HTML file of the report."""
     try:
         from jinja2 import Environment, StrictUndefined
     except ImportError:
@@ -112,7 +112,7 @@ def _pareto(build: Build, metric: str) -> Drawn:
 
 
 def _levels(build: Build) -> list[Level]:
-    """The reference, and the limits on the metric."""
+    """Return the levels that the plot marks: the reference, and the limits on the metric."""
     reference = build.measured[0].evidence.quality.reference_value
     levels = [Level(reference, f"{build.reference}: {reference:.4f}", "reference")]
     drop, floor = build.limits.max_accuracy_drop, build.limits.min_metric
@@ -133,8 +133,9 @@ def _latency(build: Build) -> Drawn | None:
 
 
 def _classes(rows: list[ClassRow]) -> Drawn | None:
-    """The classes whose recall changed most; without one to compare with, those with the lowest
-    recall.
+    """Draw the classes whose recall changed most.
+
+    Without a variant to compare with, the classes with the lowest recall are drawn.
     """
     known = [row for row in rows if row.after is not None]
     if not any(row.change for row in known):

@@ -22,8 +22,16 @@ FAR = 1.5  # times the span of what matters: points further down are drawn at th
 
 
 class Point(NamedTuple):
-    """A variant in the plot of accuracy against latency. worst: the lowest metric that is not ruled
-    out.
+    """A variant in the plot of accuracy against latency.
+
+    number: the one that the table gives it.
+    name: the variant's name.
+    metric: the value of its metric.
+    worst: the lowest metric that is not ruled out.
+    p50_ms: its latency, with an interval.
+    status: what the gate and the limits made of it.
+    is_chosen: whether it is the chosen one.
+    is_on_front: whether it is on the Pareto front.
     """
 
     number: int
@@ -47,7 +55,7 @@ class Level(NamedTuple):
 def pareto_plot(
     points: Sequence[Point], levels: Sequence[Level], metric: str, name: str, width: float
 ) -> Picture:
-    """Metric against p50 on a logarithmic scale; up and to the left is better."""
+    """Draw the metric against p50 on a logarithmic scale; up and to the left is better."""
     picture = Picture(
         name,
         f"{metric} against p50 latency",
@@ -79,8 +87,10 @@ def pareto_plot(
 
 
 def _mark(item: Point, x: Scale, y: Scale, width: float) -> Mark:
-    """With its name, or where there is no room for it the number that the table gives it; and its
-    value if it is below.
+    """Make the mark of a variant, with its name.
+
+    Where there is no room for the name, it is the number that the table gives the variant. The
+    value is added if it lies below the scale.
     """
     value = f" {item.metric:.3f}" if item.metric < y.low else ""
     name, number = f"{item.name}{value}", f"{item.number}{value}"
@@ -103,8 +113,9 @@ def _draw_label(picture: Picture, mark: Mark, label: Label, css: str) -> None:
 
 
 def _metric_scale(points: Sequence[Point], levels: Sequence[Level], frame: Box) -> Scale:
-    """What was accepted, and the limits; a variant that lost far more must not press them into one
-    line.
+    """Return the scale that shows the accepted variants and the limits.
+
+    A variant that lost far more must not press them into one line.
     """
     accepted = [item for item in points if item.status == "accepted"] or points
     values = [value for item in accepted for value in (item.metric, item.worst)]
@@ -120,7 +131,10 @@ def _metric_scale(points: Sequence[Point], levels: Sequence[Level], frame: Box) 
 
 
 def _latency_scale(figures: Sequence[Figure], frame: Box) -> Scale:
-    """All values, and of their intervals what lies within a factor of two beyond."""
+    """Return the scale of latency, with all values in it.
+
+    Of their intervals it has what lies within a factor of two beyond.
+    """
     low, high = min(item.value for item in figures), max(item.value for item in figures)
     low = max(low / 2, min(low / 1.2, *(item.low for item in figures)))
     high = min(high * 2, max(high * 1.2, *(item.high for item in figures)))
@@ -130,8 +144,9 @@ def _latency_scale(figures: Sequence[Figure], frame: Box) -> Scale:
 def _draw_level(
     picture: Picture, frame: Box, height: float, level: Level, marks: Sequence[Mark]
 ) -> Box:
-    """A dashed line with its text at an end of it, clear of the marks if it can be; returns the
-    text's place.
+    """Draw a dashed line with its text at an end of it; return the place of the text.
+
+    The text keeps clear of the marks if it can.
     """
     picture.line(f"level {level.css}", frame.left, height, frame.right, height)
     wide = CHARACTER * len(level.text) + 4
@@ -146,7 +161,7 @@ def _draw_level(
 
 
 def _draw_front(picture: Picture, x: Scale, y: Scale, points: Sequence[Point]) -> None:
-    """The best metric that can be had up to each latency, as steps."""
+    """Draw the best metric that can be had up to each latency, as steps."""
     best, path = float("-inf"), ""
     front = [item for item in points if item.is_on_front]
     for item in sorted(front, key=lambda item: (item.p50_ms.value, -item.metric)):

@@ -1,4 +1,4 @@
-"""From numbers to SVG: scales, marks, and labels that keep clear of each other.
+"""Plots as SVG: scales, marks, and labels that keep clear of each other.
 
 Colours are classes, which the page's style sheet fills in: one plot serves light, dark and paper.
 Text is escaped by ElementTree, as everything that a user named may hold anything.
@@ -9,18 +9,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import NamedTuple
 from xml.etree import ElementTree as ET
 
-CHARACTER, BOLD, LINE = (
-    6.9,
-    7.8,
-    14.0,
-)  # pixels of the style sheet's 12 px letters, wide enough for most fonts
+# pixels of the style sheet's 12 px letters, wide enough for most fonts
+CHARACTER, BOLD, LINE = 6.9, 7.8, 14.0
 STEPS = (1, 2, 5)
 LOG_STEPS = ((1, 1.5, 2, 3, 4, 5, 6, 8), (1, 2, 3, 5), STEPS, (1,))
 WIDE, NARROW = 1000.0, 350.0  # pixels: of a page, of a phone
 
 
 class Scale(NamedTuple):
-    """From a value to a pixel. Out of range is drawn at the edge."""
+    """A scale that turns a value into a pixel; what is out of range is drawn at the edge."""
 
     low: float
     high: float
@@ -36,7 +33,7 @@ class Scale(NamedTuple):
         return round(self.start + share * (self.end - self.start), 1)
 
     def ticks(self, most: int = 7) -> list[float]:
-        """Round values within the range, few enough to be read."""
+        """List round values within the range, few enough to be read."""
         if self.is_log and self.high / self.low > 2:
             powers = range(math.floor(math.log10(self.low)), math.ceil(math.log10(self.high)) + 1)
             for steps in LOG_STEPS:
@@ -51,7 +48,7 @@ class Scale(NamedTuple):
 
 
 def nice_step(least: float) -> float:
-    """The next of 1, 2, 5, 10, ... that is not smaller."""
+    """Return the next of 1, 2, 5, 10, ... that is not smaller."""
     if least <= 0:
         return 1.0
     power = 10.0 ** math.floor(math.log10(least))
@@ -59,7 +56,7 @@ def nice_step(least: float) -> float:
 
 
 def tick_label(value: float, step: float = 0.0) -> str:
-    """As many digits as tell the ticks apart."""
+    """Write a tick's value with as many digits as tell the ticks apart."""
     if step:
         return f"{value:.{max(0, -math.floor(math.log10(step) + 1e-9))}f}"
     return f"{value:g}"
@@ -86,33 +83,34 @@ class Picture:
     def add(
         self, shape: str, css: str, text: str | None = None, **numbers: float | str
     ) -> ET.Element:
-        """One shape; underscores of a name stand for hyphens."""
+        """Draw one shape; underscores of a name stand for hyphens."""
         attributes = {key.replace("_", "-"): f"{value}" for key, value in numbers.items()}
         element = ET.SubElement(self.root, shape, {"class": css, **attributes})
         element.text = text
         return element
 
     def line(self, css: str, x1: float, y1: float, x2: float, y2: float) -> None:
-        """A straight line."""
+        """Draw a straight line."""
         self.add("line", css, x1=x1, y1=y1, x2=x2, y2=y2)
 
     def text(self, css: str, x: float, y: float, text: str, anchor: str = "start") -> None:
-        """One line of text, its baseline at y."""
+        """Write one line of text, its baseline at y."""
         self.add("text", css, text, x=round(x, 1), y=round(y, 1), text_anchor=anchor)
 
     def svg(self) -> str:
-        """The finished element."""
+        """Return the finished element as text."""
         return ET.tostring(self.root, encoding="unicode")
 
 
 def hover(element: ET.Element, text: str) -> None:
-    """What a pointer that rests on it is told."""
+    """Add the text that a pointer which rests on an element is shown."""
     ET.SubElement(element, "title").text = text
 
 
 def twice(draw: Callable[[str, float], Picture], name: str) -> tuple[str, str]:
-    """The SVG for a wide page and for a phone, since letters that shrink with a plot can't be
-    read.
+    """Draw the SVG for a wide page and the one for a phone.
+
+    Letters that shrink with a plot can't be read.
     """
     return draw(name, WIDE).svg(), draw(f"{name}-narrow", NARROW).svg()
 
@@ -126,13 +124,13 @@ class Box(NamedTuple):
     bottom: float
 
     def overlap(self, other: "Box") -> float:
-        """Pixels that both cover."""
+        """Return the area that both boxes cover, in pixels."""
         wide = min(self.right, other.right) - max(self.left, other.left)
         high = min(self.bottom, other.bottom) - max(self.top, other.top)
         return max(0.0, wide) * max(0.0, high)
 
     def grown(self, by: float) -> "Box":
-        """With a margin."""
+        """Return the box with a margin around it."""
         return Box(self.left - by, self.top - by, self.right + by, self.bottom + by)
 
 
@@ -164,13 +162,16 @@ class Mark(NamedTuple):
 
     @property
     def box(self) -> Box:
-        """What it covers."""
+        """The box that the mark covers."""
         return Box(self.x, self.y, self.x, self.y).grown(7)
 
 
 class Label(NamedTuple):
-    """A label's place: its text, its box, and whether it is far enough from its mark to need a line
-    to it.
+    """A label's place in a plot.
+
+    text: what it says.
+    box: where it stands.
+    is_far: whether it is far enough from its mark to need a line to it.
     """
 
     text: str
@@ -181,9 +182,10 @@ class Label(NamedTuple):
 def place_labels(
     marks: Sequence[Mark], frame: Box, taken: Iterable[Box] = (), soft: Iterable[Box] = ()
 ) -> list[Label | None]:
-    """A place for the label of each mark, the first ones first; None where nothing is free.
+    """Find a place for the label of each mark, the first ones first; None where nothing is free.
 
-    taken: what no label may cover. soft: what it may if it must, such as error bars.
+    taken: what no label may cover.
+    soft: what a label may cover if it must, such as error bars.
     """
     taken, soft = [*taken, *(mark.box for mark in marks)], list(soft)
     found: list[Label | None] = []
@@ -217,7 +219,7 @@ def _is_free(box: Box, frame: Box, taken: Iterable[Box]) -> bool:
 
 
 def _around(mark: Mark, wide: float, *, far: bool) -> Iterator[tuple[Box, bool]]:
-    """Boxes beside a point: near ones first, far ones only where they may be."""
+    """Yield boxes beside a point: near ones first, far ones only where they may be."""
     for gap in (9.0, 22.0, 38.0, 56.0) if far else (9.0,):
         for dx, dy in ((1, 0), (-1, 0), (0, -1), (0, 1), (1, -1), (1, 1), (-1, -1), (-1, 1)):
             x = mark.x + dx * (gap + wide / 2)

@@ -24,8 +24,10 @@ class Change(NamedTuple):
 
 
 def latency_plot(spreads: Sequence[Spread], name: str, width: float) -> Picture:
-    """A strip for each variant: the middle half dark, 5 to 95 % and 1 to 99 % lighter, the line to
-    the extremes.
+    """Draw a strip for each variant that shows how its latencies spread.
+
+    The middle half is dark, 5 to 95 % and 1 to 99 % are lighter, and a line reaches to the
+    extremes.
     """
     rows = _Rows([item.name for item in spreads], width)
     about = "; ".join(
@@ -64,7 +66,7 @@ def latency_plot(spreads: Sequence[Spread], name: str, width: float) -> Picture:
 
 
 def change_plot(changes: Sequence[Change], what: str, name: str, width: float) -> Picture:
-    """A line from before (hollow) to after (filled) for each class."""
+    """Draw a line from before (hollow) to after (filled) for each class."""
     rows = _Rows([item.name for item in changes], width)
     picture = Picture(
         name,
@@ -97,7 +99,7 @@ def change_plot(changes: Sequence[Change], what: str, name: str, width: float) -
 
 
 class _Rows:
-    """Rows with a name each: on the left of a wide plot, above the row in a narrow one."""
+    """The rows of a plot, with a name each: left of a wide plot, above the row in a narrow one."""
 
     def __init__(self, names: Sequence[str], width: float) -> None:
         self._beside = width > 500
@@ -109,11 +111,11 @@ class _Rows:
         self.height = self.frame.bottom + 46
 
     def middle(self, place: int) -> float:
-        """Of a row's strip."""
+        """Return the height of the middle of a row's strip."""
         return self.frame.top + self._each * place + (self._each / 2 + 2 if self._beside else 29)
 
     def write(self, picture: Picture, place: int, css: str) -> None:
-        """A row's name."""
+        """Write the name of a row."""
         if self._beside:
             picture.text(
                 f"label{css}",

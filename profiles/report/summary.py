@@ -23,8 +23,9 @@ def chosen_of(build: Build) -> MeasuredVariant | None:
 
 
 def yardstick(build: Build, others: Sequence[MeasuredVariant]) -> MeasuredVariant | None:
-    """What the chosen variant is held against: one in fp32, else the most accurate of the accepted
-    ones.
+    """Return the variant that the chosen one is held against.
+
+    It is one in fp32, else the most accurate of the accepted ones.
     """
     others = [item for item in others if item.name != build.choice.chosen]
     floats = [item for item in others if item.precision == "fp32" and item.status != "failed"]
@@ -34,7 +35,7 @@ def yardstick(build: Build, others: Sequence[MeasuredVariant]) -> MeasuredVarian
 
 
 def in_words(build: Build) -> Iterator[str]:
-    """Sentences for a reader who has not built it."""
+    """Yield sentences about a build for a reader who has not built it."""
     chosen = chosen_of(build)
     if chosen is None:
         yield f"Nothing is chosen: {build.choice.reason}."
@@ -72,7 +73,7 @@ def _speed(evidence: Evidence, other: Evidence, name: str) -> str:
 
 
 def tiles(build: Build) -> list[tuple[str, Cell]]:
-    """The chosen variant in a few figures."""
+    """Return the chosen variant in a few figures."""
     chosen = chosen_of(build)
     if chosen is None:
         return []
@@ -95,7 +96,7 @@ def tiles(build: Build) -> list[tuple[str, Cell]]:
 
 
 def with_unit(figure: Figure | None, unit: str, digits: int) -> Cell:
-    """A figure and its interval, or a dash."""
+    """Write a figure and its interval, or a dash."""
     if figure is None:
         return Cell("-")
     value = f"{figure.value:,.{digits}f} {unit}".rstrip()

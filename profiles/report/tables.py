@@ -1,6 +1,4 @@
-"""The page's tables: every variant, every class, every round's conditions, what it was measured
-with.
-"""
+"""The tables of the page: variants, classes, the conditions of every round, and the software."""
 
 from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple, TypeVar
@@ -15,7 +13,7 @@ T = TypeVar("T")
 
 
 class Row(NamedTuple):
-    """One variant's line."""
+    """The line of one variant in the table."""
 
     number: int
     name: str
@@ -43,7 +41,7 @@ COLUMNS = (
 
 
 def variant_rows(build: Build) -> Iterator[Row]:
-    """All variants, in the order of the build."""
+    """Return the lines of all variants, in the order of the build."""
     for number, item in enumerate(build.variants, 1):
         cells = (
             _cells(item.evidence, build.tested_confidence) if item.evidence else [Cell("-")] * 13
@@ -92,8 +90,9 @@ class ClassRow(NamedTuple):
 
 
 def class_rows(build: Build) -> tuple[str | None, list[ClassRow]]:
-    """What the chosen variant is held against, and its classes: the largest changes of recall
-    first.
+    """Return what the chosen variant is held against, and the rows of its classes.
+
+    The largest changes of recall come first.
     """
     chosen = chosen_of(build)
     if chosen is None or not chosen.evidence.quality.classes:
@@ -141,7 +140,7 @@ def _share(
 
 
 def condition_rows(build: Build) -> Iterator[list[str]]:
-    """One line a variant: the worst of its rounds, and what disturbed which round."""
+    """Return one line a variant: the worst of its rounds, and what disturbed which round."""
     for item in build.measured:
         performance = item.evidence.performance
         states = performance.conditions
@@ -162,7 +161,7 @@ def condition_rows(build: Build) -> Iterator[list[str]]:
 
 
 def _span(states: Iterable[T], of: Callable[[T], float | None], form: str) -> str:
-    """From the smallest to the largest; or that the machine does not tell."""
+    """Write the range from the smallest to the largest value, or that the machine does not tell."""
     values = [value for value in map(of, states) if value is not None]
     if not values:
         return "not told"
@@ -171,7 +170,7 @@ def _span(states: Iterable[T], of: Callable[[T], float | None], form: str) -> st
 
 
 def origins(build: Build) -> Iterator[tuple[str, str]]:
-    """Versions of what it was measured with, and hashes of the data."""
+    """Yield the versions of what was measured with, and the hashes of the data."""
     found: dict[str, dict[str, None]] = {}
     for item in build.variants:
         if item.artifact and item.artifact.calibration_sha256:

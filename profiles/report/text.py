@@ -24,7 +24,7 @@ MARKS = {
 
 
 def build_as_json(build: Build, cost: CostSheet) -> dict[str, Any]:
-    """The object that `edgekit build --json` and `edgekit report --json` print."""
+    """Return the object that `edgekit build --json` and `edgekit report --json` print."""
     measured = measured_in(build)
     return {
         "model": build.model,
@@ -75,15 +75,16 @@ def _variant_as_json(variant: Variant, build: Build) -> dict[str, Any]:
 
 
 def _fields(kind: type[Part], record: Part | None) -> dict[str, Any]:
-    """Every field of a record; None for each where there is no record, so that all variants have
-    the same keys.
+    """Return every field of a record by its name.
+
+    Each is None where there is no record, so that all variants have the same keys.
     """
     names = [name for name in kind.__struct_fields__ if name not in Part.__struct_fields__]
     return {name: getattr(record, name) if record else None for name in names}
 
 
 def build_as_table(build: Build) -> Table:
-    """One line a variant."""
+    """Return the table of a build, one line a variant."""
     measured = [item.evidence for item in build.measured]
     title = (
         f"{build.model} {build.version} on {build.target}, {build.evaluation_samples} evaluation"
@@ -134,7 +135,7 @@ def _marked(name: str, build: Build) -> str:
 
 
 def cost_as_table(cost: CostSheet) -> Table:
-    """One line a variant: what a day costs, and when the device has paid for itself."""
+    """Return a line a variant: what a day costs, and when the device has paid for itself."""
     money = cost.prices.currency
     table = Table(title="Cost of a day", title_justify="left")
     table.add_column("variant", no_wrap=True)
@@ -154,7 +155,7 @@ def cost_as_table(cost: CostSheet) -> Table:
 
 
 def cost_cells(line: Cost) -> list[str]:
-    """The figures of one line of the cost sheet, as text."""
+    """Write the figures of one line of the cost sheet."""
     joules = "-" if line.energy_j is None else f"{line.energy_j:.3g}"
     return [
         f"{joules} (watts given)" if line.energy_from == "watts given" else joules,
@@ -173,7 +174,7 @@ def cost_cells(line: Cost) -> list[str]:
 
 
 def cost_notes(cost: CostSheet) -> list[str]:
-    """What the sheet rests on, and what it lacks."""
+    """List what the cost sheet rests on, and what it lacks."""
     lines = [f"Assumed: {text}" for text in cost.assumptions]
     if cost.missing:
         what = "is complete with" if cost.variants else "needs"
@@ -182,7 +183,7 @@ def cost_notes(cost: CostSheet) -> list[str]:
 
 
 def weights(variant: Variant) -> str:
-    """The types that the file really holds, by their share of its weights."""
+    """Write the types that the file really holds, by their share of its weights."""
     contents = variant.artifact.contents if variant.artifact else {}
     total = sum(contents.values())
     large = [(kind, size / total) for kind, size in contents.items() if size >= total / 100]
@@ -207,14 +208,14 @@ def _figures(evidence: Evidence | None, confidence: float) -> list[str]:
 
 
 def with_interval(figure: Figure, digits: int) -> str:
-    """A figure as "2.03 (1.91-2.16)"; of a single round nothing is known of its spread."""
+    """Write a figure as "2.03 (1.91-2.16)"; of a single round nothing is known of its spread."""
     if figure.high >= UNBOUNDED:
         return f"{figure.value:.{digits}f} (one round)"
     return f"{figure.value:.{digits}f} ({figure.low:.{digits}f}-{figure.high:.{digits}f})"
 
 
 def notes(build: Build) -> list[str]:
-    """What must be said beside the table: the choice, and what the figures are not."""
+    """List what must be said beside the table: the choice, and what the figures are not."""
     lines = notes_of(measured_in(build))
     if build.measured:
         lines.append(f"Measured on: {build.measured[0].evidence.machine}")
@@ -228,13 +229,14 @@ def notes(build: Build) -> list[str]:
 
 
 def measured_in(build: Build) -> dict[str, Performance]:
-    """Of each variant that was measured, by its name."""
+    """Return the performance of each variant that was measured, by the variant's name."""
     return {item.name: item.evidence.performance for item in build.measured}
 
 
 def not_measured(measured: dict[str, Performance]) -> list[str]:
-    """What was left out, and why; one line for what is said of several variants, also if its
-    numbers differ.
+    """List what was left out, and why.
+
+    What is said of several variants is one line, also if its numbers differ.
     """
     alike: dict[str, dict[str, str]] = {}
     for name, item in measured.items():
@@ -249,7 +251,7 @@ def not_measured(measured: dict[str, Performance]) -> list[str]:
 
 
 def notes_of(measured: dict[str, Performance]) -> list[str]:
-    """What the figures of a session are not: what was skipped, what was disturbed."""
+    """List what the figures of a session are not: what was skipped, what was disturbed."""
     lines = [f"Not measured: {what}" for what in not_measured(measured)]
     disturbed = disturbed_in(measured)
     if disturbed:
@@ -262,11 +264,11 @@ def notes_of(measured: dict[str, Performance]) -> list[str]:
 
 
 def disturbed_in(measured: dict[str, Performance]) -> dict[str, tuple[str, ...]]:
-    """The variants whose figures are not clean, and why."""
+    """Return the variants whose figures are not clean, and why."""
     return {name: item.disturbed for name, item in measured.items() if item.disturbed}
 
 
 def warnings_in(measured: dict[str, Performance]) -> list[str]:
-    """What should be known about the machine, each thing once."""
+    """List what should be known about the machine, each thing once."""
     states = (state for item in measured.values() for state in item.conditions)
     return list(dict.fromkeys(text for state in states for text in warnings(state)))

@@ -53,8 +53,7 @@ def report(
     currency: str,
     as_json: bool,
 ) -> None:
-    """Show a finished build: every variant, which was chosen, and why; and what a day of requests
-    costs.
+    """Show a finished build: every variant, the chosen one, why, and what a day of requests costs.
 
     \b
     Example:
@@ -87,7 +86,7 @@ def report(
 
 
 def show_build(build: Build, prices: Prices | None = None, *, as_json: bool) -> None:
-    """The same for `edgekit build` and `edgekit report`."""
+    """Print a build as `edgekit build` and `edgekit report` both show it."""
     cost = cost_sheet(build, prices or Prices())
     if as_json:
         print_json(build_as_json(build, cost))

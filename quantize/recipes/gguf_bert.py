@@ -86,7 +86,10 @@ def _write_vocabulary(writer: gguf.GGUFWriter, folder: Path, config: dict[str, A
 
 
 def _phantom(token: str) -> str:
-    """llama.cpp marks the start of a word where BERT marks the middle."""
+    """Turn a token of BERT into one of llama.cpp.
+
+    llama.cpp marks the start of a word where BERT marks the middle.
+    """
     return token[2:] if token.startswith("##") else "\u2581" + token
 
 

@@ -28,18 +28,20 @@ ACTIVATION = {
     "ModernBert": "hidden_activation",
 }
 GELU = ("gelu", "gelu_new", "gelu_pytorch_tanh")
+# ModernBERT may have them, llama.cpp not
 BIASES = (
     "attention_bias",
     "mlp_bias",
     "norm_bias",
     "classifier_bias",
-)  # ModernBERT may have them, llama.cpp not
+)
 POOLINGS: dict[str, Pooling] = {"mean": "MEAN", "cls": "CLS"}
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.gguf: matrices in 16 bits, the rest in fp32. Raises InputError for what llama.cpp
-    does not compute.
+    """Write model.gguf: matrices in 16 bits, the rest in fp32.
+
+    Raises InputError for what llama.cpp does not compute.
     """
     source = ingredients.source
     folder = Path(source.path)
@@ -65,7 +67,7 @@ def make(ingredients: Ingredients) -> None:
 
 
 def check_architecture(architecture: str, folder: Path) -> None:
-    """Raises InputError, with the reason, for a model that llama.cpp would answer wrongly for."""
+    """Refuse a model that llama.cpp would answer wrongly for; raises InputError with the reason."""
     path, config = folder / "config.json", read_config(folder)
     family = architecture.removesuffix(CLASSIFIER).removesuffix("Model")
     if architecture == f"DistilBert{CLASSIFIER}":

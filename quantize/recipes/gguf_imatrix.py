@@ -1,9 +1,8 @@
-"""The importance matrix: the mean square of every weight matrix's input, channel by channel, on the
-calibration texts.
+"""The importance matrix of a GGUF: how large each channel of a weight matrix's input is.
 
-llama.cpp keeps the channels exact that matter for this data. Its own tool, llama-imatrix, collects
-the same figures from a running GGUF; here they come from the PyTorch model, by hooks, under the
-names that the GGUF has.
+It is the mean square, channel by channel, on the calibration texts. llama.cpp keeps the channels
+exact that matter for this data. Its own tool, llama-imatrix, collects the same figures from a
+running GGUF; here they come from the PyTorch model, by hooks, under the names that the GGUF has.
 """
 
 from collections.abc import Iterator
@@ -31,8 +30,9 @@ def importance(source: Source, calibration: list[Tensors], progress: Progress) -
 
 
 def mean_squares(model: Any, calibration: list[Tensors], progress: Progress) -> Importance:  # noqa: ANN401
-    """Of the input of every linear layer that a GGUF has a place for, over all tokens of all
-    texts.
+    """Return the mean squares of the input of every linear layer that a GGUF has a place for.
+
+    They are over all tokens of all texts.
     """
     import inspect
 
@@ -67,7 +67,7 @@ def mean_squares(model: Any, calibration: list[Tensors], progress: Progress) -> 
 
 
 def _layers(model: Any) -> Iterator[tuple[str, torch.nn.Module]]:  # noqa: ANN401
-    """Every linear layer with the name of its GGUF tensor."""
+    """Yield every linear layer with the name of its GGUF tensor."""
     modern = model.config.model_type == "modernbert"
     architecture = gguf.MODEL_ARCH.MODERN_BERT if modern else gguf.MODEL_ARCH.BERT
     names = gguf.get_tensor_name_map(architecture, model.config.num_hidden_layers)

@@ -20,8 +20,9 @@ LEAST = "llama-cpp-python>=0.3.36"
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.gguf. Rows whose width is no multiple of 256 fall back to another type, as
-    llama.cpp decides.
+    """Write model.gguf, quantized to the type of the option `file_type`.
+
+    Rows whose width is no multiple of 256 fall back to another type, as llama.cpp decides.
     """
     source, target = ingredients.from_base("model.gguf"), ingredients.out / "model.gguf"
     weights = None
@@ -37,8 +38,9 @@ def make(ingredients: Ingredients) -> None:
 def quantize(
     source: Path, target: Path, file_type: str, weights: dict[str, np.ndarray] | None = None
 ) -> None:
-    """One GGUF file into another. `weights`: the importance of each tensor's columns, float32, by
-    the tensor's name.
+    """Quantize one GGUF file into another.
+
+    weights: the importance of each tensor's columns, float32, by the tensor's name.
     """
     start_backend()
     params = llama_cpp.llama_model_quantize_default_params()
@@ -55,8 +57,9 @@ def quantize(
 
 
 def _entries(weights: dict[str, np.ndarray]) -> "ctypes.Array[ctypes.Structure]":
-    """As llama.cpp reads it: an array that ends with an entry without a name. It points into
-    `weights`.
+    """Return the importance as llama.cpp reads it: an array that ends with an entry without a name.
+
+    The array points into `weights`.
     """
     if not hasattr(llama_cpp, "llama_model_imatrix_data"):
         raise MissingPackage(
@@ -75,7 +78,10 @@ def _entries(weights: dict[str, np.ndarray]) -> "ctypes.Array[ctypes.Structure]"
 
 
 def _check_complete(path: Path, weights: dict[str, np.ndarray]) -> None:
-    """A matrix that was left out would be quantized without, and nobody would notice."""
+    """Check that every matrix has its importance; raises RuntimeError.
+
+    A matrix that was left out would be quantized without, and nobody would notice.
+    """
     for tensor in gguf.GGUFReader(path).tensors:
         is_matrix = (
             tensor.tensor_type.name in ("F16", "BF16") and tensor.name != "token_embd.weight"

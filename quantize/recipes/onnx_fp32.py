@@ -1,7 +1,7 @@
-"""onnx-fp32: the checkpoint as an ONNX graph, exported by optimum; an ONNX source is taken as it
-is.
+"""onnx-fp32: the checkpoint as an ONNX graph, exported by optimum.
 
-An embedder's pooling is appended to the graph, so that every engine answers with vectors.
+An ONNX source is taken as it is. An embedder's pooling is appended to the graph, so that every
+engine answers with vectors.
 """
 
 import shutil
@@ -41,8 +41,9 @@ def make(ingredients: Ingredients) -> None:
 
 
 def add_pooling(model: onnx.ModelProto, mode: str) -> None:
-    """Replace the output last_hidden_state [batch, tokens, dimensions] by sentence_embedding
-    [batch, dimensions].
+    """Replace the output of an encoder by that of its pooling.
+
+    last_hidden_state [batch, tokens, dimensions] becomes sentence_embedding [batch, dimensions].
     """
     graph = model.graph
     states = graph.output[0]
@@ -59,7 +60,7 @@ def add_pooling(model: onnx.ModelProto, mode: str) -> None:
 
 
 def _mean(states: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """Over the tokens that the mask keeps."""
+    """Make the nodes for the mean over the tokens that the mask keeps."""
     constants = [
         helper.make_tensor("pooling.last", TensorProto.INT64, [1], [-1]),
         helper.make_tensor("pooling.tokens", TensorProto.INT64, [1], [1]),
@@ -82,7 +83,10 @@ def _mean(states: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
 
 
 def _cls(states: str) -> tuple[list[onnx.NodeProto], list[onnx.TensorProto]]:
-    """The first token, which is the first that the mask keeps where padding is on the left."""
+    """Make the nodes that take the first token that the mask keeps.
+
+    It is not the first of all where padding is on the left.
+    """
     nodes = [
         helper.make_node("ArgMax", ["attention_mask"], ["pooling.first"], axis=1, keepdims=1),
         helper.make_node(

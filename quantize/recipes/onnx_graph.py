@@ -1,5 +1,6 @@
-"""What the ONNX recipes share: shape inference, fusion, and what a CPU's int8 instructions ask of
-the numbers.
+"""What the ONNX recipes share: shape inference, fusion, and the limits of int8 on a CPU.
+
+The limits are what a CPU's int8 instructions ask of the numbers.
 """
 
 import logging
@@ -24,14 +25,14 @@ log = logging.getLogger(__name__)
 
 
 def input_names(model: Path) -> list[str]:
-    """The inputs of a graph, weights that are listed among them left out."""
+    """Return the inputs of a graph; weights that are listed among them are left out."""
     graph = onnx.load(model, load_external_data=False).graph
     weights = {item.name for item in graph.initializer}
     return [item.name for item in graph.input if item.name not in weights]
 
 
 def preprocess(model: Path, prepared: Path) -> None:
-    """Shape inference and constant folding, without which nodes are missed."""
+    """Infer shapes and fold constants, without which nodes are missed."""
     try:
         quant_pre_process(model, prepared, skip_symbolic_shape=False)
     except Exception:  # noqa: BLE001 - symbolic inference gives up on some graphs with a bare Exception
@@ -39,11 +40,11 @@ def preprocess(model: Path, prepared: Path) -> None:
 
 
 def fuse(model: Path, fused: Path) -> bool:
-    """Join the nodes of attention, GELU and normalization into one each; False where that isn't to
-    be had.
+    """Join the nodes of attention, GELU and normalization into one each.
 
-    What is fused is run beside what is not, with a padded text among full ones: fusions are matched
-    by patterns, and a wrong match would go unnoticed until the gate.
+    Returns False where that isn't to be had. What is fused is run beside what is not, with a padded
+    text among full ones: fusions are matched by patterns, and a wrong match would go unnoticed
+    until the gate.
     """
     names = input_names(model)
     if "input_ids" not in names:
@@ -71,7 +72,10 @@ def fuse(model: Path, fused: Path) -> bool:
 
 
 def _probe() -> Tensors:
-    """Two texts of 11 tokens and one of 6; the smallest ids are in every vocabulary."""
+    """Make two texts of 11 tokens and one of 6.
+
+    The smallest ids are in every vocabulary.
+    """
     ids = np.random.default_rng(0).integers(0, 20, size=(3, 11))
     mask = np.ones_like(ids)
     mask[1, 6:] = 0
@@ -85,11 +89,14 @@ def _run(model: Path, feeds: Tensors) -> list[np.ndarray]:
 
 
 def needs_reduced_range(isa: tuple[str, ...]) -> bool:
-    """U8S8 products overflow 16 bits on AVX2 and AVX-512 without VNNI: 7-bit weights don't."""
+    """Tell whether int8 weights need a reduced range of 7 bits.
+
+    U8S8 products overflow 16 bits on AVX2 and AVX-512 without VNNI; with 7-bit weights they don't.
+    """
     is_x86 = "avx2" in isa
     return is_x86 and not {"avx512_vnni", "avx_vnni", "amx_int8"} & set(isa)
 
 
 def is_arm(isa: tuple[str, ...]) -> bool:
-    """arm64, whose int8 products take signed numbers on both sides."""
+    """Tell whether the CPU is arm64, whose int8 products take signed numbers on both sides."""
     return "asimd" in isa

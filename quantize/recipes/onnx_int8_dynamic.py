@@ -1,8 +1,7 @@
-"""onnx-int8-dynamic: int8 weights; activations are quantized at run time, each tensor by its own
-range.
+"""onnx-int8-dynamic: int8 weights; activations are quantized at run time.
 
-The option `fused` joins each attention into one node first. Which is faster depends on CPU and
-batch, so both are recipes.
+Each tensor gets its own range. The option `fused` joins each attention into one node first. Which
+is faster depends on CPU and batch, so both are recipes.
 """
 
 import tempfile

@@ -1,5 +1,6 @@
-"""onnx-int8-smoothquant: as onnx-int8-static, the activations' outliers moved into the weights
-first (SmoothQuant).
+"""onnx-int8-smoothquant: int8 weights and activations, whose outliers move into the weights first.
+
+The outliers are the activations' (SmoothQuant); all else is as in onnx-int8-static.
 """
 
 import nncf
@@ -12,8 +13,9 @@ from edgekit.quantize.recipes.onnx_graph import input_names, needs_reduced_range
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.onnx (QDQ) by NNCF; `alpha` is how much of an outlier goes over to the weights, 0
-    to 1.
+    """Write model.onnx (QDQ) by NNCF.
+
+    The option `alpha` is how much of an outlier goes over to the weights, 0 to 1.
     """
     path = ingredients.from_base("model.onnx")
     names = input_names(path)

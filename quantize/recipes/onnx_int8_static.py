@@ -1,9 +1,11 @@
-"""onnx-int8-static: int8 weights and activations (QDQ); the activations' ranges come from the
-calibration data.
+"""onnx-int8-static: int8 weights and activations (QDQ), with ranges from the calibration data.
 
-Options: `range` is how a range is found: "MinMax" (all that was seen), "Entropy" (what loses least
-information) or "Percentile" (all but outliers). `tensorrt` writes what TensorRT takes: signed and
-symmetric everywhere, biases in fp32, a quantizer of its own before each input.
+The ranges are those of the activations. Options:
+
+range: how a range is found: "MinMax" (all that was seen), "Entropy" (what loses least information)
+or "Percentile" (all but outliers).
+tensorrt: writes what TensorRT takes: signed and symmetric everywhere, biases in fp32, a quantizer
+of its own before each input.
 """
 
 import tempfile
@@ -58,11 +60,11 @@ class Reader(CalibrationDataReader):  # type: ignore[misc]  # onnxruntime has no
         return len(self._feeds)
 
     def set_range(self, start_index: int, end_index: int) -> None:
-        """What `get_next` goes through."""
+        """Choose the inputs that `get_next` goes through."""
         self._next, self._end = start_index, end_index
 
     def get_next(self) -> Tensors | None:
-        """The next input, or None."""
+        """Return the next input, or None."""
         if self._next >= self._end:
             return None
         self._progress("calibrating", self._next / len(self._feeds))

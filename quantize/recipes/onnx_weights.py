@@ -1,5 +1,6 @@
-"""onnx-int8-weights and onnx-int4-weights: weights in blocks, each with its own scale; activations
-stay in float.
+"""onnx-int8-weights and onnx-int4-weights: weights in blocks, each with its own scale.
+
+Activations stay in float.
 """
 
 import logging
@@ -14,8 +15,9 @@ INT8_PRODUCTS = 4
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.onnx: MatMulNBits for every product with a constant matrix, of `bits` in blocks
-    of `block_size`.
+    """Write model.onnx with a MatMulNBits for every product with a constant matrix.
+
+    The options say how many `bits` the weights have and the `block_size`.
     """
     # it tells of every node
     logging.getLogger("onnxruntime.quantization").setLevel(logging.WARNING)

@@ -1,5 +1,4 @@
-"""openvino-int8-buckets: openvino-int8 that runs at a few fixed lengths, so that OpenVINO plans
-each ahead.
+"""openvino-int8-buckets: openvino-int8 at a few fixed lengths, so that OpenVINO plans each ahead.
 
 The lengths double from 16 tokens to the model's maximum; the engine compiles each when the first
 text needs it.
@@ -22,8 +21,9 @@ def make(ingredients: Ingredients) -> None:
 
 
 def bucket_lengths(longest: int) -> list[int]:
-    """In tokens, ascending; the last is `longest`, beyond which some models have no position to
-    look up.
+    """Return the lengths of the buckets in tokens, ascending.
+
+    The last is `longest`, beyond which some models have no position to look up.
     """
     lengths = []
     length = SHORTEST

@@ -1,8 +1,7 @@
-"""openvino-int8: weights and activations in int8 by NNCF's post-training quantization, calibrated
-on the user's data.
+"""openvino-int8: weights and activations in int8 by NNCF's post-training quantization.
 
-With the option `npu`: symmetric, and one input of the longest length at a time, as the NPU's
-compiler wants it.
+It is calibrated on the user's data. With the option `npu` it is symmetric, and takes one input of
+the longest length at a time, as the NPU's compiler wants it.
 """
 
 import msgspec
@@ -16,8 +15,9 @@ from edgekit.quantize.recipes import TEXT, Ingredients, tensors_for
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.xml and model.bin. A model of texts gets NNCF's transformer settings (attention
-    stays intact).
+    """Write model.xml and model.bin.
+
+    A model of texts gets NNCF's transformer settings (attention stays intact).
     """
     for_npu = bool(ingredients.options.get("npu"))
     model = ov.convert_model(ingredients.from_base("model.onnx"))
@@ -38,7 +38,7 @@ def make(ingredients: Ingredients) -> None:
 
 
 def calibration(ingredients: Ingredients, model: ov.Model) -> list[Tensors]:
-    """The calibration sample with only what the model takes."""
+    """Return the calibration sample with only what the model takes."""
     names = [port.get_any_name() for port in model.inputs]
     return [tensors_for(names, feeds) for feeds in ingredients.calibration]
 
@@ -49,7 +49,7 @@ def model_type(ingredients: Ingredients) -> nncf.ModelType | None:
 
 
 def max_length(ingredients: Ingredients) -> int:
-    """The longest input in tokens; raises InputError for a task that has none."""
+    """Return the longest input in tokens; raises InputError for a task that has none."""
     path = ingredients.from_base("task.json")
     length = msgspec.json.decode(path.read_bytes()).get("max_length")
     if not isinstance(length, int):
@@ -58,7 +58,7 @@ def max_length(ingredients: Ingredients) -> int:
 
 
 def _padded(feeds: Tensors, length: int) -> Tensors:
-    """To [1, length]; what the mask hides may hold anything."""
+    """Pad an input to [1, length]; what the mask hides may hold anything."""
     return {
         name: np.pad(value, ((0, 0), (0, length - value.shape[1]))) for name, value in feeds.items()
     }

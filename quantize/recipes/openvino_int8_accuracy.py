@@ -1,7 +1,7 @@
-"""openvino-int8-accuracy: as openvino-int8; operations go back to float until little agreement with
-fp32 is lost.
+"""openvino-int8-accuracy: openvino-int8 where operations go back to float that lose agreement.
 
-It tunes on calibration rows that are not in the calibration sample, never on the evaluation file.
+They go back until little agreement with fp32 is lost. It tunes on calibration rows that are not in
+the calibration sample, never on the evaluation file.
 """
 
 from collections.abc import Iterable
@@ -25,8 +25,9 @@ class Item(NamedTuple):
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.xml and model.bin; raises InputError without rows to tune on. `max_drop` is a
-    share of agreement.
+    """Write model.xml and model.bin; raises InputError without rows to tune on.
+
+    The option `max_drop` is a share of agreement.
     """
     if not ingredients.tuning:
         raise InputError(
@@ -60,13 +61,13 @@ def _answered(ingredients: Ingredients, model: ov.Model) -> list[Item]:
 
 
 def _answer(compiled: ov.CompiledModel, feeds: Tensors) -> np.ndarray:
-    """The first output for the one input, tokens that are padding left out."""
+    """Return the first output for the one input; tokens that are padding are left out."""
     value: np.ndarray = compiled(feeds)[0][0].copy()
     return value[feeds["attention_mask"][0] == 1] if value.ndim == 2 else value
 
 
 def _agreement(compiled: ov.CompiledModel, items: Iterable[Item]) -> tuple[float, list[float]]:
-    """How often the largest is the same one as in fp32."""
+    """Return how often the largest answer is as in fp32: the mean, and each input's share."""
     shares = [
         float(np.mean(_answer(compiled, item.feeds).argmax(-1) == item.answer.argmax(-1)))
         for item in items
@@ -75,7 +76,7 @@ def _agreement(compiled: ov.CompiledModel, items: Iterable[Item]) -> tuple[float
 
 
 def _cosine(compiled: ov.CompiledModel, items: Iterable[Item]) -> tuple[float, list[float]]:
-    """How far the vectors point the same way as in fp32."""
+    """Return how far the vectors point as in fp32: the mean, and each input's cosine."""
     cosines = []
     for item in items:
         value = _answer(compiled, item.feeds)

@@ -1,8 +1,11 @@
-"""openvino-int8-weights, openvino-int4-...: weights in int8 or in int4 groups; activations stay in
-float.
+"""openvino-int8-weights, openvino-int4-...: weights in int8 or in int4 groups.
 
-Options: `mode` of nncf.CompressWeightsMode; for int4 `group_size` (weights that share a scale),
-`ratio` (the share of weights in int4, the rest is int8), `awq`, `scale_estimation`, `gptq`.
+Activations stay in float. Options:
+
+mode: one of nncf.CompressWeightsMode.
+group_size: how many weights share a scale, for int4.
+ratio: the share of weights in int4, the rest is int8.
+awq, scale_estimation, gptq: NNCF's methods of those names.
 """
 
 import logging
@@ -22,8 +25,9 @@ from edgekit.quantize.recipes.openvino_int8 import calibration
 
 
 def make(ingredients: Ingredients) -> None:
-    """Write model.xml and model.bin; raises InputError where AWQ finds nothing in this model to
-    work on.
+    """Write model.xml and model.bin.
+
+    Raises InputError where AWQ finds nothing in this model to work on.
     """
     options = dict(ingredients.options)
     mode = nncf.CompressWeightsMode[str(options.pop("mode"))]
@@ -45,7 +49,7 @@ def make(ingredients: Ingredients) -> None:
 
 
 class _Ear(logging.Handler):
-    """NNCF says that it leaves a method out in its log only."""
+    """A listener to NNCF's log, where alone it says that it leaves a method out."""
 
     skipped = False
 

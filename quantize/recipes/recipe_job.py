@@ -1,6 +1,4 @@
-"""The job that makes one artifact: read the calibration data, run the recipe, look at what came of
-it.
-"""
+"""The job that makes one artifact: read the calibration data, run the recipe, look at its files."""
 
 import importlib
 from pathlib import Path

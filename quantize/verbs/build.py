@@ -56,8 +56,10 @@ def build(spec: Path, out: Path | None, effort: Name | None, as_json: bool) -> N
 
 
 class Bars:
-    """Two lines on a terminal (the build with its time to go, and the step at work); a line a step
-    elsewhere.
+    """The progress of a build on the screen.
+
+    A terminal shows two lines: the build with its time to go, and the step at work. Elsewhere each
+    step is a line.
     """
 
     def __init__(self, progress: Progress) -> None:

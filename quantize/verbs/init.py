@@ -18,8 +18,7 @@ from edgekit.console import json_option, print_json
 @click.option("--out", type=click.Path(path_type=Path), default="edgekit.toml", show_default=True)
 @json_option
 def init(model: Path, data: Path, calibration: Path | None, out: Path, as_json: bool) -> None:
-    """Look at a model's folder and a labelled data file (CSV or JSONL), and write a commented
-    edgekit.toml.
+    """Write a commented edgekit.toml for a model's folder and a labelled data file (CSV or JSONL).
 
     \b
     Example:

@@ -26,8 +26,9 @@ def setup() -> None:
 @click.option("--sha256", help="Its hash in hex, for a version that edgekit does not know.")
 @json_option
 def gguf(sdist: Path | None, sha256: str | None, as_json: bool) -> None:
-    """Get llama.cpp's converter that matches the installed llama-cpp-python, through pip. Nothing
-    is compiled.
+    """Get llama.cpp's converter that matches the installed llama-cpp-python, through pip.
+
+    Nothing is compiled.
 
     \b
     Example:

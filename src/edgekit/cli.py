@@ -1,5 +1,6 @@
-"""The command line. Verbs are named by string and imported when called: `--help` loads nothing
-heavy.
+"""The command line of edgekit: its verbs, by section, and how `--help` shows them.
+
+Verbs are named by string and imported when called: `--help` loads nothing heavy.
 """
 
 import importlib
@@ -21,8 +22,11 @@ class Verb(NamedTuple):
 
 
 class Family(NamedTuple):
-    """A command with commands of its own: the line that `--help` shows, its own help text, and its
-    verbs.
+    """A command that has commands of its own.
+
+    line: its line in the help of `edgekit`.
+    about: its own help text.
+    verbs: its commands, by name.
     """
 
     line: str
@@ -165,7 +169,7 @@ VERBS = {name: verb for verbs in SECTIONS.values() for name, verb in verbs.items
 
 
 class Verbs(click.Group):
-    """Imports a verb when it is called."""
+    """A group of commands that imports a verb when it is called."""
 
     def __init__(
         self, sections: Mapping[str, Mapping[str, Verb | Family]], **given: object
@@ -191,8 +195,9 @@ class Verbs(click.Group):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the verbs by section. Their lines come from the tables, so no verb is imported for
-        them.
+        """Write the verbs by section into the help text.
+
+        Their lines come from the tables, so no verb is imported for them.
         """
         for title, verbs in self._sections.items():
             with formatter.section(title):
@@ -200,7 +205,7 @@ class Verbs(click.Group):
 
 
 class CommandLine(Verbs):
-    """Shows an EdgekitError as one line, and exits with its code."""
+    """The command line itself, which shows an EdgekitError as one line and exits with its code."""
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the verb; every error that edgekit knows becomes one line and an exit code."""
@@ -223,7 +228,7 @@ class CommandLine(Verbs):
 
 
 def _describe(error: OSError) -> str:
-    """An operating system's error as one line that names the file."""
+    """Return an operating system's error as one line that names the file."""
     where = f"{error.filename}: " if error.filename else ""
     return f"{where}{error.strerror or error}"
 
@@ -242,6 +247,6 @@ def cli() -> None:
 
 
 def main() -> NoReturn:
-    """The console script."""
+    """Run the console script `edgekit`."""
     cli(prog_name="edgekit")
     raise SystemExit  # click exits by itself; this line is for the type checker

@@ -1,9 +1,9 @@
-"""How much a variant can have lost, as an upper bound and not as a point: what evidence says at a
-confidence.
+"""Bounds on how much a variant can have lost: what its evidence says at a given confidence.
+
+A bound and not a point, because a small sample leaves room for a larger loss than it shows.
 
 * Accuracy: Tango's score interval for a difference of paired proportions (T. Tango, Statistics in
-  Medicine 17, 1998,
-  891-908): it keeps its coverage where few pairs, or none, disagree.
+  Medicine 17, 1998, 891-908): it keeps its coverage where few pairs, or none, disagree.
 * Other metrics: the bounds that a paired bootstrap left in the evidence (see
   edgekit.profiles.bootstrap).
 * Recall and precision of a class: the exact binomial interval (Clopper and Pearson, Biometrika 26,
@@ -20,15 +20,16 @@ from edgekit.nouns import Comparison, Paired, Resampled
 
 
 def upper_bound(comparison: Comparison, confidence: float) -> float:
-    """The largest drop that the samples do not rule out, one-sided at `confidence`."""
+    """Return the largest drop that the samples do not rule out, one-sided at `confidence`."""
     if isinstance(comparison, Resampled):
         return at_confidence(comparison.bounds, confidence)
     return tango(comparison, confidence)
 
 
 def share_lower_bound(hits: int, total: int, confidence: float) -> float:
-    """The smallest share that `hits` of `total` do not rule out, one-sided at `confidence`;
-    exact.
+    """Return the smallest share that `hits` of `total` do not rule out.
+
+    The bound is exact (not an approximation) and one-sided at `confidence`.
     """
     if hits == 0:
         return 0.0
@@ -36,7 +37,7 @@ def share_lower_bound(hits: int, total: int, confidence: float) -> float:
 
 
 def at_confidence(bounds: tuple[tuple[float, float], ...], confidence: float) -> float:
-    """A bound that was kept at several confidences, at another one."""
+    """Return at one confidence a bound that was kept at several others."""
     places = [NormalDist().inv_cdf(level) for level, _ in bounds]
     values = [value for _, value in bounds]
     place = NormalDist().inv_cdf(confidence)
@@ -47,7 +48,7 @@ def at_confidence(bounds: tuple[tuple[float, float], ...], confidence: float) ->
 
 
 def _at_least(hits: int, total: int, share: float) -> float:
-    """P(X >= hits) for X of the binomial distribution."""
+    """Return P(X >= hits) for X of the binomial distribution."""
     if share <= 0 or share >= 1:
         return float(share >= 1)
     logs = np.concatenate([[0.0], np.cumsum(np.log(np.arange(1, total + 1)))])
@@ -58,7 +59,7 @@ def _at_least(hits: int, total: int, share: float) -> float:
 
 
 def _bisect(is_low: Callable[[float], bool], low: float) -> tuple[float, float]:
-    """The last place from `low` to 1 that is low, and the first that is not."""
+    """Return the last place from `low` to 1 that is low, and the first that is not."""
     high = 1.0
     for _ in range(60):
         middle = (low + high) / 2
@@ -76,7 +77,7 @@ def tango(paired: Paired, confidence: float) -> float:
 
 
 def _score(lost: float, gained: float, samples: float, drop: float) -> float:
-    """Tango's statistic for the hypothesis that the true drop is `drop`."""
+    """Return Tango's statistic for the hypothesis that the true drop is `drop`."""
     a = 2 * samples
     b = -lost - gained + (2 * samples - lost + gained) * drop
     c = -gained * drop * (1 - drop)

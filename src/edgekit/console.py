@@ -23,31 +23,37 @@ err = Console(stderr=True, highlight=False)
 
 
 def json_option(function: Any) -> Any:  # noqa: ANN401 - click's decorators are untyped in this way
-    """`--json`, the same on every verb that prints a result."""
+    """Add the option `--json`, which is the same on every verb that prints a result."""
     return click.option(
         "--json", "as_json", is_flag=True, help="Print one JSON object for machines."
     )(function)
 
 
 def print_json(value: object) -> None:
-    """One JSON document on standard output."""
+    """Print one JSON document on standard output."""
     click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
 
 
 def print_table(table: Table) -> None:
-    """A table on standard output; as wide as it needs to be when no terminal limits it."""
+    """Print a table on standard output.
+
+    It is as wide as it needs to be when no terminal limits it.
+    """
     width = None if sys.stdout.isatty() else 200
     Console(width=width, highlight=False).print(table)
 
 
 def note(text: str) -> None:
-    """A line for people, on standard error."""
+    """Print a line for people on standard error."""
     err.print(text, markup=False, soft_wrap=True)
 
 
 @contextlib.contextmanager
 def progress_bar() -> Iterator[Progress]:
-    """A bar with count, time gone and time to go; silent when standard error is no terminal."""
+    """Make a bar with count, time gone and time to go.
+
+    It is silent when standard error is no terminal.
+    """
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -60,7 +66,7 @@ def progress_bar() -> Iterator[Progress]:
 
 
 def human_bytes(size: float) -> str:
-    """1536 as "1.5 KiB"."""
+    """Write a number of bytes for people: 1536 as "1.5 KiB"."""
     for unit in ("B", "KiB", "MiB", "GiB"):
         if size < 1024 or unit == "GiB":
             return f"{size:.0f} {unit}" if unit == "B" else f"{size:.1f} {unit}"
@@ -69,7 +75,7 @@ def human_bytes(size: float) -> str:
 
 
 def human_seconds(seconds: float) -> str:
-    """95 as "2 min", 40 as "40 s"."""
+    """Write a duration for people: 95 as "2 min", 40 as "40 s"."""
     return f"{seconds:.0f} s" if seconds < 90 else f"{seconds / 60:.0f} min"
 
 

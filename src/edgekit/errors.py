@@ -43,7 +43,7 @@ class MissingPackage(EdgekitError):
 
     @classmethod
     def of(cls, what: str, extra: str) -> "MissingPackage":
-        """With the command that installs it."""
+        """Make the error for `what`, with the command that installs the `extra` it comes with."""
         # reads the installed metadata, so only when needed
         from edgekit.installation import install_command
 

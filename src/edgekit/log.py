@@ -45,7 +45,10 @@ def _one_line(text: str) -> str:
 
 
 class _RateLimit(logging.Filter):
-    """Lets MOST_ALIKE lines of one text through in SECONDS, and then says how many it left out."""
+    """A filter that lets MOST_ALIKE lines of one text through in SECONDS.
+
+    After that it says how many it left out.
+    """
 
     def __init__(self) -> None:
         super().__init__()
@@ -67,7 +70,10 @@ class _RateLimit(logging.Filter):
 
 
 class _ToStandardError(logging.StreamHandler):  # type: ignore[type-arg]  # of whatever stderr is now
-    """Writes to what is standard error at that moment; a reader that went away ends nothing."""
+    """A handler that writes to what is standard error at that moment.
+
+    A reader that went away ends nothing.
+    """
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)

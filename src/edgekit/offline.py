@@ -19,8 +19,9 @@ SWITCHES = {
 
 
 def stay_offline() -> None:
-    """Call before the first import of an engine or a build library; calling it again does
-    nothing.
+    """Keep engines and build libraries from calling home.
+
+    Call it before the first import of one of them; calling it again does nothing.
     """
     os.environ.update(SWITCHES)
     if "openvino_telemetry" not in sys.modules:

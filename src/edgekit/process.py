@@ -15,12 +15,15 @@ def die_with_parent() -> None:
 
 
 def write_no_core() -> None:
-    """A core file would hold payload."""
+    """Switch core files off: one would hold payload."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
 def peak_memory() -> int:
-    """Bytes: this process's own peak (VmHWM). ru_maxrss would start from the parent's."""
+    """Return this process's own peak of memory (VmHWM) in bytes.
+
+    ru_maxrss would start from the parent's.
+    """
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) * 1024

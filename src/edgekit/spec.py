@@ -1,5 +1,6 @@
-"""Spec: edgekit.toml, read and checked. What is wrong is said in one line that names the file and
-the key.
+"""The spec: the user's edgekit.toml, read and checked.
+
+What is wrong is said in one line that names the file and the key.
 """
 
 from pathlib import Path

@@ -1,5 +1,6 @@
-"""Reading a TOML file into a record. What is wrong is said in one line that names the file and the
-key.
+"""Reading a TOML file into a record.
+
+What is wrong is said in one line that names the file and the key.
 """
 
 import difflib
@@ -17,8 +18,11 @@ T = TypeVar("T", bound=msgspec.Struct)
 
 
 def read_toml(path: Path, kind: type[T], parts: Mapping[str, type[msgspec.Struct]], hint: str) -> T:
-    """Read and check a file; raises InputError. parts: the record of each table. hint: how to get
-    such a file.
+    """Read a TOML file and check it against a record; raises InputError.
+
+    kind: the record of the whole file.
+    parts: the record of each table, by the table's name.
+    hint: how to get such a file, for the error when there is none.
     """
     try:
         text = path.read_text("utf-8")
@@ -37,8 +41,9 @@ def read_toml(path: Path, kind: type[T], parts: Mapping[str, type[msgspec.Struct
 
 
 def _explain(message: str, parts: Mapping[str, type[msgspec.Struct]]) -> str:
-    """msgspec's message with the key as TOML writes it, and the nearest right key for a wrong
-    one.
+    """Return msgspec's message with the key as TOML writes it.
+
+    For a wrong key the nearest right one is added, or all that are known.
     """
     place = re.search(r" - at `\$\.?(.*)`$", message)
     where = place.group(1) if place else ""

@@ -156,7 +156,7 @@ def test_canonical_form_takes_what_it_may() -> None:
 
 
 def test_every_field_in_the_schema_is_described() -> None:
-    """And every record, in a whole sentence."""
+    """The schema describes each field, and each record in a whole sentence."""
     fields = 0
     for name, record in json.loads(make_schema.schema())["$defs"].items():
         assert record["description"].partition("\n")[0].endswith("."), name

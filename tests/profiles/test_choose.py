@@ -10,7 +10,7 @@ from tests.evidence import exactly, variant
 
 
 def judge(item: Measured, limits: Limits) -> Variant:
-    """As the only one that was tried."""
+    """Judge a variant as the only one that was tried."""
     return judge_at(item, limits, limits.confidence)
 
 
@@ -73,8 +73,9 @@ def test_without_a_choice_the_closest_is_named() -> None:
 
 
 def test_the_more_variants_are_tried_the_surer_each_must_be() -> None:
-    """Of many that lost a little, one keeps the limit by luck: the confidence is shared out among
-    them.
+    """The confidence is shared out among the variants that are tried.
+
+    If many lost a little, one keeps the limit by luck.
     """
     limits = Limits(max_accuracy_drop=0.01)
     lossy = variant("a", comparison=Paired(samples=3000, lost=25, gained=10))
@@ -154,8 +155,9 @@ def noisy(name: str, rounds: tuple[float, ...], size_bytes: int) -> Variant:
 
 
 def test_what_the_rounds_can_not_tell_apart_is_a_tie_and_the_smaller_wins() -> None:
-    """The first is faster in two rounds of three; the third is slower in each, by more than the
-    doubt.
+    """A variant that is faster in only two rounds of three ties with a smaller one, which wins.
+
+    The third variant is slower in each round, by more than the doubt.
     """
     fast = noisy("fast", (2.00, 2.10, 2.05), 90)
     small = noisy("small", (2.05, 2.05, 2.10), 20)

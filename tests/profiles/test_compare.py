@@ -38,11 +38,8 @@ def compared(tmp_path: Path, a: Build, b: Build) -> Compared:
         ((2.0, 2.1, 1.9), (4.0, 4.1, 3.9), "slower"),
         ((4.0, 4.1, 3.9), (4.0, 4.1, 3.9), "can't tell"),
         ((4.0, 2.0, 8.0), (3.0, 1.5, 6.0), "can't tell"),
-        (
-            (4.0, 4.01, 3.99),
-            (3.7, 3.71, 3.69),
-            "can't tell",
-        ),  # 8 %: two sessions of the same files differ by as much
+        # 8 %: two sessions of the same files differ by as much
+        ((4.0, 4.01, 3.99), (3.7, 3.71, 3.69), "can't tell"),
         ((4.0, 4.01, 3.99), (4.3, 4.31, 4.29), "can't tell"),
         ((4.0, 4.01, 3.99), (3.5, 3.51, 3.49), "faster"),
         ((4.0, 4.01, 3.99), (4.6, 4.61, 4.59), "slower"),
@@ -120,7 +117,7 @@ def test_what_makes_them_hard_to_compare_is_said(tmp_path: Path) -> None:
 
 
 def profile_file(path: Path, **figures: Any) -> Path:  # noqa: ANN401
-    """As `edgekit profile --out` writes it."""
+    """Write a profile as `edgekit profile --out` does."""
     profile = Profile(
         model="tickets",
         version="1",

@@ -1,6 +1,4 @@
-"""The eye on the machine: real load is noticed, and the files that Linux shows are read as it
-writes them.
-"""
+"""The watch on the machine: real load is noticed, and the files that Linux shows are understood."""
 
 import subprocess
 import sys

@@ -19,12 +19,14 @@ PRICES = Prices(
 
 
 def line(prices: Prices, **figures: Any) -> Cost:  # noqa: ANN401
-    """Of a build with one variant."""
+    """Return the costs of a build with one variant."""
     return cost_sheet(build(variant("a", **figures)), prices).variants[0]
 
 
 def test_measured_energy_by_hand() -> None:
-    """43,200 requests of 10 J are 0.12 kWh, so 0.06; the calls cost 43.20, and 100 / 43.14 days pay
+    """The costs of a day agree with what is worked out by hand.
+
+    43,200 requests of 10 J are 0.12 kWh, so 0.06; the calls cost 43.20, and 100 / 43.14 days pay
     for the device.
     """
     cost = line(PRICES, samples_per_s=2.0, energy_j=exactly(10.0), energy_source="RAPL, package-0")

@@ -16,8 +16,10 @@ from tests.evidence import write_build
 
 
 def test_products_are_counted_as_two_operations_for_each_multiply_add(tmp_path: Path) -> None:
-    """Embeddings [100, 8], one product [tokens, 8] x [8, 4], one of two runtime tensors [tokens, 4]
-    x [4, tokens].
+    """A graph of two products is counted by hand.
+
+    It has embeddings [100, 8], one product [tokens, 8] x [8, 4], one of two runtime tensors
+    [tokens, 4] x [4, tokens].
     """
     weights = [
         helper.make_tensor("table", TensorProto.FLOAT, [100, 8], [0.0] * 800),

@@ -33,8 +33,9 @@ METRICS: dict[str, Metric] = {
     ("lost", "gained", "samples"), [(12, 2, 14), (8, 2, 30), (4, 0, 54), (25, 21, 3080)]
 )
 def test_the_bound_inverts_the_score_test(lost: int, gained: int, samples: int) -> None:
-    """At the bound, the score statistic under the constrained maximum of the likelihood, found by
-    search, is -z.
+    """The score statistic at the bound is -z, under the constrained maximum of the likelihood.
+
+    The maximum is found by search.
     """
     bound = upper_bound(Paired(samples=samples, lost=lost, gained=gained), 0.95)
     gains = np.linspace(1e-9, (1 - bound) / 2 - 1e-9, 2_000_001)
@@ -50,7 +51,7 @@ def test_the_bound_inverts_the_score_test(lost: int, gained: int, samples: int) 
 
 
 def test_no_disagreement_still_leaves_doubt() -> None:
-    """With no pair in disagreement the bound is z² / (n + z²)."""
+    """The bound is z² / (n + z²) where no pair disagrees."""
     z2 = 1.6448536**2
     assert upper_bound(Paired(samples=3080, lost=0, gained=0), 0.95) == pytest.approx(
         z2 / (3080 + z2), rel=1e-4
@@ -108,9 +109,8 @@ def test_resampled_agreement_leaves_the_doubt_of_the_rule_of_three() -> None:
     rows = np.tile([2.0, 0.0, 0.0], (300, 1))
     resampled = resample(F1().value, rows, rows, (np.array([[2, 0, 0]]), np.array([[0, 0, 2]])))
     assert resampled.drop == 0
-    assert upper_bound(resampled, 0.95) == pytest.approx(
-        3 / 300 / 2, rel=0.25
-    )  # F1 loses half of what recall does
+    # F1 loses half of what recall does
+    assert upper_bound(resampled, 0.95) == pytest.approx(3 / 300 / 2, rel=0.25)
     assert samples_to_tell(resampled, 0.001, 0.95) is not None
     assert (
         upper_bound(resampled, 0.5) < upper_bound(resampled, 0.95) < upper_bound(resampled, 0.9999)
@@ -139,14 +139,12 @@ def assessed(metric: str, rows: np.ndarray) -> Assessment:
 
 
 def lower_bound(metric: str, rows: np.ndarray, confidence: float = 0.95) -> float:
-    """Of the metric's value, as `min_metric` is held against it."""
+    """Return the lower bound of a metric's value, as `min_metric` is held against it."""
     return at_confidence(metric_bounds(METRICS[metric], assessed(metric, rows)), confidence)
 
 
 def test_a_metric_of_perfect_rows_is_not_certain() -> None:
-    """Of three rows nothing is known; of many, the rule of three holds for them as it does for a
-    comparison.
-    """
+    """Three perfect rows prove nothing; the rule of three holds for many, as for a comparison."""
     found = np.array([2.0, 0.0, 0.0])
     assert lower_bound("micro_f1", np.tile(found, (3, 1))) < 0.7
     assert 1 - lower_bound("micro_f1", np.tile(found, (300, 1))) == pytest.approx(
@@ -178,8 +176,9 @@ def test_the_confidence_is_shared_out() -> None:
     [(50, 50, 0.05 ** (1 / 50)), (9, 10, 0.6058), (95, 100, 0.8977), (0, 9, 0.0)],
 )
 def test_the_exact_bound_of_a_share(hits: int, total: int, expected: float) -> None:
-    """Against Clopper and Pearson's: the beta distribution's quantile at 0.05 with (hits, total -
-    hits + 1).
+    """Clopper and Pearson's bound is met: the beta distribution's quantile at 0.05.
+
+    Its parameters are (hits, total - hits + 1).
     """
     assert share_lower_bound(hits, total, 0.95) == pytest.approx(expected, abs=2e-4)
 

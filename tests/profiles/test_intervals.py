@@ -9,8 +9,9 @@ from edgekit.profiles.intervals import figure, paired_ratio, percentile, unpaire
 
 
 def test_the_interval_of_rounds_is_student_s_t_on_logarithms() -> None:
-    """By hand: logs of 1, 2 and 4 have mean log 2 and deviation log 2; t of 2 degrees of freedom is
-    4.303.
+    """The interval is checked by hand.
+
+    The logs of 1, 2 and 4 have mean log 2 and deviation log 2; t of 2 degrees of freedom is 4.303.
     """
     found = figure([1.0, 2.0, 4.0])
     assert found.value == pytest.approx(2.0)
@@ -52,7 +53,5 @@ def test_a_percentile_needs_enough_calls_for_an_interval() -> None:
     assert percentile(times, 0.99) is None
     median = percentile(times, 0.5)
     assert median
-    assert (median.low, median.high) == (
-        40,
-        61,
-    )  # the 40th and 61st of 100, as tables of the sign test have it
+    # the 40th and 61st of 100, as tables of the sign test have it
+    assert (median.low, median.high) == (40, 61)

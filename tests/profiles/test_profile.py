@@ -336,7 +336,7 @@ def agent(tar: Path, keys: Path, tmp_path: Path) -> Iterator["subprocess.Popen[b
 def test_an_end_is_a_lost_link(
     agent: "subprocess.Popen[bytes]", keys: Path, tmp_path: Path
 ) -> None:
-    """When its standard input ends, it stops within seconds."""
+    """The profiler stops within seconds when its standard input ends."""
     assert agent.stdin
     assert agent.stdout
     agent.stdin.write(piece_of(keys / "release.pub"))

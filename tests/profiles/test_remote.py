@@ -76,7 +76,7 @@ def answer(ssh: Path, tmp_path: Path) -> Answer:
 @pytest.mark.timeout(60)
 @pytest.mark.processes
 def test_a_device_that_says_a_lot_beside_its_answer_does_not_stop_it(answer: Answer) -> None:
-    """More than a pipe holds."""
+    """A device that says more than a pipe holds does not stop the measurement."""
     assert (
         answer(HELLO, RESULT, noise="a library is pleased to say hello\n" * 6000).machine == "box"
     )

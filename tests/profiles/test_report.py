@@ -1,5 +1,6 @@
-"""The report: one file that needs nothing, whatever the labels; the same content as text and as
-JSON.
+"""The report: one file that needs nothing, whatever the labels.
+
+It has the same content as text and as JSON.
 """
 
 import re
@@ -200,8 +201,9 @@ def test_text_and_json_say_the_same(made: Build, tmp_path: Path) -> None:
 
 @pytest.mark.processes
 def test_text_in_brackets_is_no_markup(tmp_path: Path) -> None:
-    """Whoever names a version "2.0 [/final]" reads that, and no error of the library that draws
-    tables.
+    """A name in brackets, as in the version "2.0 [/final]", is shown as it was written.
+
+    The library that draws tables raises no error over it.
     """
     odd = variant("int8 [/a]", metric="f1 [/b]", metric_value=0.5)
     odd = msgspec.structs.replace(
@@ -270,7 +272,7 @@ def test_scales_have_ticks_that_can_be_read(low: float, high: float) -> None:
 
 
 def test_a_variant_that_lost_far_more_does_not_flatten_the_rest(made: Build) -> None:
-    """It stands at the edge, with its value."""
+    """A variant that lost far more stands at the edge of the plot, with its value."""
     html = page(made, cost_sheet(made, Prices()))
     wide = html[html.index('aria-labelledby="pareto-title') :].split("</svg>")[0]
     ticks = [

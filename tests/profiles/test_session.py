@@ -233,8 +233,9 @@ class Steady:
 
 
 def test_joules_are_of_the_samples_that_are_counted() -> None:
-    """At a constant 10 W, joules are ten times the seconds of the counted part, whatever came
-    before it.
+    """Joules are ten times the seconds of the counted part at a constant 10 W.
+
+    What came before that part does not count.
     """
     model: Any = Steady()
     found = offline(model, ["x"], 0.4, joules=lambda: 10 * time.perf_counter())

@@ -197,8 +197,10 @@ def test_a_missing_engine_is_skipped_with_its_command(warm_project: Path, tmp_pa
 
 
 def test_an_engine_that_crashes_is_a_failed_variant(warm_project: Path, tmp_path: Path) -> None:
-    """llama.cpp is made to die of SIGSEGV whenever weights may be repacked, as its AMX path does on
-    some machines.
+    """A crash of llama.cpp makes its variant a failed one.
+
+    It is made to die of SIGSEGV whenever weights may be repacked, as its AMX path does on some
+    machines.
     """
     if engine_version("llama.cpp") is None:
         pytest.skip("llama-cpp-python is not installed")

@@ -1,5 +1,6 @@
-"""Every encoder family, every text task: what is exported answers as PyTorch does, whatever the
-batch mates.
+"""What is exported answers as PyTorch does: every encoder family, every text task.
+
+That holds whatever the batch mates.
 """
 
 from pathlib import Path

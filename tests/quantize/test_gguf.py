@@ -1,5 +1,6 @@
-"""GGUF: the converter's setup, what llama.cpp answers beside PyTorch, importance matrices, what a
-file really holds.
+"""GGUF: the converter's setup, what llama.cpp answers beside PyTorch, importance matrices.
+
+It also reads what a file really holds.
 """
 
 import hashlib
@@ -254,7 +255,7 @@ MODES = {"MEAN": "mean_tokens", "CLS": "cls_token"}
 
 
 def say_pooling(folder: Path, **modes: bool) -> None:
-    """As sentence-transformers writes it."""
+    """Write the pooling as sentence-transformers does."""
     kinds = ("Transformer", "Pooling", "Normalize")
     modules = [
         {
@@ -375,7 +376,7 @@ def test_importance_is_what_llama_cpp_needs_and_lowers_the_error_that_counts(
 
 
 def layer_norm_squares(model: Any, calibration: list[dict[str, np.ndarray]]) -> np.ndarray:  # noqa: ANN401
-    """By hand, from the weights: the mean square of what enters the first layer."""
+    """Compute the mean square of what enters the first layer, by hand, from the weights."""
     tables = {name: value.detach().double().numpy() for name, value in model.named_parameters()}
     rows = []
     for feeds in calibration:
@@ -394,7 +395,7 @@ def layer_norm_squares(model: Any, calibration: list[dict[str, np.ndarray]]) -> 
 
 
 def read_matrices(path: Path) -> dict[str, np.ndarray]:
-    """Every matrix of a GGUF file as numbers."""
+    """Read every matrix of a GGUF file as numbers."""
     return {
         tensor.name: gguf.quants.dequantize(tensor.data, tensor.tensor_type)
         for tensor in gguf.GGUFReader(path).tensors

@@ -1,5 +1,6 @@
-"""What goes wrong when models are converted, planted one at a time: the gate catches each, and
-passes what is harmless.
+"""Plant what goes wrong when models are converted, one fault at a time.
+
+The gate catches each, and passes what is harmless.
 """
 
 import json
@@ -38,8 +39,9 @@ def artifact(built: Built, tmp_path: Path) -> Path:
 
 @pytest.fixture
 def gate(built: Built, tiny: Path) -> Callable[[Model, str], Variant]:
-    """The status that a model gets on the tiny evaluation set, as a variant of the named
-    precision.
+    """Return a function that gates a model on the tiny evaluation set.
+
+    It judges the model as a variant of the named precision.
     """
     reference = next((built.folder / "cache" / "references").iterdir())
     task = load_task(next((built.folder / "cache" / "tasks").iterdir()))
@@ -67,7 +69,7 @@ def edit_json(folder: Path, name: str, change: Callable[[dict[str, Any]], None])
 
 
 def scaled_weight(folder: Path) -> None:
-    """One matrix of the first layer, as a wrong scale of a quantizer would have it."""
+    """Scale one matrix of the first layer, as a wrong scale of a quantizer would."""
 
     def change(model: onnx.ModelProto) -> None:
         weight = next(item for item in model.graph.initializer if list(item.dims) == [64, 128])
@@ -84,7 +86,7 @@ def swapped_labels(folder: Path) -> None:
 
 
 def another_tokenizer(folder: Path) -> None:
-    """The vocabulary of another version: the same words, the numbers of some changed."""
+    """Take the vocabulary of another version: the same words, the numbers of some changed."""
 
     def change(config: dict[str, Any]) -> None:
         vocab = config["model"]["vocab"]
@@ -100,8 +102,9 @@ def wrong_max_length(folder: Path) -> None:
 
 
 def left_padding(folder: Path) -> None:
-    """Positions are counted from the first column on, so it matters, but only beside a longer
-    text.
+    """Pad on the left.
+
+    Positions are counted from the first column on, so it matters, but only beside a longer text.
     """
     edit_json(folder, "task.json", lambda config: config.update(padding_side="left"))
 
@@ -148,7 +151,7 @@ def test_a_planted_fault_is_caught(
 
 
 def test_nan_on_one_length_is_caught(artifact: Path, gate: Callable[[Model, str], Variant]) -> None:
-    """As an engine does that has a broken kernel for one shape."""
+    """An engine that has a broken kernel for one shape is caught."""
     session = load_engine("onnxruntime").load(artifact, SETTING)
 
     class Broken:

@@ -1,5 +1,6 @@
-"""Every ONNX and OpenVINO recipe on a small real model: what it writes, and that it answers as fp32
-does.
+"""Every ONNX and OpenVINO recipe on a small real model.
+
+What it writes is checked, and that it answers as fp32 does.
 """
 
 import importlib
@@ -56,7 +57,7 @@ class Kitchen:
         isa: tuple[str, ...] = VNNI,
         **options: Any,  # noqa: ANN401
     ) -> Ingredients:
-        """As the build would hand them to a recipe."""
+        """Return the ingredients as the build would hand them to a recipe."""
         recipe = RECIPES[name]
         assert recipe.base
         encoded = [self.task.encode([text]) for text in self.calibration.inputs]
@@ -88,7 +89,7 @@ class Kitchen:
         batch: int = 8,
         **options: Any,  # noqa: ANN401
     ) -> np.ndarray:
-        """Of the evaluation texts, whose lengths are mixed in every batch."""
+        """Return the logits of the evaluation texts, whose lengths are mixed in every batch."""
         computes = RECIPES[name].computes
         setting = Setting(precision=computes, threads=1, batch_size=batch, options=options)
         model = open_model(self.made(name, isa), RECIPES[name].engine, setting)
@@ -112,7 +113,7 @@ class Graph:
         return [node for node in self.nodes if node.op_type in kinds]
 
     def largest_factor(self) -> int:
-        """Of the int8 matrices that products take."""
+        """Return the largest absolute number in the int8 matrices that products take."""
         taken = {name for node in self.of("MatMul", "Gemm") for name in node.input}
         stored = [
             self.weights[node.input[0]]
@@ -122,8 +123,9 @@ class Graph:
         return max(int(np.abs(weight.astype(int)).max()) for weight in stored)
 
     def weight_quantizers(self) -> list[tuple[np.ndarray, np.ndarray, np.ndarray]]:
-        """(weight, scale, zero point) of every matrix that is stored as integers or quantized where
-        it stands.
+        """Return (weight, scale, zero point) of every quantized matrix.
+
+        A matrix counts if it is stored as integers or quantized where it stands.
         """
         matrices = []
         for node in self.of("DequantizeLinear", "QuantizeLinear"):
@@ -134,7 +136,7 @@ class Graph:
         return matrices
 
     def zero_points(self) -> list[np.ndarray]:
-        """Of every quantizer."""
+        """Return the zero point of every quantizer."""
         quantizers = self.of("QuantizeLinear", "DequantizeLinear")
         return [self.weights[node.input[2]] for node in quantizers if len(node.input) > 2]
 
@@ -496,8 +498,9 @@ def test_buckets_are_in_the_file_and_can_be_switched_off(kitchen: Kitchen) -> No
 
 
 def tokens_model(folder: Path) -> None:
-    """Each token's id, times two where the mask is 1, as [batch, tokens, 1]; and their sum as
-    [batch, 1].
+    """Write a model that answers with each token's id, times two where the mask is 1.
+
+    Its outputs are `logits`, [batch, tokens, 1], and their `sum`, [batch, 1].
     """
     import openvino as ov
     from openvino import opset13 as ops

@@ -175,9 +175,8 @@ def test_a_source_that_is_quantized_already(quantized: Path, tiny: Path) -> None
     )
     assert "onnx-source is all that can be made of it" in edgekit("build", spec, code=2).err
     task = json.loads((quantized / "model" / "task.json").read_text())
-    task["labels"] = task["labels"][
-        ::-1
-    ]  # a swapped label map is caught by the names, as the reference has its own
+    # a swapped label map is caught by the names, as the reference has its own
+    task["labels"] = task["labels"][::-1]
     (quantized / "model" / "task.json").write_text(json.dumps(task))
     spec.write_text(
         text.replace(source, f'{source}reference = "{tiny / "model"}"\n').replace("0.5", "0.05")

@@ -137,7 +137,7 @@ def test_a_sample_of_power_cuts_leaves_the_old_model_or_the_new_one(scene: Path)
 
 @needs_power
 def test_a_deploy_that_forgets_to_sync_is_found_out(scene: Path) -> None:
-    """The cuts do cut: without fsync the same sweep finds pointers of zero length."""
+    """The power cuts do cut: without fsync the same sweep finds pointers of zero length."""
     found = strike(scene, ("commit", "cut-journal-noalloc", "--careless"))
     assert told("a commit without fsync", found)
 
@@ -172,7 +172,7 @@ def test_every_power_cut_leaves_the_old_model_or_the_new_one(scene: Path) -> Non
 
 @needs_power
 def test_a_full_disk_stops_a_deploy_and_nothing_else(scene: Path, tmp_path: Path) -> None:
-    """Not one block is left on the disk.
+    """A disk without one free block stops a deploy and nothing else.
 
     What serves goes on, what frees the disk works, and so does the way back.
     """
@@ -237,7 +237,7 @@ class Contest:
         return subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
     def kill_one(self) -> None:
-        """At any time of its work."""
+        """Kill one of the processes at any time of its work."""
         time.sleep(self._rng.uniform(0.2, 0.8))
         self._rng.choice(self._running).kill()
 

@@ -72,9 +72,8 @@ def test_a_rollback_to_what_has_proven_itself_needs_no_window(box: Path) -> None
 
 def test_an_older_release_mends_what_the_device_has_of_it(box: Path, tars: list[Path]) -> None:
     before = state(box)
-    assert (
-        "release counter" in edgekit("deploy", tars[0], box, code=5).err
-    )  # sound, so it would be a downgrade
+    # sound, so it would be a downgrade
+    assert "release counter" in edgekit("deploy", tars[0], box, code=5).err
     rot(box, "1.0.0")
     assert "deploy that version again" in edgekit("rollback", box, code=2).err
     edgekit("deploy", tars[0], box)

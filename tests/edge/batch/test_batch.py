@@ -34,8 +34,9 @@ def source(tmp_path: Path, tiny: Path) -> Path:
 def test_a_batch_killed_again_and_again_gives_the_same_file(
     appliance: Path, source: Path, tmp_path: Path
 ) -> None:
-    """Killed at random moments, always after some progress; the output is that of the uninterrupted
-    run.
+    """A batch that was killed again and again writes what the uninterrupted run writes.
+
+    It is killed at random moments, always after some progress.
     """
     whole, out = tmp_path / "whole.csv", tmp_path / "out.csv"
     assert edgekit("batch", source, whole, "--appliance", appliance, "--json").json["rows"] == ROWS
@@ -73,7 +74,7 @@ def rows_of(journal: Path) -> int:
 
 
 def tiny_copy(source: Path) -> Path:
-    """The same file but for its last row."""
+    """Copy a file without its last row."""
     copy = source.with_name("other.csv")
     copy.write_text("".join(source.read_text().splitlines(keepends=True)[:-1]))
     return copy

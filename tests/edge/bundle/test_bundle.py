@@ -124,7 +124,10 @@ def flip(path: Path, bit: int) -> None:
 def test_every_flipped_bit_of_the_records_is_refused(
     bundle: Path, keys: Path, tmp_path: Path
 ) -> None:
-    """Every file of a bundle but the large blobs: one random bit in every eight bytes."""
+    """A flipped bit is refused in every file of a bundle but the large blobs.
+
+    One random bit in every eight bytes is tried.
+    """
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     rng = random.Random(1)
     tried = 0
@@ -215,9 +218,7 @@ def test_a_tar_that_others_write_is_refused(bundle: Path, keys: Path, tmp_path: 
 def test_signatures_of_one_release_do_not_fit_another(
     built: Built, bundle: Path, keys: Path, tmp_path: Path
 ) -> None:
-    """Mix and match: the signature of one bundle over the files of another, both by a trusted
-    key.
-    """
+    """Mix the signature of one bundle with the files of another, both by a trusted key."""
     other = tmp_path / "other"
     pack(built, keys, other, "onnx-fp32")
     mixed = Path(shutil.copytree(bundle, tmp_path / "mixed"))
@@ -232,7 +233,7 @@ def test_signatures_of_one_release_do_not_fit_another(
 def test_evidence_of_one_variant_does_not_fit_another(
     built: Built, keys: Path, tmp_path: Path
 ) -> None:
-    """Both envelopes are signed; each says of which variant it is."""
+    """Evidence does not fit another variant, as each signed envelope says of which it is."""
     for name in ("onnx-fp32", "onnx-int8-dynamic"):
         pack(built, keys, tmp_path / name, name)
     mine, other = tmp_path / "onnx-int8-dynamic", tmp_path / "onnx-fp32"
@@ -318,8 +319,9 @@ def test_keys(tmp_path: Path) -> None:
 def test_a_measurement_is_attached_later_by_a_role_of_its_own(
     built: Built, tar: Path, keys: Path, tmp_path: Path
 ) -> None:
-    """The release and what is deployed stay the same; who does not trust the role sees no
-    measurement.
+    """The release and what is deployed stay the same when a measurement is attached.
+
+    Who does not trust the role sees no measurement.
     """
     profile, attached = tmp_path / "box.json", tmp_path / "attached.tar"
     edgekit("profile", tar, "--trust", keys / "release.pub", "--quick", "--out", profile)

@@ -49,7 +49,7 @@ def names(bundle: Path) -> list[str]:
 
 
 def carry(bundle: Path, registry: str, out: Path, which: list[str]) -> None:
-    """There and back, each manifest by its name."""
+    """Carry a bundle there and back, each manifest by its name."""
     for name in which:
         for source, target in (
             (f"oci:{bundle}", f"docker://{registry}/pumps"),

@@ -1,5 +1,6 @@
-"""Flipped bits, through the command line's deploy: whatever is not what was signed never gets in,
-and changes nothing.
+"""Flip bits of a bundle, through the command line's deploy.
+
+Whatever is not what was signed never gets in, and changes nothing.
 """
 
 import json
@@ -30,8 +31,9 @@ class Tampered(NamedTuple):
 
 
 def prepare(folder: Path, keys: Path) -> Tampered:
-    """Version 1.0.0 serves, and 1.1.0 is what is tampered with. They share no file: one that the
-    device has is not read.
+    """Deploy version 1.0.0, and make 1.1.0, which is what is tampered with.
+
+    They share no file: one that the device has is not read.
     """
 
     def respell(files: Path) -> None:
@@ -65,7 +67,10 @@ def start(original: Tampered, bits: list[int], place: Path) -> "subprocess.Popen
 
 
 def sweep(original: Tampered, bits: list[int], places: Path) -> int:
-    """In as many processes as there are cores; returns how many were refused."""
+    """Deploy with each bit flipped, in as many processes as there are cores.
+
+    Return how many were refused.
+    """
     cores = os.cpu_count() or 1
     running = [
         start(original, bits[number::cores], places / f"part{number}") for number in range(cores)

@@ -1,5 +1,6 @@
-"""The root of trust: who may sign what, thresholds, rotation, revocation, counters. A clock only
-warns.
+"""The root of trust: who may sign what, thresholds, rotation, revocation, counters.
+
+A clock only warns.
 """
 
 import json
@@ -19,8 +20,12 @@ pytestmark = pytest.mark.processes
 
 @pytest.fixture(scope="session")
 def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with key pairs: root keys a, b, c; release keys r, s; an evidence key e; a thief's
-    t.
+    """Make a folder with key pairs.
+
+    a, b, c: root keys.
+    r, s: release keys.
+    e: an evidence key.
+    t: a thief's.
     """
     folder = tmp_path_factory.mktemp("many")
     for name in "abcrset":
@@ -135,7 +140,7 @@ def test_a_revocation_that_comes_with_a_refused_bundle_holds(
 
 
 def test_the_root_itself_is_rotated(trust: Path, many: Path, tmp_path: Path) -> None:
-    """By the old keys and by the new ones; a chain may be taken over several versions at once."""
+    """The root is rotated by its old keys and by the new ones, over several versions at once."""
     box = tmp_path / "box"
     edgekit("trust", "install", trust, box)
     edgekit(
@@ -202,8 +207,9 @@ def test_an_older_release_is_refused_and_the_one_before_is_not(many: Path, tmp_p
 
 
 def test_a_thief_s_huge_counter_goes_with_the_key(trust: Path, many: Path, tmp_path: Path) -> None:
-    """Fast-forward: once the stolen key is revoked, releases go on from where the honest ones
-    were.
+    """Releases go on from where the honest ones were, once the stolen key is revoked.
+
+    The thief had signed a release with a huge counter (fast-forward).
     """
     box = tmp_path / "box"
     edgekit("deploy", pumps(tmp_path, many, "1.5.0"), box, "--trust", trust)
@@ -326,8 +332,9 @@ def test_one_key_under_two_ids_counts_once(trust: Path, many: Path) -> None:
 
 
 def test_what_is_old_only_warns(trust: Path, many: Path, tmp_path: Path) -> None:
-    """A file that was to be renewed in 1971 is as good as any: only signatures and counters
-    decide.
+    """A trust file that was to be renewed in 1971 is as good as any, but for a warning.
+
+    Only signatures and counters decide.
     """
     box = tmp_path / "box"
     assert "to be renewed" not in edgekit("trust", "show", trust).out

@@ -1,5 +1,6 @@
-"""tests/vectors: bundles and trust files as data that any verifier can be tried on. Ours refuses
-each that must be refused.
+"""Try edgekit's verifier on tests/vectors: bundles and trust files as data for any verifier.
+
+It refuses each that must be refused.
 """
 
 import base64
@@ -38,7 +39,7 @@ def read(name: str) -> dict[str, Any]:
 
 
 def vectors() -> dict[str, Vector]:
-    """All of them, by name."""
+    """Read all vectors, by name."""
     groups = [read(path.name) for path in sorted(FOLDER.glob("*.json")) if path.name not in OTHERS]
     return {name: vector for group in groups for name, vector in group.items()}
 
@@ -73,7 +74,7 @@ def spliced(old: bytes, splices: list[Parts]) -> bytes:
 
 
 def apply(folder: Path, labels: dict[str, str], edit: Vector) -> None:
-    """One edit of a folder."""
+    """Apply one edit to a folder."""
     word = next(iter(edit.keys() & ACTIONS.keys()))
     name = str(edit[word])
     path = folder / (labels[name[1:]] if name.startswith("@") else name)
@@ -174,7 +175,7 @@ def signers(names: list[str], threshold: int = 1) -> Signers:
 
 
 def trusted(vector: Vector, scratch: Path) -> Trust:
-    """By whom: the vector's trust file, or its bare keys."""
+    """Return whom a vector trusts: its trust file's keys, or its bare ones."""
     if "trust" in vector:
         path = trust_file(vector["trust"], scratch)
         installed: Chain | None = None
@@ -192,8 +193,9 @@ def trusted(vector: Vector, scratch: Path) -> Trust:
 
 
 def judge(vector: Vector, scratch: Path) -> None:
-    """The whole verdict of edgekit; raises Refused, or InputError where there is no bundle at
-    all.
+    """Let edgekit give its whole verdict.
+
+    Raises Refused, or InputError where there is no bundle at all.
     """
     trust = trusted(vector, scratch)
     if vector.get("base", "") is None:
@@ -251,7 +253,7 @@ def test_every_negative_vector_is_refused_and_for_its_own_reason(said: dict[str,
 
 
 def test_every_sound_vector_is_accepted(said: dict[str, str]) -> None:
-    """So a verifier that refuses everything does not pass."""
+    """Every sound vector is accepted, so a verifier that refuses everything does not pass."""
     sound = {name: said[name] for name, vector in vectors().items() if not is_negative(vector)}
     assert len(sound) >= 20
     assert {name: text for name, text in sound.items() if text != "accepted"} == {}

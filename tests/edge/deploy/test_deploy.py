@@ -119,7 +119,7 @@ def test_a_tampered_bundle_leaves_the_store_as_it_was(
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:
-    """Every file but the lock's text."""
+    """Return the bytes of every file of a folder but those named lock."""
     files = (path for path in folder.rglob("*") if path.is_file() and path.name != "lock")
     return {str(path): path.read_bytes() for path in files}
 

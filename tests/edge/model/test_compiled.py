@@ -1,5 +1,6 @@
-"""The last compile step: done once at deploy, hashed at every load, void with another driver, and
-never in the way.
+"""The last compile step: done once at deploy, hashed at every load, void with another driver.
+
+It is never in the way.
 """
 
 import json
@@ -42,8 +43,9 @@ def pumps(keys: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def slot(pumps: Path, keys: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The slot's folder, deployed where the CPU counts as an accelerator: it can compile as
-    well.
+    """Deploy a slot where the CPU counts as an accelerator, and return its folder.
+
+    A CPU can compile as well.
     """
     monkeypatch.setattr("edgekit.edge.model.device_compile.needs_device_compile", lambda slot: True)
     deploy(pumps, tmp_path / "appliance", keys / "release.pub", quiet)
@@ -278,7 +280,9 @@ def test_an_accelerator_that_is_not_here_is_a_misfit(keys: Path, tmp_path: Path)
 
 
 def test_tensorrt_gets_the_shapes_that_it_will_see(built: Built, tmp_path: Path) -> None:
-    """Its provider is not here: what it would be asked for is, and that ONNX Runtime does not go on
+    """TensorRT's provider would be asked for the right shapes, and nothing runs without it.
+
+    The provider is not here: what it would be asked for is, and that ONNX Runtime does not go on
     without it.
     """
     from edgekit.edge.engines.onnxruntime import _providers, _shapes
@@ -311,8 +315,9 @@ def test_tensorrt_gets_the_shapes_that_it_will_see(built: Built, tmp_path: Path)
 def test_a_provider_that_is_listed_and_does_not_start_is_no_silent_cpu(
     slot: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """As with NVIDIA's build where libnvinfer is missing: ONNX Runtime goes on with what is
-    left.
+    """A provider that is listed and does not start is an error.
+
+    NVIDIA's build lists it where libnvinfer is missing, and ONNX Runtime goes on with what is left.
     """
     import onnxruntime as ort
 

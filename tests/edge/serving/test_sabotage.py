@@ -1,8 +1,7 @@
-"""Properly signed, and bad: each kind of model is deployed over a healthy 1.0.0, which serves in
-the end.
+"""Deploy each kind of model that is properly signed, and bad, over a healthy 1.0.0.
 
-A kind is caught by the deploy, before it serves anything, or in the watch window, and then rolled
-back.
+1.0.0 serves in the end. A kind is caught by the deploy, before it serves anything, or in the watch
+window, and then rolled back.
 """
 
 import json
@@ -47,7 +46,7 @@ LARGEST, SECRET = "largest", 77.0
 
 
 def spoiled_matrix(change: Callable[[np.ndarray], np.ndarray]) -> small.Change:
-    """Other weights."""
+    """Make a change that gives a model other weights."""
 
     def spoil(model: onnx.ModelProto) -> None:
         item = model.graph.initializer[0]
@@ -61,11 +60,11 @@ def spoiled_matrix(change: Callable[[np.ndarray], np.ndarray]) -> small.Change:
 
 
 def with_work(nodes: list[onnx.NodeProto], result: str, **constants: Any) -> small.Change:  # noqa: ANN401
-    """The right answers, and work beside them: `nodes` may read `features` and the `largest` of
-    them.
+    """Make a change that keeps a model's answers right and adds work beside them.
 
-    `result` is a number that the work ends in; times zero it joins the logits, so that it can't be
-    left out.
+    nodes: the work, which may read `features` and the `largest` of them.
+    result: a number that the work ends in; times zero it joins the logits, so that it can't be left
+    out.
     """
 
     def spoil(model: onnx.ModelProto) -> None:
@@ -152,8 +151,9 @@ def of_type(kind: int, *, is_input: bool) -> small.Change:
 
 
 def nan_below_zero(model: onnx.ModelProto) -> None:
-    """NaN for inputs whose first number is negative: one of four golden samples, and not the
-    first.
+    """Make the model answer NaN for inputs whose first number is negative.
+
+    One of four golden samples is such an input, and not the first.
     """
     roots = [
         helper.make_node("Split", ["features"], ["first", "second", "third"], axis=1),
@@ -203,11 +203,19 @@ if any("edgekit.edge.worker.process" in word for word in sys.orig_argv):
 
 @dataclass(frozen=True, kw_only=True)
 class Kind:
-    """stage: where it is caught. said: in the reason. plant: a fault of the worker after some
-    requests.
+    """A kind of bad release, and how it is caught.
 
-    asked: what clients ask for in the window. seconds: of the window. golden: spoils the build's
-    folder.
+    stage: where it is caught.
+    said: what the reason says.
+    change: made to the model's graph.
+    spoil: made to the variant's files.
+    limits: limits of the spec.
+    figures: figures of the evidence.
+    plant: a fault of the worker after some requests.
+    asked: what clients ask for in the window.
+    seconds: the length of the window.
+    golden_seconds: how long the golden samples may take at the deploy.
+    golden: spoils the build's folder.
     """
 
     stage: str = "deploy"
@@ -364,7 +372,7 @@ def bad_bundle(kind: Kind, keys: Path, folder: Path) -> Path:
 
 
 def catch(kind: Kind, healthy: Path, keys: Path, folder: Path) -> tuple[str, str]:
-    """Where a kind is caught, and why; 1.0.0 serves in the end."""
+    """Deploy a kind, and say where it is caught and why; 1.0.0 serves in the end."""
     folder.mkdir()
     box, bundle = copy(healthy, folder / "box"), bad_bundle(kind, keys, folder)
     policy(box, seconds=kind.seconds, golden_seconds=kind.golden_seconds)
@@ -413,8 +421,9 @@ def test_every_kind_of_bad_model_is_caught(
 
 
 def test_a_healthy_one_is_deployed_and_proven(healthy: Path, keys: Path, tmp_path: Path) -> None:
-    """What this file makes is accepted where nothing is wrong: work beside the answers, golden
-    samples by name, a plant.
+    """What this file makes is accepted where nothing is wrong with it.
+
+    The release has work beside the answers, golden samples by name, and a plant.
     """
     work = with_work([loop("trips")], "counted", trips=np.int64(10))
     kind = Kind(change=work, golden=by_name, limits={"p99_ms": 1e4}, seconds=1)
@@ -474,8 +483,9 @@ def test_every_kind_of_bad_text_model_is_caught(
 
 @pytest.mark.processes
 def test_the_benchmark_parts_the_healthy_from_the_bad(tmp_path: Path) -> None:
-    """benchmarks/golden.py on a small build: its own answers here are the same, and each sabotage
-    strays.
+    """Run benchmarks/golden.py on a small build.
+
+    The build's own answers here are the same, and each sabotage strays.
     """
     build, _ = small.write_build(tmp_path / "build")
     [variant] = spoilers.healthy(tmp_path / "build", build)

@@ -1,5 +1,6 @@
-"""The server, as clients see it: right answers, clear errors, a worker that dies, a model that is
-switched.
+"""The server, as clients see it.
+
+Right answers, clear errors, a worker that dies, a model that is switched.
 """
 
 import json

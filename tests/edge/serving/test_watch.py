@@ -1,5 +1,6 @@
-"""The watch window: a new version proves itself while it serves, or the one before comes back; with
-a real server.
+"""The watch window, with a real server.
+
+A new version proves itself while it serves, or the one before comes back.
 """
 
 import asyncio
@@ -41,8 +42,11 @@ VERSIONS = ("1.0.0", "1.1.0", "1.2.0")
 
 @dataclass(frozen=True)
 class Boxes:
-    """bundles: by version. one: an appliance where 1.0.0 is proven. two: 1.1.0 came after it and is
-    watched.
+    """Appliances and bundles that several tests use.
+
+    bundles: by version.
+    one: an appliance where 1.0.0 is proven.
+    two: 1.1.0 came after it and is watched.
     """
 
     folder: Path
@@ -80,7 +84,7 @@ def tell(stage: str, share: float) -> None:
 
 
 def copy(box: Path, to: Path) -> Path:
-    """With its hard links, which shutil.copytree would not keep."""
+    """Copy an appliance with its hard links, which shutil.copytree would not keep."""
     subprocess.run(["cp", "-a", str(box), str(to)], check=True)
     return to
 
@@ -97,8 +101,9 @@ def policy(
 
 @contextmanager
 def serving(box: Path, planted: Path | None = None) -> Iterator[Server]:
-    """A running `edgekit serve`; what it says goes to serve.log beside the box. planted: holds a
-    sitecustomize.py.
+    """Run `edgekit serve`; what it says goes to serve.log beside the box.
+
+    planted: holds a sitecustomize.py.
     """
     log = box.parent / "serve.log"
     command = [sys.executable, "-m", "edgekit", "serve", str(box), "--port", "0", "--json"]
@@ -174,8 +179,9 @@ def workers(server: Server, version: str) -> list[psutil.Process]:
 
 
 def kill_each(server: Server, version: str, *, once_it_answers: bool) -> int:
-    """Kill every worker of a version until another version is current; returns how many there
-    were.
+    """Kill every worker of a version until another version is current.
+
+    Return how many there were.
     """
     killed: set[int] = set()
 
@@ -198,8 +204,9 @@ def right(version: str) -> list[float]:
 
 
 def infer(server: Server, row: object = small.INPUTS[0]) -> tuple[int, str, list[float]]:
-    """Status, version and probabilities of one request; (0, "", []) where a client's patience is at
-    an end.
+    """Return status, version and probabilities of one request.
+
+    (0, "", []) means that a client's patience is at an end.
     """
     tensor = {"name": "inputs", "shape": [1, 3], "datatype": "FP32", "data": row}
     try:
@@ -475,11 +482,8 @@ def window(two: Path) -> Window:
         (FakeWorker(difference=0.5), "answers the golden samples wrongly here", 1),
         (FakeWorker(difference=1e308), "answers the golden samples wrongly here", 1),
         (FakeWorker(is_broken=True), "the engine failed", 1),
-        (
-            FakeWorker(median_ms=1e5),
-            "is too slow here",
-            0,
-        ),  # its answers are right: it serves until 1.0.0 does
+        # its answers are right: it serves until 1.0.0 does
+        (FakeWorker(median_ms=1e5), "is too slow here", 0),
     ],
     ids=["wrong", "NaN", "broken", "slow"],
 )
@@ -525,7 +529,10 @@ def test_an_ill_worker_with_nothing_before_it_is_not_asked_each_second(one: Path
 def test_a_folder_that_can_t_be_written_is_said_once(
     two: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """As root nothing is read-only, so the writing itself is refused here."""
+    """A folder that can't be written is named once.
+
+    The writing itself is refused here, since nothing is read-only to root.
+    """
 
     def refuse(*_: object, **__: object) -> None:
         raise PermissionError(errno.EACCES, "Permission denied", str(two / "watch"))

@@ -60,7 +60,10 @@ def reader() -> Reader:
 
 @pytest.fixture
 def start(tmp_path: Path, reader: Reader) -> Iterator[Start]:
-    """Starts a scheduler on the null engine; description: what null.json holds."""
+    """Start a scheduler on the null engine.
+
+    description: what null.json holds.
+    """
     begun: list[TextScheduler] = []
 
     def make(description: str = "{}", sequences: int = 4) -> TextScheduler:
