@@ -18,7 +18,7 @@ import numpy as np
 
 from edgekit import __version__
 from edgekit.edge.tasks import Tensors
-from edgekit.errors import MissingPackage
+from edgekit.errors import InputError, MissingPackage
 from edgekit.installation import DISTRIBUTION
 from edgekit.job import Progress
 from edgekit.nouns import Option, Setting
@@ -240,12 +240,20 @@ def load_engine(name: str) -> Engine:
 
 def load_text_engine(name: str) -> TextEngine:
     """Import the module of an engine that generates, with its telemetry shut first."""
-    return cast(TextEngine, load_engine(name))
+    return cast(TextEngine, _offering(name, "load_text", "generates no text"))
+
+
+def _offering(name: str, what: str, else_said: str) -> object:
+    """Return an engine's module that offers a function; raises InputError for another."""
+    module = load_engine(name)
+    if not hasattr(module, what):
+        raise InputError(f"the engine {name} {else_said}")
+    return module
 
 
 def load_compiler(name: str) -> Compiler:
     """Import the module of an engine that a device class names in `compile_on_device`."""
-    return cast(Compiler, load_engine(name))
+    return cast(Compiler, _offering(name, "compile_here", "has no compile step for a device"))
 
 
 def accelerator(setting: Setting) -> str:

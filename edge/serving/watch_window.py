@@ -1,5 +1,4 @@
-"""The watch window: after a switch the new slot has to prove itself while it serves, or the one
-before comes back.
+"""The watch window: a new slot proves itself while it serves, or the one before comes back.
 
 It lasts so many seconds of healthy serving, by the monotonic clock of the server; no time of day
 matters. How often the worker was started is counted on disk, so that a box that reboots in a loop

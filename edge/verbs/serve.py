@@ -55,6 +55,10 @@ def serve(
     def started(bound: int) -> None:
         if as_json:
             print_json({"model": serving.model, "host": host, "port": bound})
-        note(f"{serving.model} {serving.slot.version} answers at http://{host}:{bound}/v1/classify")
+        place = f"http://{host}:{bound}/v1/classify"
+        if log_format == "json":
+            log.info("%s %s answers at %s", serving.model, serving.slot.version, place)
+        else:
+            note(f"{serving.model} {serving.slot.version} answers at {place}")
 
     asyncio.run(run(store, serving.model, host, port, started))

@@ -20,8 +20,9 @@ encode = msgspec.json.Encoder().encode
 
 
 class ModelError(tornado.web.HTTPError):
-    """What the worker says of an input: a name in it may be in a script that no status line
-    holds.
+    """What the worker says of an input, which stands in the body and not in the status line.
+
+    A feature's name in it may be in a script that no status line holds.
     """
 
     def __init__(self, code: int, text: str) -> None:
