@@ -77,4 +77,6 @@ def evaluation_of(task: Task[Any]) -> Evaluation:
 if TYPE_CHECKING:
     from edgekit.profiles.evaluations import entities, labels, vectors
 
-    _CHECKED: tuple[EvaluationModule, ...] = (entities, labels, vectors)
+    _labels: EvaluationModule = labels
+    _entities: EvaluationModule = entities
+    _vectors: EvaluationModule = vectors
