@@ -2,7 +2,6 @@
 it.
 """
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,7 @@ from edgekit.job import Progress
 from edgekit.nouns import Noun
 from edgekit.process import peak_memory
 from edgekit.profiles.data import Dataset, read_dataset
-from edgekit.quantize.recipes import RECIPES, Ingredients
+from edgekit.quantize.recipes import RECIPES, Ingredients, recipe_module
 from edgekit.quantize.source import Source
 from edgekit.quantize.weight_types import contents
 
@@ -61,7 +60,7 @@ def recipe_job(request: object, progress: Progress) -> object:
         progress=progress,
         options=recipe.options,
     )
-    importlib.import_module(recipe.module).make(ingredients)
+    recipe_module(recipe).make(ingredients)
     for path in Path(asked.task_folder).iterdir():
         (out / path.name).write_bytes(path.read_bytes())
     made = RecipeResult(
