@@ -13,7 +13,8 @@ from edgekit.edge.tasks import Row, load_task
 from edgekit.edge.tasks.row_files import read_rows
 from edgekit.errors import InputError
 from edgekit.files import write_durably
-from edgekit.quantize.source import config_labels, find_hf_task, read_source
+from edgekit.quantize.source import find_hf_task, read_source
+from edgekit.quantize.sources import SourceTask, checkpoint_of, source_task
 
 MOST_CALIBRATION = 512  # rows; a fifth of the data where there are fewer
 TEMPLATE = """\
@@ -57,17 +58,19 @@ max_accuracy_drop = 0.01      # absolute; compared with the upper bound of the m
 
 
 def write_first_spec(model: Path, data: Path, calibration: Path | None, out: Path) -> Path:
-    """Write `out`, and the two halves of `data` beside it if there is no calibration file; raises
-    InputError.
+    """Write `out`, and two parts of `data` beside it if there is no calibration file.
+
+    Raises InputError.
     """
     if out.exists():
         raise InputError(f"{out}: exists already; remove it or choose another name with --out")
-    task, labels = _look_at_model(model)
+    name, labels = _look_at_model(model)
+    task = source_task(name)
     rows = list(read_rows(data))
     if not rows:
         raise InputError(f"{data}: holds no rows")
     label = _label_column(data, rows, labels)
-    columns = _input_columns(model, rows, label, task)
+    columns = task.columns(model, rows, label)
     evaluation, evaluation_rows = data, len(rows)
     if calibration is None:
         calibration, evaluation, evaluation_rows = _split(
@@ -78,7 +81,7 @@ def write_first_spec(model: Path, data: Path, calibration: Path | None, out: Pat
         name=out.name,
         model=json.dumps(_name(model)),
         source=json.dumps(_relative(model, out.parent)),
-        task=json.dumps(task),
+        task=json.dumps(name),
         calibration=json.dumps(_relative(calibration, out.parent)),
         calibration_rows=calibration_rows,
         evaluation=json.dumps(_relative(evaluation, out.parent)),
@@ -91,7 +94,7 @@ def write_first_spec(model: Path, data: Path, calibration: Path | None, out: Pat
 
 
 def _look_at_model(model: Path) -> tuple[str, list[str]]:
-    """The task and the labels."""
+    """Find the name of the task and the labels."""
     if not model.is_dir():
         raise InputError(
             f"{model}: no such folder; MODEL is a Hugging Face folder, or one with model.onnx and"
@@ -99,7 +102,7 @@ def _look_at_model(model: Path) -> tuple[str, list[str]]:
         )
     if (model / "config.json").is_file():
         task = find_hf_task(model)
-        labels = [] if task == "feature-extraction" else config_labels(model)
+        labels = checkpoint_of(task).labels(model)
     elif (model / "task.json").is_file():
         described = load_task(model)
         task, labels = described.name, list(described.labels)
@@ -125,8 +128,9 @@ def _label_column(data: Path, rows: Sequence[Row], labels: Sequence[str]) -> str
 
 
 def _is_label(value: object, known: set[str]) -> bool:
-    """A label of the model; several, as a list or with commas between them; any number where the
-    model has none.
+    """Tell whether a value is a label of the model, or several, as a list or between commas.
+
+    Any number is one where the model has none.
     """
     text = str(value).strip()
     if text in known:
@@ -140,27 +144,17 @@ def _is_label(value: object, known: set[str]) -> bool:
     return all(str(item).strip() in known for item in several)
 
 
-def _input_columns(model: Path, rows: Sequence[Row], label: str, task: str) -> list[str]:
-    others = [name for name in rows[0] if name != label]
-    if task == "tabular-classification":
-        features: list[str] = load_task(model).columns(others, label)
-        if not features:
-            raise InputError(f"the data lacks a feature that {model / 'task.json'} names")
-        return features
-    if not others:
-        raise InputError(f"the data has no column beside {label!r}")
-    longest = sorted(others, key=lambda name: -sum(len(str(row[name])) for row in rows[:200]))
-    return longest[: 2 if task == "feature-extraction" else 1]
-
-
 def _split(
-    data: Path, rows: Sequence[Row], columns: Sequence[str], label: str, folder: Path, task: str
+    data: Path,
+    rows: Sequence[Row],
+    columns: Sequence[str],
+    label: str,
+    folder: Path,
+    task: SourceTask,
 ) -> tuple[Path, Path, int]:
-    """Two files beside the spec, no input in both, every label in its share."""
-    if task == "feature-extraction":
-        raise InputError(
-            f"{data}: pairs may share texts; give calibration pairs of their own with --calibration"
-        )
+    """Write two files beside the spec, no input in both, every label in its share."""
+    if task.no_split:
+        raise InputError(f"{data}: {task.no_split}")
     count = min(MOST_CALIBRATION, len(rows) // 5)
     if count == 0:
         raise InputError(
@@ -177,7 +171,7 @@ def _split(
     for index, row in enumerate(rows):
         # A text that comes twice goes to calibration with its twin.
         is_taken = index in chosen or tuple(str(row[name]) for name in columns) in taken
-        halves[0 if is_taken else 1].append(_anchored(row, columns, data.parent, task))
+        halves[0 if is_taken else 1].append(task.anchored(row, columns, data.parent))
     paths = (folder / "calibration.csv", folder / "evaluation.csv")
     for path in paths:
         if path.exists():
@@ -199,22 +193,13 @@ def _split(
 
 
 def _stratum(label: object) -> str:
-    """Rows with the same label, or the same set of labels, belong together."""
+    """Name the group of a row: those with the same label, or set of labels, belong together."""
     return str(sorted(set(map(str, label)))) if isinstance(label, list) else str(label)
 
 
 def _cell(value: object) -> object:
-    """A list is a JSON array in a CSV."""
+    """Write a list as a JSON array, which is its form in a CSV."""
     return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
-
-
-def _anchored(row: Row, columns: Sequence[str], folder: Path, task: str) -> Row:
-    """Paths of pictures are relative to the file that names them: in another folder they must be
-    absolute.
-    """
-    if task != "image-classification":
-        return row
-    return {**row, columns[0]: str((folder / str(row[columns[0]])).resolve())}
 
 
 def _relative(path: Path, folder: Path) -> str:

@@ -31,6 +31,7 @@ from edgekit.quantize.candidates import make_candidate
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
+from edgekit.quantize.sources import source_task
 from edgekit.quantize.time_variants import time_all
 from edgekit.spec import Spec, ThresholdPart, load_spec
 from edgekit.targets import Target, find_target
@@ -144,15 +145,17 @@ def _reference_source(spec: Spec, source: Source, path: Path) -> Source:
 
 def _recipes(spec: Spec, source: Source, target: Target, path: Path) -> list[Recipe]:
     as_it_is = f"{source.kind}-source"
-    names = spec.target.recipes
-    if names is None:
-        names = [as_it_is] if source.is_quantized else list(target.recipes.get(spec.model.task, ()))
+    names, task = spec.target.recipes, spec.model.task
+    if names is None and source.is_quantized:
+        names = [as_it_is]
+    elif names is None:
+        names = list(target.recipes_for(task, source_task(task).kind))
     if not names:
         raise InputError(f"{path}: target.recipes is empty; see: edgekit recipes")
     chosen = [find_recipe(name, f"{path}: target.recipes") for name in names]
     for recipe in chosen:
-        if spec.model.task not in recipe.tasks:
-            raise InputError(f"{path}: target.recipes: {recipe.name} does not do {spec.model.task}")
+        if not recipe.does(task):
+            raise InputError(f"{path}: target.recipes: {recipe.name} does not do {task}")
         if source.is_quantized and recipe.name != as_it_is:
             raise InputError(
                 f"{path}: target.recipes: the source is quantized already: {as_it_is} is all that"

@@ -1,8 +1,7 @@
-"""Jobs before the recipes: look closely at the source, choose a threshold, and let the source
-answer as the reference.
+"""Jobs before the recipes: look at the source, choose a threshold, let the source answer.
 
-The reference is PyTorch in fp32 for a Hugging Face folder, and ONNX Runtime without graph
-optimizations for an .onnx.
+The source's answers are the reference: PyTorch in fp32 for a Hugging Face folder, and ONNX Runtime
+without graph optimizations for an .onnx.
 """
 
 import inspect
@@ -25,14 +24,10 @@ from edgekit.profiles.answers import label_order, write_answers
 from edgekit.profiles.data import Dataset, read_dataset
 from edgekit.profiles.evaluations import evaluation_of
 from edgekit.profiles.evaluations.reliability import threshold_for
-from edgekit.quantize.huggingface import (
-    compare_shapes,
-    first_line,
-    load_model,
-    read_pooling,
-    write_task,
-)
-from edgekit.quantize.source import Source, config_labels
+from edgekit.quantize.huggingface import compare_shapes, first_line, load_model, write_task
+from edgekit.quantize.pooling import pooled, read_pooling
+from edgekit.quantize.source import Source
+from edgekit.quantize.sources import source_task
 from edgekit.spec import ThresholdPart
 
 REFERENCE_BATCH = 32  # inputs of mixed lengths together, as they come in the file
@@ -81,16 +76,16 @@ class ReferenceRequest(Noun, frozen=True, kw_only=True):
 
 
 def inspect_job(request: object, progress: Progress) -> None:
-    """Compare the weights with what the config says, and write task.json (and tokenizer.json) to
-    `out`.
+    """Compare the weights with what the config says, and write task.json to `out`.
+
+    A text's task has tokenizer.json beside it.
     """
     asked = msgspec.convert(request, InspectRequest)
     progress("checking the source", 0)
     source, folder, out = asked.source, Path(asked.source.path), Path(asked.out)
     if source.kind == "huggingface":
         compare_shapes(folder, source.task)
-        labels = [] if source.task == "feature-extraction" else config_labels(folder)
-        write_task(folder, source.task, labels, asked.max_length, out)
+        write_task(folder, source.task, asked.max_length, out)
         return
     task = load_task(folder)
     if source.kind == "onnx":
@@ -102,8 +97,9 @@ def inspect_job(request: object, progress: Progress) -> None:
 
 
 def threshold_job(request: object, progress: Progress) -> None:
-    """Copy the task to `out` with the threshold that the calibration data gives one label, as the
-    reference answers.
+    """Copy the task to `out` with a threshold for one label.
+
+    It is the one that the calibration data gives, as the reference answers.
     """
     asked = msgspec.convert(request, ThresholdRequest)
     folder, out, wanted = Path(asked.task_folder), Path(asked.out), asked.threshold
@@ -161,7 +157,7 @@ def _in_batches(answer: Answer, inputs: Sequence[Any], progress: Progress) -> li
 
 
 def _released(asked: ReferenceRequest, task: Task[Any], data: Dataset) -> list[object]:
-    """The wire form of the inputs of the evaluation rows that the spec lets travel."""
+    """Write out the inputs of the evaluation rows that the spec lets travel, in wire form."""
     beyond = [number for number in asked.release_rows if number > len(data)]
     if beyond:
         raise InputError(
@@ -172,7 +168,7 @@ def _released(asked: ReferenceRequest, task: Task[Any], data: Dataset) -> list[o
 
 
 def reference_of(source: Source, task: Task[Any]) -> Answer:
-    """Inputs to answers (see Task), as the source itself gives them."""
+    """Return what turns inputs into answers (see Task), as the source itself gives them."""
     folder = Path(source.path)
     if source.kind != "huggingface":
         plain = Setting(options={"graph_optimization": "off"}, batch_size=REFERENCE_BATCH)
@@ -182,7 +178,7 @@ def reference_of(source: Source, task: Task[Any]) -> Answer:
 
     model = load_model(folder, source.task)
     names = list(inspect.signature(model.forward).parameters)
-    pooling = read_pooling(folder)
+    mode = read_pooling(folder).mode if source_task(source.task).pools else None
 
     def answer(inputs: Sequence[Any]) -> list[np.ndarray]:
         feeds: Tensors = task.encode(inputs)
@@ -190,22 +186,12 @@ def reference_of(source: Source, task: Task[Any]) -> Answer:
             output = model(
                 **{name: torch.from_numpy(feeds[name]) for name in names if name in feeds}
             )
-        if source.task != "feature-extraction":
+        if mode is None:
             return task.answers({"logits": output.logits.numpy()}, feeds)
-        vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], pooling.mode)
+        vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], mode)
         return task.answers({"sentence_embedding": vectors}, feeds)
 
     return answer
-
-
-def pooled(states: np.ndarray, mask: np.ndarray, mode: str) -> np.ndarray:
-    """Float32 [batch, dimensions] from hidden states [batch, tokens, dimensions] and their mask
-    [batch, tokens].
-    """
-    if mode == "cls":
-        return np.asarray(states[np.arange(len(states)), mask.argmax(axis=1)])
-    weights = mask[..., np.newaxis].astype(np.float32)
-    return np.asarray((states * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1e-9))
 
 
 def _check_onnx(path: Path, task: Task[Any]) -> None:

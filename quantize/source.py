@@ -18,15 +18,11 @@ import msgspec
 from edgekit.digests import describe_folder, digest_bytes
 from edgekit.errors import InputError
 from edgekit.nouns import File, Noun
+from edgekit.quantize.config_json import config_labels, read_config
+from edgekit.quantize.sources import architectures
 
 MAX_HEADER = 100_000_000  # bytes; the bound of the safetensors format
 MAX_LAYERS = 1024  # beyond this a config lies
-# How the class that config.json names ends; a bare encoder has nothing behind "Model".
-ARCHITECTURES = {
-    "text-classification": "ForSequenceClassification",
-    "token-classification": "ForTokenClassification",
-    "feature-extraction": "Model",
-}
 Kind = Literal["huggingface", "onnx", "gguf"]
 QUANTIZED_OPERATORS = (
     b"QuantizeLinear",
@@ -40,11 +36,15 @@ PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
 
 
 class Source(Noun, frozen=True, kw_only=True):
-    """What is built from.
+    """A trained model in a folder, whose files were checked.
 
+    kind: what its files are.
+    path: the folder.
+    task: what the model does, by its name in edgekit.edge.tasks.
     architecture: the class that config.json names, or the kind.
     is_quantized: it is taken as it is, and compared with another model or measured on its own.
     sha256: over the names and contents of all files.
+    files: every file in the folder.
     """
 
     kind: Kind
@@ -89,7 +89,7 @@ def read_source(folder: Path, task: str) -> Source:
 
 
 def _holds_any(path: Path, words: Sequence[bytes]) -> bool:
-    """Whether one of the words is in a file; ONNX writes the names of operators as they are."""
+    """Tell whether a word is in a file; ONNX writes the names of operators as they are."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         return any(data.find(word) >= 0 for word in words)
 
@@ -112,7 +112,7 @@ def _refuse_code(folder: Path) -> None:
 
 
 def _is_pickle(path: Path) -> bool:
-    """By content: a pickle's first opcodes, or PyTorch's zip around one."""
+    """Look for a pickle's first opcodes, or PyTorch's zip around one."""
     with path.open("rb") as file:
         head = file.read(4)
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
@@ -126,18 +126,6 @@ def _is_pickle(path: Path) -> bool:
         return False
 
 
-def read_config(folder: Path) -> dict[str, Any]:
-    """config.json as a mapping; raises InputError."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(config, dict):
-        raise InputError(f"{path}: must hold a JSON object")
-    return config
-
-
 def _check_config(folder: Path, task: str) -> str:
     path, config = folder / "config.json", read_config(folder)
     if "auto_map" in config:
@@ -145,70 +133,38 @@ def _check_config(folder: Path, task: str) -> str:
             f"{path}: auto_map asks for remote code, which is never run; use an architecture of"
             " transformers"
         )
-    architectures = config.get("architectures")
-    if (
-        not isinstance(architectures, list)
-        or len(architectures) != 1
-        or not isinstance(architectures[0], str)
-    ):
+    named = config.get("architectures")
+    if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
         raise InputError(
             f"{path}: architectures must name one class, such as BertForSequenceClassification"
         )
-    ending = ARCHITECTURES.get(task)
-    if ending is None or not architectures[0].endswith(ending):
-        fitting = [
-            name for name, value in ARCHITECTURES.items() if architectures[0].endswith(value)
-        ]
+    known = architectures()
+    if task not in known or not named[0].endswith(known[task]):
+        fitting = [name for name, ending in known.items() if named[0].endswith(ending)]
         right = (
             f"its task is {fitting[0]!r}"
             if fitting
-            else f"supported are: {', '.join(ARCHITECTURES.values())}"
+            else f"supported are: {', '.join(known.values())}"
         )
-        raise InputError(f"{path}: a {architectures[0]} does not do {task!r} (model.task); {right}")
+        raise InputError(f"{path}: a {named[0]} does not do {task!r} (model.task); {right}")
     layers = config.get("num_hidden_layers", 1)
     if not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
         raise InputError(f"{path}: num_hidden_layers must be a number from 1 to {MAX_LAYERS}")
     config_labels(folder)
-    return architectures[0]
+    return named[0]
 
 
 def find_hf_task(folder: Path) -> str:
-    """The task that a Hugging Face folder's architecture is for; raises InputError."""
+    """Find the task that a Hugging Face folder's architecture is for; raises InputError."""
     names = read_config(folder).get("architectures") or ["a model without architectures"]
-    task = next(
-        (name for name, ending in ARCHITECTURES.items() if str(names[0]).endswith(ending)), None
-    )
+    known = architectures()
+    task = next((name for name, ending in known.items() if str(names[0]).endswith(ending)), None)
     if task is None:
-        known = ", ".join(f"...{ending}" for ending in ARCHITECTURES.values())
+        listed = ", ".join(f"...{ending}" for ending in known.values())
         raise InputError(
-            f"{folder / 'config.json'}: {names[0]} is not supported; supported: {known}"
+            f"{folder / 'config.json'}: {names[0]} is not supported; supported: {listed}"
         )
     return task
-
-
-def is_multi_label(folder: Path) -> bool:
-    """Whether any number of labels may apply to a text, as config.json says."""
-    return read_config(folder).get("problem_type") == "multi_label_classification"
-
-
-def config_labels(folder: Path) -> list[str]:
-    """The labels of a Hugging Face folder in the order of the model's outputs; raises
-    InputError.
-    """
-    path, config = folder / "config.json", read_config(folder)
-    table = config.get("id2label")
-    if not isinstance(table, dict):
-        count = config.get("num_labels", 2)
-        return [f"LABEL_{index}" for index in range(count if isinstance(count, int) else 2)]
-    try:
-        labels = {int(key): str(value) for key, value in table.items()}
-    except ValueError:
-        raise InputError(f"{path}: id2label must have the outputs' numbers as its keys") from None
-    if sorted(labels) != list(range(len(labels))) or len(set(labels.values())) != len(labels):
-        raise InputError(
-            f"{path}: id2label must number distinct labels from 0 to {len(labels) - 1}, each once"
-        )
-    return [labels[index] for index in range(len(labels))]
 
 
 def _check_weights(folder: Path) -> None:
@@ -220,8 +176,9 @@ def _check_weights(folder: Path) -> None:
 
 
 def weight_shapes(folder: Path) -> dict[str, list[int]]:
-    """The shape of every tensor in the folder's safetensors files, by name; raises InputError if
-    one is cut short.
+    """Read the shape of every tensor in the folder's safetensors files, by name.
+
+    Raises InputError if a file is cut short.
     """
     shapes: dict[str, list[int]] = {}
     for path in sorted(folder.glob("*.safetensors")):

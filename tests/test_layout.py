@@ -16,9 +16,12 @@ import pytest
 
 from edgekit import __version__
 from edgekit.cli import VERBS
+from edgekit.edge.engines import ENGINES
 from edgekit.edge.tasks import TASKS
 from edgekit.installation import DISTRIBUTION, install_command
+from edgekit.profiles.evaluations import EVALUATIONS
 from edgekit.quantize.recipes import RECIPES
+from edgekit.quantize.sources import SOURCES, source_task
 from edgekit.targets import all_targets
 from tests.conftest import ROOT, edgekit
 
@@ -133,13 +136,48 @@ def test_one_function_starts_every_child() -> None:
 
 def test_targets_name_recipes_that_their_engines_run() -> None:
     for target in all_targets().values():
-        assert set(TASKS) == set(target.recipes)
-        for task, names in target.recipes.items():
+        assert set(target.recipes) == {source_task(task).kind for task in TASKS}
+        assert set(target.more) <= set(TASKS)
+        for task in TASKS:
+            names = target.recipes_for(task, source_task(task).kind)
+            assert names
+            assert len(set(names)) == len(names)
             for name in names:
                 recipe = RECIPES[name]
-                assert task in recipe.tasks
+                assert recipe.does(task)
                 assert recipe.engine in target.engines
                 assert recipe.precision != "bf16" or "avx512_bf16" in target.isa
+
+
+def test_every_reader_of_tasks_knows_each_of_them() -> None:
+    assert list(TASKS) == list(EVALUATIONS) == list(SOURCES)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_few_files_name_a_task(task: str) -> None:
+    naming = [
+        path.relative_to(ROOT).as_posix()
+        for folder in ("src", "edge", "profiles", "quantize", "release", "targets")
+        for path in (ROOT / folder).rglob("*.py")
+        if task in path.read_text()
+    ]
+    assert len(naming) <= 5, naming
+
+
+def test_every_module_behind_a_table_is_checked_against_its_protocol() -> None:
+    """Each table's file names the modules in its TYPE_CHECKING block, for mypy."""
+    tables = {
+        "edge/tasks": TASKS.values(),
+        "edge/engines": [entry.module for entry in ENGINES.values()],
+        "profiles/evaluations": EVALUATIONS.values(),
+        "quantize/sources": SOURCES.values(),
+        "quantize/recipes": [recipe.module for recipe in RECIPES.values()],
+    }
+    for folder, modules in tables.items():
+        text = (ROOT / folder / "__init__.py").read_text()
+        checked = text[text.index("if TYPE_CHECKING:") :].partition("] = (")[2]
+        for module in modules:
+            assert re.search(rf"\b{module.rpartition('.')[2]}\b", checked), module
 
 
 def test_recipes_are_named_by_format_and_precision() -> None:

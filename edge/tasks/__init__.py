@@ -5,7 +5,8 @@ To add a task, say sound-classification, write one file in each folder that need
 2. its prediction in edge/tasks/predictions.py, where none of those that are there fits;
 3. profiles/evaluations: `evaluation(task)`, or one that is there, and its line in EVALUATIONS;
 4. quantize/sources/sound_classification.py with `SOURCE`, and its line in SOURCES;
-5. targets/devices: which recipes to try, where it takes another input than texts, pictures, tables;
+5. where it takes another input than texts, pictures or tables: InputKind in targets/, the recipes
+   to try in targets/devices/, and `inputs` of the recipes in quantize/recipes;
 6. the TYPE_CHECKING blocks that name the modules: there mypy holds each to its Protocol.
 """
 

@@ -1,33 +1,49 @@
 """Recipes: how an artifact is made. `<format>-<precision>[-<method>]`.
 
-To add one: a module like `onnx_int8_dynamic.py` with `make(ingredients)`, and its line in RECIPES.
+To add one: a module like `onnx_int8_dynamic.py` with `make(ingredients)`, its line in RECIPES with
+the kinds of input that it does, and its name in the TYPE_CHECKING block.
 """
 
+import importlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from edgekit.edge.tasks import Tensors
 from edgekit.errors import InputError, MissingPackage
 from edgekit.job import Progress
 from edgekit.nouns import Noun, Option
 from edgekit.quantize.source import Source
+from edgekit.quantize.sources import source_task
+from edgekit.targets import InputKind
 
-TEXT = ("text-classification", "token-classification", "feature-extraction")
-GGUF_TASKS = ("text-classification", "feature-extraction")
 GGUF_BLOCKS = ("q6_k", "q5_k_m", "q4_k_m", "q4_0", "iq4_xs", "q3_k_m", "q2_k")
-ALL = (*TEXT, "image-classification", "tabular-classification")
+TEXT: tuple[InputKind, ...] = ("text",)
+TEXT_AND_PICTURE: tuple[InputKind, ...] = ("text", "picture")
+ALL: tuple[InputKind, ...] = ("text", "picture", "table")
 
 
 class Recipe(Noun, frozen=True, kw_only=True):
     """One way to make an artifact.
 
-    base: the recipe whose artifact it starts from. calibrated, tuned: whether it gets a sample of
-    the calibration data, and rows beyond the sample. needs: the packages that making it imports, as
-    Python names them. computes: the precision that the engine is asked for at run time. options:
-    for `make`. batch_sizes: what the sweep tries. accelerated: by accelerator, as `edgekit targets
-    detect` names it, what the engine is asked for where the device has it.
+    format: of the artifact.
+    precision: of most weights, as the artifact stores them.
+    method: how it got there, in words.
+    engine: what runs the artifact.
+    module: the one with `make`.
+    inputs: what the models that it takes may take.
+    by_word: whether its artifacts can answer for each word of a text, not only for the whole.
+    base: the recipe whose artifact it starts from; None for the source.
+    calibrated: whether it gets a sample of the calibration data.
+    tuned: whether it gets rows beyond that sample, too.
+    needs: the packages that making it imports, as Python names them.
+    computes: the precision that the engine is asked for at run time.
+    isa: CPU features without which it makes no sense.
+    options: for `make`.
+    batch_sizes: what the sweep tries.
+    accelerated: what the engine is asked for where the device has an accelerator, by its name in
+        `edgekit targets detect`.
     """
 
     name: str
@@ -36,21 +52,27 @@ class Recipe(Noun, frozen=True, kw_only=True):
     method: str
     engine: str
     module: str
-    tasks: tuple[str, ...] = ALL
+    inputs: tuple[InputKind, ...] = ALL
+    by_word: bool = True
     base: str | None = None
     calibrated: bool = False
     tuned: bool = False
     needs: tuple[str, ...] = ()
     computes: str = "as-stored"
-    isa: tuple[str, ...] = ()  # CPU features without which it makes no sense
+    isa: tuple[str, ...] = ()
     options: dict[str, Option] = {}
     # short texts alone need no padding, and answer as if alone
     batch_sizes: tuple[int, ...] = (1, 8, 32)
     accelerated: dict[str, dict[str, Option]] = {}
 
+    def does(self, task: str) -> bool:
+        """Tell whether artifacts of a task's models can be made this way."""
+        source = source_task(task)
+        return source.kind in self.inputs and (self.by_word or not source.by_word)
+
 
 def _gguf(precision: str) -> Recipe:
-    """As the checkpoint's 16-bit form."""
+    """Describe the recipe of a checkpoint's 16-bit form."""
     return Recipe(
         name=f"gguf-{precision}",
         format="gguf",
@@ -58,14 +80,15 @@ def _gguf(precision: str) -> Recipe:
         method="none",
         engine="llama.cpp",
         module="edgekit.quantize.recipes.gguf_float",
-        tasks=GGUF_TASKS,
+        inputs=TEXT,
+        by_word=False,
         needs=("gguf", "safetensors", "torch", "transformers"),
         options={"file_type": precision.upper()},
     )
 
 
 def _gguf_quantized(precision: str, imatrix: bool) -> Recipe:
-    """Made by llama.cpp from gguf-f16; with an importance matrix if asked."""
+    """Describe a recipe of llama.cpp from gguf-f16; with an importance matrix if asked."""
     method = (
         "k-quants" if "_k" in precision else "i-quants" if precision.startswith("iq") else "blocks"
     )
@@ -77,14 +100,15 @@ def _gguf_quantized(precision: str, imatrix: bool) -> Recipe:
         engine="llama.cpp",
         base="gguf-f16",
         module="edgekit.quantize.recipes.gguf_quantize",
-        tasks=GGUF_TASKS,
+        inputs=TEXT,
+        by_word=False,
         calibrated=imatrix,
         needs=("llama_cpp", "gguf", "torch", "transformers") if imatrix else ("llama_cpp", "gguf"),
         options={"file_type": precision.upper(), "imatrix": imatrix},
     )
 
 
-def _as_it_is(kind: str, engine: str, tasks: tuple[str, ...]) -> Recipe:
+def _as_it_is(kind: str, engine: str, **fields: Any) -> Recipe:  # noqa: ANN401
     return Recipe(
         name=f"{kind}-source",
         format=kind,
@@ -92,8 +116,8 @@ def _as_it_is(kind: str, engine: str, tasks: tuple[str, ...]) -> Recipe:
         method="taken as it is",
         engine=engine,
         module="edgekit.quantize.recipes.as_it_is",
-        tasks=tasks,
         options={"ending": kind},
+        **fields,
     )
 
 
@@ -114,7 +138,7 @@ def _openvino(name: str, precision: str, method: str, module: str, **fields: Any
 
 
 _OPENVINO = {"needs": ("openvino",)}
-_SAMPLED = {"tasks": TEXT, "calibrated": True}
+_SAMPLED = {"inputs": TEXT, "calibrated": True}
 _BLOCKS = ("onnx", "onnx_ir", "onnxruntime")
 _INT4: dict[str, Option] = {"mode": "INT4_ASYM", "group_size": 64, "ratio": 1.0}
 
@@ -134,7 +158,7 @@ RECIPES = {
             "fp16",
             "none",
             "onnx_fp16",
-            tasks=(*TEXT, "image-classification"),
+            inputs=TEXT_AND_PICTURE,
             accelerated={"jetson-gpu": {"device": "TensorRT", "fp16": True}},
         ),
         _onnx("onnx-int8-dynamic", "int8", "dynamic", "onnx_int8_dynamic"),
@@ -143,7 +167,7 @@ RECIPES = {
             "int8",
             "dynamic, attention fused",
             "onnx_int8_dynamic",
-            tasks=TEXT,
+            inputs=TEXT,
             options={"fused": True},
         ),
         _onnx(
@@ -172,7 +196,7 @@ RECIPES = {
             "onnx_int8_static",
             calibrated=True,
             options={"tensorrt": True},
-            tasks=(*TEXT, "image-classification"),
+            inputs=TEXT_AND_PICTURE,
             accelerated={"jetson-gpu": {"device": "TensorRT", "int8": True}},
         ),
         _onnx(
@@ -189,7 +213,7 @@ RECIPES = {
             "int8",
             "weights in blocks of 32",
             "onnx_weights",
-            tasks=TEXT,
+            inputs=TEXT,
             needs=_BLOCKS,
             options={"bits": 8, "block_size": 32, "symmetric": True},
         ),
@@ -198,12 +222,12 @@ RECIPES = {
             "int4",
             "weights in blocks of 32",
             "onnx_weights",
-            tasks=TEXT,
+            inputs=TEXT,
             needs=_BLOCKS,
             options={"bits": 4, "block_size": 32, "symmetric": False},
         ),
-        _as_it_is("onnx", "onnxruntime", ALL),
-        _as_it_is("gguf", "llama.cpp", GGUF_TASKS),
+        _as_it_is("onnx", "onnxruntime"),
+        _as_it_is("gguf", "llama.cpp", inputs=TEXT, by_word=False),
         _openvino("openvino-fp32", "fp32", "none", "openvino_float", **_OPENVINO),
         _openvino(
             "openvino-fp16", "fp16", "none", "openvino_float", **_OPENVINO, options={"fp16": True}
@@ -225,7 +249,7 @@ RECIPES = {
             "openvino_buckets",
             base="openvino-int8",
             needs=("openvino",),
-            tasks=TEXT,
+            inputs=TEXT,
             # each falls into a part for every length: large ones keep the parts large
             batch_sizes=(1, 8, 32, 128, 256),
         ),
@@ -252,7 +276,7 @@ RECIPES = {
             "int8",
             "weights",
             "openvino_weights",
-            tasks=TEXT,
+            inputs=TEXT,
             options={"mode": "INT8_ASYM"},
         ),
         _openvino(
@@ -260,7 +284,7 @@ RECIPES = {
             "int4",
             "weights in groups of 64",
             "openvino_weights",
-            tasks=TEXT,
+            inputs=TEXT,
             options=_INT4,
         ),
         _openvino(
@@ -300,8 +324,9 @@ RECIPES = {
 
 
 def find_recipe(name: str, where: str) -> Recipe:
-    """A recipe by name; raises InputError that lists the known ones. `where` is the file and
-    key.
+    """Return a recipe by its name; raises InputError that lists the known ones.
+
+    where: the file and the key that name it.
     """
     if name not in RECIPES:
         raise InputError(f"{where}: unknown recipe {name!r}; known: {', '.join(RECIPES)}")
@@ -309,7 +334,7 @@ def find_recipe(name: str, where: str) -> Recipe:
 
 
 def missing_package(recipe: Recipe) -> MissingPackage | None:
-    """What must be installed before this recipe can run, or None."""
+    """Return what must be installed before this recipe can run, or None."""
     from importlib.util import find_spec
 
     absent = [name for name in recipe.needs if find_spec(name) is None]
@@ -323,10 +348,16 @@ def missing_package(recipe: Recipe) -> MissingPackage | None:
 class Ingredients:
     """What a recipe gets.
 
-    base: the folder of the base recipe's artifact. calibration: one input each, as tensors, at the
-    lengths the data really has; empty unless the recipe is calibrated. tuning: calibration rows
-    that are not in that sample, at most as many, in the same form; empty unless the recipe is
-    tuned. isa: the target's CPU features, as Linux names them. out: where to put the model's files.
+    source: what is built from.
+    base: the folder of the base recipe's artifact; None where the recipe has no base.
+    calibration: one input each, as tensors, at the lengths the data really has; empty unless the
+        recipe is calibrated.
+    tuning: calibration rows that are not in that sample, at most as many, in the same form; empty
+        unless the recipe is tuned.
+    isa: the target's CPU features, as Linux names them.
+    out: where to put the model's files.
+    progress: to be told what is going on.
+    options: the recipe's own.
     """
 
     source: Source
@@ -338,12 +369,65 @@ class Ingredients:
     progress: Progress
     options: dict[str, Option] = field(default_factory=dict)
 
+    @property
+    def is_text(self) -> bool:
+        """Tell whether the model takes texts: then it is a transformer."""
+        return source_task(self.source.task).kind == "text"
+
     def from_base(self, name: str) -> Path:
-        """A file of the base artifact."""
+        """Return the path of a file of the base artifact."""
         assert self.base is not None  # noqa: S101 - the pipeline passes it to every recipe that has a base
         return self.base / name
 
 
 def tensors_for(names: Sequence[str], feeds: Tensors) -> Tensors:
-    """Only the tensors that a model takes."""
+    """Return only the tensors that a model takes."""
     return {name: feeds[name] for name in names if name in feeds}
+
+
+class RecipeModule(Protocol):
+    """What each module of the table offers."""
+
+    def make(self, ingredients: Ingredients) -> None:
+        """Write the model's files to the ingredients' `out`; raises InputError."""
+
+
+def recipe_module(recipe: Recipe) -> RecipeModule:
+    """Import the module of a recipe, and with it the libraries that the recipe needs."""
+    return cast(RecipeModule, importlib.import_module(recipe.module))
+
+
+if TYPE_CHECKING:
+    from edgekit.quantize.recipes import (
+        as_it_is,
+        gguf_float,
+        gguf_quantize,
+        onnx_fp16,
+        onnx_fp32,
+        onnx_int8_dynamic,
+        onnx_int8_smoothquant,
+        onnx_int8_static,
+        onnx_weights,
+        openvino_buckets,
+        openvino_float,
+        openvino_int8,
+        openvino_int8_accuracy,
+        openvino_weights,
+    )
+
+    _CHECKED: tuple[RecipeModule, ...] = (
+        as_it_is,
+        gguf_float,
+        gguf_quantize,
+        onnx_fp16,
+        onnx_fp32,
+        onnx_int8_dynamic,
+        onnx_int8_smoothquant,
+        onnx_int8_static,
+        onnx_weights,
+        openvino_buckets,
+        openvino_float,
+        openvino_int8,
+        openvino_int8_accuracy,
+        openvino_weights,
+    )

@@ -12,7 +12,7 @@ import gguf
 from safetensors import safe_open
 
 from edgekit.errors import InputError
-from edgekit.quantize.source import config_labels, read_config
+from edgekit.quantize.config_json import config_labels, read_config
 
 HEAD = {
     "pooler.dense.weight": "cls.weight",

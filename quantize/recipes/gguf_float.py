@@ -12,11 +12,11 @@ from pathlib import Path
 
 from edgekit.errors import InputError
 from edgekit.launch import start
+from edgekit.quantize.config_json import config_labels, read_config
 from edgekit.quantize.gguf_converter import Conversion, Pooling
 from edgekit.quantize.gguf_tools import find_converter
-from edgekit.quantize.huggingface import read_pooling
+from edgekit.quantize.pooling import read_pooling
 from edgekit.quantize.recipes import Ingredients
-from edgekit.quantize.source import config_labels, read_config
 
 CLASSIFIER = "ForSequenceClassification"
 # family: where its config.json names the activation, of which llama.cpp has one

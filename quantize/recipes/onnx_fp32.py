@@ -11,8 +11,10 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from edgekit.quantize.huggingface import load_model, load_tokenizer, read_pooling
+from edgekit.quantize.huggingface import load_model, load_tokenizer
+from edgekit.quantize.pooling import read_pooling
 from edgekit.quantize.recipes import Ingredients
+from edgekit.quantize.sources import source_task
 
 
 def make(ingredients: Ingredients) -> None:
@@ -34,7 +36,7 @@ def make(ingredients: Ingredients) -> None:
             do_validation=False,  # the gate does it, on the user's data
         )
         shutil.copyfile(Path(folder) / "model.onnx", target)
-    if task == "feature-extraction":
+    if source_task(task).pools:
         model = onnx.load(target)
         add_pooling(model, read_pooling(source).mode)
         onnx.save(model, target)

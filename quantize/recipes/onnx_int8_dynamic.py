@@ -9,7 +9,7 @@ from pathlib import Path
 
 from onnxruntime.quantization import QuantType, quantize_dynamic
 
-from edgekit.quantize.recipes import TEXT, Ingredients
+from edgekit.quantize.recipes import Ingredients
 from edgekit.quantize.recipes.onnx_graph import (
     EXTRA_OPTIONS,
     MATRIX_PRODUCTS,
@@ -25,7 +25,6 @@ TEXT_OPERATORS = [*MATRIX_PRODUCTS, "Attention", "Gather"]
 def make(ingredients: Ingredients) -> None:
     """Write model.onnx: matrix products in int8, and the embeddings of texts."""
     model = ingredients.from_base("model.onnx")
-    is_text = ingredients.source.task in TEXT
     with tempfile.TemporaryDirectory(prefix=".", dir=ingredients.out.parent) as folder:
         fused, prepared = Path(folder) / "fused.onnx", Path(folder) / "prepared.onnx"
         joined = bool(ingredients.options.get("fused")) and fuse(model, fused)
@@ -33,7 +32,7 @@ def make(ingredients: Ingredients) -> None:
         quantize_dynamic(
             prepared,
             ingredients.out / "model.onnx",
-            op_types_to_quantize=TEXT_OPERATORS if is_text else MATRIX_PRODUCTS,
+            op_types_to_quantize=TEXT_OPERATORS if ingredients.is_text else MATRIX_PRODUCTS,
             per_channel=True,
             reduce_range=needs_reduced_range(ingredients.isa),
             weight_type=QuantType.QInt8,

@@ -11,7 +11,7 @@ import openvino as ov
 
 from edgekit.edge.tasks import Tensors
 from edgekit.errors import InputError
-from edgekit.quantize.recipes import TEXT, Ingredients, tensors_for
+from edgekit.quantize.recipes import Ingredients, tensors_for
 
 
 def make(ingredients: Ingredients) -> None:
@@ -45,7 +45,7 @@ def calibration(ingredients: Ingredients, model: ov.Model) -> list[Tensors]:
 
 def model_type(ingredients: Ingredients) -> nncf.ModelType | None:
     """Whether NNCF shall treat the model as a transformer."""
-    return nncf.ModelType.TRANSFORMER if ingredients.source.task in TEXT else None
+    return nncf.ModelType.TRANSFORMER if ingredients.is_text else None
 
 
 def max_length(ingredients: Ingredients) -> int:

@@ -15,6 +15,7 @@ from edgekit.edge.tasks import Tensors
 from edgekit.errors import InputError
 from edgekit.quantize.recipes import Ingredients, tensors_for
 from edgekit.quantize.recipes.openvino_int8 import calibration, model_type
+from edgekit.quantize.sources import source_task
 
 
 class Item(NamedTuple):
@@ -39,7 +40,7 @@ def make(ingredients: Ingredients) -> None:
         model,
         nncf.Dataset(calibration(ingredients, model)),
         nncf.Dataset(_answered(ingredients, model), lambda item: item.feeds),
-        _cosine if ingredients.source.task == "feature-extraction" else _agreement,
+        _cosine if source_task(ingredients.source.task).pools else _agreement,
         max_drop=float(ingredients.options["max_drop"]),
         drop_type=nncf.DropType.ABSOLUTE,
         subset_size=len(ingredients.calibration),

@@ -1,6 +1,5 @@
 """The job that makes one artifact: read the calibration data, run the recipe, look at its files."""
 
-import importlib
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +10,7 @@ from edgekit.job import Progress
 from edgekit.nouns import Noun
 from edgekit.process import peak_memory
 from edgekit.profiles.data import Dataset, read_dataset
-from edgekit.quantize.recipes import RECIPES, Ingredients
+from edgekit.quantize.recipes import RECIPES, Ingredients, recipe_module
 from edgekit.quantize.source import Source
 from edgekit.quantize.weight_types import contents
 
@@ -59,7 +58,7 @@ def recipe_job(request: object, progress: Progress) -> object:
         progress=progress,
         options=recipe.options,
     )
-    importlib.import_module(recipe.module).make(ingredients)
+    recipe_module(recipe).make(ingredients)
     for path in Path(asked.task_folder).iterdir():
         (out / path.name).write_bytes(path.read_bytes())
     made = RecipeResult(

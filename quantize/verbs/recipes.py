@@ -7,7 +7,8 @@ import msgspec
 from rich.table import Table
 
 from edgekit.console import json_option, print_json, print_table
-from edgekit.quantize.recipes import ALL, RECIPES, Recipe, missing_package
+from edgekit.quantize.recipes import RECIPES, Recipe, missing_package
+from edgekit.quantize.sources import SOURCES
 
 
 @click.command()
@@ -26,14 +27,14 @@ def recipes(as_json: bool) -> None:
         "recipe", "precision", "method", "engine", "tasks", "needs to be made", "missing here"
     )
     for recipe in RECIPES.values():
-        tasks = "all" if recipe.tasks == ALL else ", ".join(recipe.tasks)
+        tasks = _tasks(recipe)
         missing = missing_package(recipe)
         table.add_row(
             recipe.name,
             recipe.precision,
             recipe.method,
             recipe.engine,
-            tasks,
+            "all" if tasks == list(SOURCES) else ", ".join(tasks),
             ", ".join(recipe.needs) or "-",
             str(missing) if missing else "-",
         )
@@ -42,4 +43,12 @@ def recipes(as_json: bool) -> None:
 
 def _described(recipe: Recipe) -> dict[str, Any]:
     missing = missing_package(recipe)
-    return {**msgspec.to_builtins(recipe), "missing": str(missing) if missing else None}
+    return {
+        **msgspec.to_builtins(recipe),
+        "tasks": _tasks(recipe),
+        "missing": str(missing) if missing else None,
+    }
+
+
+def _tasks(recipe: Recipe) -> list[str]:
+    return [task for task in SOURCES if recipe.does(task)]

@@ -13,7 +13,7 @@ from edgekit.edge.model.tensor_model import open_model
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError
 from edgekit.nouns import Setting
-from edgekit.quantize.huggingface import read_pooling
+from edgekit.quantize.pooling import read_pooling
 from edgekit.quantize.prepare import InspectRequest, inspect_job, reference_of
 from edgekit.quantize.recipes.recipe_job import RecipeRequest, recipe_job
 from edgekit.quantize.source import read_source

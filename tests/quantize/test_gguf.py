@@ -23,7 +23,7 @@ from edgekit.edge.engines import engine_version, load_engine
 from edgekit.errors import InputError, MissingPackage
 from edgekit.nouns import Setting
 from edgekit.quantize import gguf_tools
-from edgekit.quantize.huggingface import read_pooling
+from edgekit.quantize.pooling import read_pooling
 from edgekit.quantize.recipes import RECIPES, Ingredients, gguf_float
 from edgekit.quantize.source import Source, find_hf_task
 from edgekit.quantize.weight_types import contents, tensor_types
