@@ -3,6 +3,7 @@
 The command line starts light.
 """
 
+import ast
 import os
 import re
 import shutil
@@ -227,3 +228,22 @@ def test_nothing_names_this_checkout() -> None:
             not re.search(r"/(work|root|home)/[a-z]", text.replace("/home/user", ""))
             or name == "tests/test_layout.py"
         ), name
+
+
+PREPOSITIONS = "Of|With|As|The same|From|For|In|By|And|Or|But|Also|Its|Their|None|At|On"
+
+
+def test_docstrings_begin_with_a_whole_sentence() -> None:
+    """A first line that breaks off, or leans on its neighbours, helps no newcomer."""
+    leaning = re.compile(rf"(?:{PREPOSITIONS})\b")
+    documented = ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef
+    found = []
+    for name, text in _tracked().items():
+        if not name.endswith(".py"):
+            continue
+        for node in ast.walk(ast.parse(text)):
+            said = ast.get_docstring(node) if isinstance(node, documented) else None
+            first = said.partition("\n")[0] if said else "Sound."
+            if leaning.match(first) or not first.endswith((".", ":", "?")):
+                found.append(f"{name}: {first}")
+    assert not found
