@@ -73,7 +73,7 @@ def recipe_job(request: object, progress: Progress) -> object:
 def _calibration(asked: RecipeRequest, task: Task[Any]) -> tuple[Dataset, Dataset]:
     """Draw the sample that a recipe is calibrated on, and at most as many of the other rows.
 
-    A recipe that is not tuned gets none of the other rows.
+    A recipe that tunes gets half.
     """
     data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(
         asked.excluded
