@@ -18,6 +18,8 @@ from typing import Any
 
 import pytest
 
+from edgekit import log
+
 ROOT = Path(__file__).parents[1]
 SPEC = """
 [model]
@@ -87,11 +89,31 @@ def _quiet() -> None:
 STARTERS = {"appliance", "built", "bundle", "keys", "project", "server", "tiny", "warm_project"}
 
 
+def _needs_build(item: pytest.Item) -> bool:
+    return bool({"built", "warm_project"} & set(getattr(item, "fixturenames", ())))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what starts processes through a fixture, or takes as long as if it did."""
+    """Mark what starts processes through a fixture, or takes as long as if it did.
+
+    The file with the first test on the great build comes first, and the others on it last:
+    meanwhile nobody waits for that build.
+    """
+    by_file: dict[Path, list[pytest.Item]] = {}
+    for item in items:
+        by_file.setdefault(item.path, []).append(item)
+    waiting = [path for path, found in by_file.items() if any(map(_needs_build, found))]
+    others = [path for path in by_file if path not in waiting]
+    items[:] = [item for path in waiting[:1] + others + waiting[1:] for item in by_file[path]]
     for item in items:
         if STARTERS & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("slow"):
             item.add_marker("processes")
+
+
+@pytest.fixture(autouse=True)
+def _talkative(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the log say everything: a test may look for a line that others have said before."""
+    monkeypatch.setattr(log, "MOST_ALIKE", 1 << 30)
 
 
 @pytest.fixture(autouse=True)

@@ -156,9 +156,13 @@ def _sound(folder: Path) -> _Found | None:
     What was hashed is what will be loaded: files are read once.
     """
     try:
-        made = read_json((folder / FOLDER / RECORD).read_bytes(), Made)
+        data = (folder / FOLDER / RECORD).read_bytes()
+        made = read_json(data, Made)
         compiled = {file.path: (folder / FOLDER / file.path).read_bytes() for file in made.files}
     except (OSError, Unreadable):
         return None
-    is_same = all(describe_bytes(compiled[file.path], file.path) == file for file in made.files)
+    # The record is this version's own: one that would be written otherwise was changed.
+    is_same = made.to_json() == data and all(
+        describe_bytes(compiled[file.path], file.path) == file for file in made.files
+    )
     return _Found(made, compiled) if is_same else None

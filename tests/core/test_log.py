@@ -12,6 +12,7 @@ from edgekit import log
 @pytest.fixture(autouse=True)
 def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv(log.VARIABLE, "text")
+    monkeypatch.setattr(log, "MOST_ALIKE", 5)
     yield
     log._logger.handlers.clear()
 

@@ -94,7 +94,10 @@ def test_the_last_words_are_told_when_there_is_no_answer(answer: Answer) -> None
 @pytest.mark.parametrize(
     "said",
     [
-        {"type": "result", "body": {"machine": "box", "profiles": [], "naps": 3}},
+        {
+            "type": "result",
+            "body": {"machine": "box", "profiles": [], "naps": 3, "critical": ["naps"]},
+        },
         {"type": "result", "body": {"machine": "box"}},
         {"type": "progress", "share": 0.5, "stage": "timing"},
         {"type": "progress", "share": "half", "stage": "timing", "what": "a"},

@@ -110,7 +110,8 @@ def test_a_crash_is_noticed_by_everybody_who_waits(tmp_path: Path) -> None:
 
     async def work(worker: Worker) -> list[object]:
         asked = [worker.ask([[99.0, 0, 0]], "a", alone=False)]
-        asked += [worker.ask([FIRST], "b", alone=False) for _ in range(3)]
+        # Rows enough that none of these is done when the engine dies.
+        asked += [worker.ask([FIRST] * 500, "b", alone=False) for _ in range(3)]
         found = await asyncio.gather(*asked, return_exceptions=True)
         with pytest.raises(WorkerDied):
             await worker.ask([FIRST], "c", alone=False)
