@@ -174,8 +174,10 @@ if TYPE_CHECKING:
         token_classification,
     )
 
-    _text: TaskModule = text_classification
-    _words: TaskModule = token_classification
-    _vectors: TaskModule = feature_extraction
-    _pictures: TaskModule = image_classification
-    _tables: TaskModule = tabular_classification
+    _CHECKED: tuple[TaskModule, ...] = (
+        feature_extraction,
+        image_classification,
+        tabular_classification,
+        text_classification,
+        token_classification,
+    )

@@ -77,6 +77,4 @@ def evaluation_of(task: Task[Any]) -> Evaluation:
 if TYPE_CHECKING:
     from edgekit.profiles.evaluations import entities, labels, vectors
 
-    _labels: EvaluationModule = labels
-    _entities: EvaluationModule = entities
-    _vectors: EvaluationModule = vectors
+    _CHECKED: tuple[EvaluationModule, ...] = (entities, labels, vectors)
