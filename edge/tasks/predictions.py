@@ -55,8 +55,12 @@ class Label(BasePrediction, frozen=True, kw_only=True, tag="label"):
     probabilities: list[float]
 
     def shown(self, labels: Sequence[str], top_k: int) -> list[Any]:
-        """Write the `top_k` likeliest labels, likeliest first."""
-        return _ranked(self.probabilities, labels)[:top_k]
+        """Write `top_k` labels: the one that is said, and then the others, likeliest first.
+
+        The one that is said is not the likeliest where a threshold of its own decides.
+        """
+        first = labels.index(self.label)
+        return _ranked(self.probabilities, labels, top_k, [first])
 
     def lines(self, labels: Sequence[str], top_k: int) -> list[str]:
         """Write each label behind its probability."""
@@ -89,9 +93,8 @@ class Labels(BasePrediction, frozen=True, kw_only=True, tag="labels"):
 
     def shown(self, labels: Sequence[str], top_k: int) -> list[Any]:
         """Write the labels that apply, likeliest first."""
-        return [
-            item for item in _ranked(self.probabilities, labels) if item["label"] in self.labels
-        ]
+        ranked = _ranked(self.probabilities, labels, len(labels))
+        return [item for item in ranked if item["label"] in self.labels]
 
     def lines(self, labels: Sequence[str], top_k: int) -> list[str]:
         """Write each label behind its probability."""
@@ -192,9 +195,15 @@ def output_shapes(predictions: Sequence[Prediction]) -> list[Tensor]:
     ]
 
 
-def _ranked(probabilities: Sequence[float], labels: Sequence[str]) -> list[dict[str, Any]]:
-    order = sorted(range(len(labels)), key=lambda index: -probabilities[index])
-    return [{"label": labels[index], "score": probabilities[index]} for index in order]
+def _ranked(
+    probabilities: Sequence[float], labels: Sequence[str], count: int, first: Sequence[int] = ()
+) -> list[dict[str, Any]]:
+    """Return `count` labels with their scores: those of `first`, and then the likeliest."""
+    order = list(first)
+    if count > len(order):  # the rest is not sorted for nothing
+        rest = (index for index in range(len(labels)) if index not in first)
+        order += sorted(rest, key=lambda index: -probabilities[index])
+    return [{"label": labels[index], "score": probabilities[index]} for index in order[:count]]
 
 
 def _column(name: str, datatype: str, values: Sequence[object]) -> Tensor:

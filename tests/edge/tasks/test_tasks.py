@@ -215,6 +215,11 @@ def test_a_threshold_decides_at_run_time() -> None:
     answer = [np.log(np.array([0.6, 0.3, 0.1], np.float32))]
     labels = [task.decode([""], answer)[0] for task in (plain, careful)]
     assert [item.label for item in labels if isinstance(item, Label)] == ["ok", "leak"]
+    for top_k, shown in ((1, ["leak"]), (2, ["leak", "ok"]), (9, ["leak", "ok", "noise"])):
+        # what a client reads first is what is said, also where another label is likelier
+        found = labels[1].shown(careful.labels, top_k)
+        assert [item["label"] for item in found] == shown
+    assert [item["label"] for item in labels[0].shown(plain.labels, 2)] == ["ok", "leak"]
     strict = classifier(thresholds={"ok": 0.9})
     assert isinstance(said := strict.decode([""], answer)[0], Label)
     assert said.label == "leak"
