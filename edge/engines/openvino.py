@@ -239,6 +239,8 @@ def _config(setting: Setting) -> dict[str, object]:
     config: dict[str, object] = {
         "INFERENCE_NUM_THREADS": setting.threads * setting.streams,
         "NUM_STREAMS": str(setting.streams),
+        # A pinned stream waits for its core while the server works there and another core is idle.
+        "ENABLE_CPU_PINNING": False,
         **hint,
     }
     if setting.precision in PRECISIONS:

@@ -170,9 +170,10 @@ class Worker:
                     future = self._waiting.get(frame.id)
                     if future is not None and not future.done():
                         future.set_result(frame)
-                        # Let this one's answer go out before the next is unpacked: its client may
-                        # ask again while the others' answers wait here.
-                        await asyncio.sleep(0)
+                        if len(self._waiting) > 1:
+                            # Let this one's answer go out before the next is unpacked: its client
+                            # may ask again while the others' answers wait here.
+                            await asyncio.sleep(0)
         self.kill()
         self.died.set()
         for future in self._waiting.values():

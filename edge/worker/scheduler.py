@@ -1,9 +1,9 @@
 """The scheduler: what waits is joined into engine calls, and no client waits for another's pile.
 
-Whenever a stream is free it takes what is waiting, up to the setting's batch size, inputs of like
-length together; nothing is held back in the hope of more. Clients take turns row by row, so that a
-request of a thousand rows slows the others down and stops nobody. The worker, the profiler's server
-scenario and the batch runner share this code.
+Whenever a stream is free it takes its share of what is waiting, up to the setting's batch size,
+inputs of like length together; nothing is held back in the hope of more. Clients take turns row by
+row, so that a request of a thousand rows slows the others down and stops nobody. The worker, the
+profiler's server scenario and the batch runner share this code.
 
     with TensorScheduler(model) as scheduler:
         scheduler.ask(Request(inputs, done), owner="client 7")
@@ -200,7 +200,15 @@ class TensorScheduler:
                 return None
             if self._sealed:
                 return self._sealed.popleft()
-            return self._draw(self._model.setting.batch_size)
+            return self._draw(min(self._share(), self._model.setting.batch_size))
+
+    def _share(self) -> int:
+        """Return how many of the waiting rows one stream may take, so that all end together.
+
+        It is one stream's share of what waits, as in guided self-scheduling (C. Polychronopoulos
+        and D. Kuck, IEEE Transactions on Computers, 1987).
+        """
+        return -(-sum(map(len, self._rows.values())) // len(self._streams))
 
     def _draw(self, size: int) -> list[_Row]:
         """Take out the rows of the next call: the first owner's first, and those that suit it."""

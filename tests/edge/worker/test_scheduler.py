@@ -105,6 +105,19 @@ def test_owners_take_turns_row_by_row() -> None:
     assert sum(map(len, recorder.calls)) == 22
 
 
+def test_streams_share_one_request_and_none_takes_all_of_it() -> None:
+    recorder, answers = Recorder(batch_size=256, streams=2), Answers()
+    model: Any = recorder
+    with TensorScheduler(model) as scheduler:
+        asked(scheduler, answers, "1", *map(str, range(16)))
+        for _ in range(2):  # the second stream has work while the first is at its own
+            assert recorder.entered.acquire(timeout=20)
+        assert sorted(map(len, recorder.calls)) == [4, 8]
+        recorder.gate.release(20)
+        answers.wait(1)
+    assert sum(map(len, recorder.calls)) == 16
+
+
 def test_inputs_of_like_length_are_joined() -> None:
     recorder, answers = Recorder(batch_size=3), Answers()
     model: Any = recorder
