@@ -25,7 +25,7 @@ BATCH_ROWS = 200
 SHOWN_ROWS = 3
 INTRODUCTION = """\
 This trains a small text classifier, builds variants of it, and puts the best one to work on this
-machine. The first time it takes about 4 minutes on two idle cores, longer on a busy machine; then
+machine. The first time it takes about 3 minutes on two idle cores, longer on a busy machine; then
 what is built is used again. It fetches nothing, and writes to {folder}/ only."""
 NO_GGUF = """\
 llama-cpp-python is not installed, so no GGUF variant is built. `make install` adds it, which
