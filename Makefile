@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/pip install -c constraints.txt
 # llama-cpp-python is compiled for this machine (GGML_NATIVE); its image part is not used.
 export CMAKE_ARGS ?= -DLLAVA_BUILD=OFF
+# Two processes share the tests, file by file, in the order that tests/conftest.py gives them.
+TWO := -n 2 --dist loadfile --no-loadscope-reorder
 OLD := edgekit needs Python 3.11 or later: make PYTHON=python3.11 ...
 
 $(BIN)/python:
@@ -32,7 +34,7 @@ demo: $(or $(wildcard $(VENV)/installed),$(VENV)/installed-demo)
 
 # What an editor's loop can live with: everything that starts no process, in under two minutes.
 check: $(VENV)/installed lint
-	$(BIN)/python -m pytest -m "not slow and not processes" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow and not processes" $(TWO)
 
 lint: $(VENV)/installed links
 	$(BIN)/ruff check .
@@ -41,17 +43,17 @@ lint: $(VENV)/installed links
 	PYTHONPATH=.links $(BIN)/lint-imports
 
 test: $(VENV)/installed lint
-	$(BIN)/python -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m "not slow" $(TWO)
 
 # Lines and branches, those of child processes among them; what is not covered is named.
 coverage: $(VENV)/installed links
 	rm -f .coverage .coverage.*
-	$(BIN)/coverage run -m pytest -m "not slow" -n 2 --dist loadfile
+	$(BIN)/coverage run -m pytest -m "not slow" $(TWO)
 	$(BIN)/coverage combine -q
 	$(BIN)/coverage report
 
 test-slow: $(VENV)/installed links
-	$(BIN)/python -m pytest -m slow -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m slow $(TWO)
 
 # Type checkers cannot follow setuptools' package-dir, so they read links laid out like the wheel.
 links:

@@ -86,11 +86,17 @@ def _quiet() -> None:
 
 
 # Fixtures that start processes: whoever asks for one is a test of processes.
-STARTERS = {"appliance", "built", "bundle", "keys", "project", "server", "tiny", "warm_project"}
+STARTERS = {"appliance", "built", "bundle", "keys", "project", "server", "tiny"}
+# The files that take longest, longest first: begun early, none keeps one process busy at the end.
+LONG = ("test_specialists", "test_build", "test_docs", "test_examples", "test_bundle")
 
 
 def _needs_build(item: pytest.Item) -> bool:
-    return bool({"built", "warm_project"} & set(getattr(item, "fixturenames", ())))
+    return "built" in getattr(item, "fixturenames", ())
+
+
+def _by_length(path: Path) -> int:
+    return LONG.index(path.stem) if path.stem in LONG else len(LONG)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -103,8 +109,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         by_file.setdefault(item.path, []).append(item)
     waiting = [path for path, found in by_file.items() if any(map(_needs_build, found))]
-    others = [path for path in by_file if path not in waiting]
-    items[:] = [item for path in waiting[:1] + others + waiting[1:] for item in by_file[path]]
+    others = sorted((path for path in by_file if path not in waiting), key=_by_length)
+    later = sorted(waiting[1:], key=_by_length)
+    items[:] = [item for path in waiting[:1] + others + later for item in by_file[path]]
     for item in items:
         if STARTERS & set(getattr(item, "fixturenames", ())) or item.get_closest_marker("slow"):
             item.add_marker("processes")
@@ -180,12 +187,31 @@ def project(tiny: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(tiny, tmp_path / "project"))
 
 
+def keep(project: Path, built: "Built", *names: str) -> None:
+    """Copy what a build has kept, so that a build of the project need not make it again."""
+    for name in names:
+        shutil.copytree(built.folder / "cache" / name, project / "build" / "cache" / name)
+
+
 @pytest.fixture
 def warm_project(project: Path, built: "Built") -> Path:
     """Return `project` with the source inspected and the reference's answers kept already."""
-    for name in ("tasks", "references"):
-        shutil.copytree(built.folder / "cache" / name, project / "build" / "cache" / name)
+    keep(project, built, "tasks", "references")
     return project
+
+
+@pytest.fixture
+def made_project(warm_project: Path, built: "Built") -> Path:
+    """Return `warm_project` with every variant's files made already."""
+    keep(warm_project, built, "artifacts")
+    return warm_project
+
+
+@pytest.fixture
+def judged_project(made_project: Path, built: "Built") -> Path:
+    """Return `made_project` with the answers of every variant measured already."""
+    keep(made_project, built, "judged", "golden")
+    return made_project
 
 
 @dataclass(frozen=True)

@@ -47,6 +47,30 @@ def model(matrix: np.ndarray) -> onnx.ModelProto:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
+def write_project(folder: Path) -> Path:
+    """Write the small model with data and a spec, which build without PyTorch; return the spec."""
+    matrix, random = weights(), np.random.default_rng(1)
+    model_at = folder / "model"
+    model_at.mkdir(parents=True)
+    onnx.save(model(matrix), model_at / "model.onnx")
+    task = {"task": "tabular-classification", "labels": LABELS, "features": FEATURES}
+    (model_at / "task.json").write_text(json.dumps(task))
+    for name, rows in (("calibration", 40), ("evaluation", 200)):
+        values = random.standard_normal((rows, 3)).astype(np.float32)
+        lines = [
+            ",".join([*(f"{number:.4f}" for number in row), LABELS[(row @ matrix).argmax()]])
+            for row in values
+        ]
+        (folder / f"{name}.csv").write_text("\n".join([",".join([*FEATURES, "label"]), *lines, ""]))
+    spec = folder / "edgekit.toml"
+    spec.write_text(
+        '[model]\nname = "small"\nsource = "model"\ntask = "tabular-classification"\n'
+        '[data]\ncalibration = "calibration.csv"\nevaluation = "evaluation.csv"\n'
+        "[limits]\nmax_accuracy_drop = 0.05\n"
+    )
+    return spec
+
+
 def golden(files: Path) -> Golden:
     """What the model in a folder says of INPUTS."""
     reference = open_model(files, "onnxruntime", Setting())

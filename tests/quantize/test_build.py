@@ -16,6 +16,7 @@ from edgekit.installation import install_command
 from edgekit.nouns import Build, Setting, read_json
 from edgekit.profiles.quality_job import QualityRequest, sweep
 from edgekit.targets.detect import detect_machine
+from tests import small
 from tests.conftest import Built, edgekit
 
 FIELDS = (
@@ -100,8 +101,8 @@ def test_a_second_build_reuses_everything(built: Built, tiny: Path) -> None:
     assert "timing" not in again.err
 
 
-def test_a_limit_that_none_keeps(warm_project: Path) -> None:
-    spec = warm_project / "edgekit.toml"
+def test_a_limit_that_none_keeps(judged_project: Path) -> None:
+    spec = judged_project / "edgekit.toml"
     spec.write_text(spec.read_text() + 'memory_mb = 1\n[target]\nrecipes = ["onnx-fp32"]\n')
     ran = edgekit("build", spec, "--quick", "--json", code=4)
     assert ran.json["chosen"] is None
@@ -110,8 +111,9 @@ def test_a_limit_that_none_keeps(warm_project: Path) -> None:
     assert ran.json["variants"][0]["broken_limits"][0]["allowed"] == 1
 
 
-def test_a_killed_build_goes_on(warm_project: Path) -> None:
-    spec = warm_project / "edgekit.toml"
+@pytest.mark.processes
+def test_a_killed_build_goes_on(tmp_path: Path) -> None:
+    spec = small.write_project(tmp_path)
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["onnx-fp32", "onnx-int8-dynamic"]\n')
     command = [sys.executable, "-m", "edgekit", "build", str(spec), "--quick", "--json"]
     for number in (signal.SIGKILL, signal.SIGINT):
@@ -130,10 +132,10 @@ def test_a_killed_build_goes_on(warm_project: Path) -> None:
         process.stderr.close()
         assert "Traceback" not in rest
         assert process.returncode != 0
-        assert not (warm_project / "build" / "build.json").exists()
+        assert not (tmp_path / "build" / "build.json").exists()
     artifacts = {
         path: path.stat().st_mtime_ns
-        for path in (warm_project / "build" / "cache" / "artifacts").glob("*.json")
+        for path in (tmp_path / "build" / "cache" / "artifacts").glob("*.json")
     }
     assert len(artifacts) == 1
     ran = edgekit("build", spec, "--quick", "--json")
@@ -141,16 +143,17 @@ def test_a_killed_build_goes_on(warm_project: Path) -> None:
     assert all(path.stat().st_mtime_ns == before for path, before in artifacts.items())
     keys = {
         path.name.removesuffix(".json")
-        for path in (warm_project / "build" / "cache" / "artifacts").iterdir()
+        for path in (tmp_path / "build" / "cache" / "artifacts").iterdir()
     }
     assert all(re.fullmatch("[0-9a-f]{24}", key) for key in keys), keys
 
 
-def test_a_full_disk_stops_the_build_and_the_next_one_goes_on(project: Path) -> None:
-    spec, out = project / "edgekit.toml", project / "small"
+@pytest.mark.processes
+def test_a_full_disk_stops_the_build_and_the_next_one_goes_on(tmp_path: Path) -> None:
+    spec, out = small.write_project(tmp_path), tmp_path / "small"
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["onnx-fp32", "onnx-int8-dynamic"]\n')
     out.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=600k", "tmpfs", str(out)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=48k", "tmpfs", str(out)]
     if subprocess.run(mount, check=False, capture_output=True).returncode:
         pytest.skip("needs the right to mount")
     try:
@@ -158,6 +161,7 @@ def test_a_full_disk_stops_the_build_and_the_next_one_goes_on(project: Path) -> 
         assert "No space left on device" in ran.err.splitlines()[-1]
         assert not (out / "build.json").exists()
         kept = {path: path.stat().st_mtime_ns for path in (out / "cache").glob("*/*.json")}
+        assert kept
         subprocess.run(["mount", "-o", "remount,size=64m", str(out)], check=True)
         assert edgekit("build", spec, "--quick", "--json", "--out", out).json["chosen"]
         assert all(path.stat().st_mtime_ns == before for path, before in kept.items())
@@ -178,13 +182,14 @@ def test_two_builds_do_not_meet(project: Path) -> None:
     assert "edgekit build (process 1) is at work here" in ran.err
 
 
-def test_a_missing_engine_is_skipped_with_its_command(warm_project: Path, tmp_path: Path) -> None:
+@pytest.mark.processes
+def test_a_missing_engine_is_skipped_with_its_command(tmp_path: Path) -> None:
     """An environment without OpenVINO, made by hiding it from the finders."""
     (tmp_path / "sitecustomize.py").write_text(
         "import importlib.util\nreal = importlib.util.find_spec\nimportlib.util.find_spec = lambda"
         " name, *a: None if name == 'openvino' else real(name, *a)\n"
     )
-    spec = warm_project / "edgekit.toml"
+    spec = small.write_project(tmp_path)
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["openvino-fp32", "onnx-fp32"]\n')
     done = subprocess.run(
         [sys.executable, "-m", "edgekit", "build", str(spec), "--quick", "--json"],
@@ -196,7 +201,7 @@ def test_a_missing_engine_is_skipped_with_its_command(warm_project: Path, tmp_pa
     assert measured["status"] == "accepted"
 
 
-def test_an_engine_that_crashes_is_a_failed_variant(warm_project: Path, tmp_path: Path) -> None:
+def test_an_engine_that_crashes_is_a_failed_variant(made_project: Path, tmp_path: Path) -> None:
     """A crash of llama.cpp makes its variant a failed one.
 
     It is made to die of SIGSEGV whenever weights may be repacked, as its AMX path does on some
@@ -215,7 +220,7 @@ def test_an_engine_that_crashes_is_a_failed_variant(warm_project: Path, tmp_path
         "        return load(folder, setting)\n"
         "    engine.load = planted\n"
     )
-    spec = warm_project / "edgekit.toml"
+    spec = made_project / "edgekit.toml"
     spec.write_text(spec.read_text() + '[target]\nrecipes = ["gguf-f16"]\n')
     done = subprocess.run(
         [sys.executable, "-m", "edgekit", "build", str(spec), "--quick", "--json"],
@@ -230,8 +235,8 @@ def test_an_engine_that_crashes_is_a_failed_variant(warm_project: Path, tmp_path
     assert variant["setting"]["options"] == {"extra_bufts": False}
 
 
-def test_throughput_lets_streams_run_side_by_side(warm_project: Path) -> None:
-    spec = warm_project / "edgekit.toml"
+def test_throughput_lets_streams_run_side_by_side(made_project: Path) -> None:
+    spec = made_project / "edgekit.toml"
     text = spec.read_text() + '[target]\nrecipes = ["onnx-fp32", "openvino-fp32", "gguf-f16"]\n'
     spec.write_text('objective = "throughput"\n' + text)
     ran = edgekit("build", spec, "--quick", "--json")

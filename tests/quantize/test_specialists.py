@@ -205,8 +205,8 @@ def test_a_gguf_source(built: Built, quantized: Path, tiny: Path) -> None:
     assert found["contents"]["q8_0"] > found["contents"]["f32"]
 
 
-def test_floors_name_classes_that_there_are(warm_project: Path) -> None:
-    spec = warm_project / "edgekit.toml"
+def test_floors_name_classes_that_there_are(judged_project: Path) -> None:
+    spec = judged_project / "edgekit.toml"
     text = spec.read_text() + '[target]\nrecipes = ["onnx-fp32"]\n'
     spec.write_text(text + "[limits.min_recall]\nrust = 0.9\n")
     assert (
