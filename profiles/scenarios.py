@@ -67,7 +67,7 @@ EFFORTS: dict[Name, Effort] = {
         seconds=0.25,
         most_seconds=5.0,
         most_warm_up=1.0,
-        retries=1,
+        retries=0,
         sweep_seconds=0.25,
     ),
     "default": Effort(

@@ -25,6 +25,7 @@ from edgekit.profiles.report.tables import (
     variant_rows,
 )
 from edgekit.profiles.report.text import (
+    again,
     cost_cells,
     disturbed_in,
     measured_in,
@@ -81,6 +82,7 @@ def _content(build: Build, cost: CostSheet) -> dict[str, Any]:
         "cost_rows": [(line.variant, cost_cells(line)) for line in cost.variants],
         "not_measured": not_measured(measured),
         "disturbed": disturbed_in(measured),
+        "again": next((again(item) for item in measured.values()), ""),
         "warnings": warnings_in(measured),
         "energy_sources": list(dict.fromkeys(item.energy_source for item in measured.values())),
         "machines": list(dict.fromkeys(item.machine for item in evidence)),

@@ -13,6 +13,7 @@ from edgekit.nouns import Build, Evidence, Figure, Part, Performance, Quality, V
 from edgekit.profiles.conditions import warnings
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.profiles.report.cost import Cost, CostSheet
+from edgekit.profiles.scenarios import EFFORTS
 
 DIGITS = re.compile(r"\d+")
 MARKS = {
@@ -257,10 +258,15 @@ def notes_of(measured: dict[str, Performance]) -> list[str]:
     if disturbed:
         name, reasons = next(iter(disturbed.items()))
         lines.append(
-            f"Disturbed, also when measured again: {len(disturbed)} of {len(measured)} variants,"
+            f"Disturbed{again(measured[name])}: {len(disturbed)} of {len(measured)} variants,"
             f" such as {name}: {reasons[0]}"
         )
     return lines + [f"Warning: {text}" for text in warnings_in(measured)]
+
+
+def again(found: Performance) -> str:
+    """Say that a disturbed round was repeated, where it was."""
+    return ", also when measured again" if EFFORTS[found.effort].retries else ""
 
 
 def disturbed_in(measured: dict[str, Performance]) -> dict[str, tuple[str, ...]]:

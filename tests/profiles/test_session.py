@@ -102,11 +102,18 @@ def test_a_limit_on_p99_gets_the_calls_it_needs() -> None:
 
 
 def test_a_disturbed_turn_is_repeated_at_the_end_of_its_round() -> None:
+    machine, plan = Machine(busy_turns=[1]), msgspec.structs.replace(PLAN, effort="default")
+    session = run_session(CONTENDERS, plan, machine.run, nothing)
+    assert machine.asked[3] == machine.asked[0]
+    assert len(machine.asked) == 3 * EFFORTS["default"].rounds + 1
+    assert measured(session, machine.asked[0]).disturbed == ()
+
+
+def test_a_quick_measurement_repeats_nothing_and_says_what_was_disturbed() -> None:
     machine = Machine(busy_turns=[1])
     session = run_session(CONTENDERS, PLAN, machine.run, nothing)
-    assert machine.asked[3] == machine.asked[0]
-    assert len(machine.asked) == 10
-    assert measured(session, machine.asked[0]).disturbed == ()
+    assert len(machine.asked) == 3 * EFFORTS["quick"].rounds
+    assert len(measured(session, machine.asked[0]).disturbed) == 1
 
 
 def test_what_stays_disturbed_is_said_and_never_clean() -> None:
