@@ -27,6 +27,7 @@ from edgekit.profiles.report.tables import (
 from edgekit.profiles.report.text import (
     cost_cells,
     disturbed_in,
+    left_out,
     measured_in,
     not_measured,
     warnings_in,
@@ -81,7 +82,7 @@ def _content(build: Build, cost: CostSheet) -> dict[str, Any]:
         "cost_rows": [(line.variant, cost_cells(line)) for line in cost.variants],
         "not_measured": not_measured(measured),
         "disturbed": disturbed_in(measured),
-        "warnings": warnings_in(measured),
+        "warnings": [*left_out(build), *warnings_in(measured)],
         "energy_sources": list(dict.fromkeys(item.energy_source for item in measured.values())),
         "machines": list(dict.fromkeys(item.machine for item in evidence)),
         "conditions": list(condition_rows(build)),
