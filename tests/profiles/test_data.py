@@ -116,7 +116,12 @@ def test_jsonl(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("header", "what"),
-    [("id\ttext", "tab"), ("id;text;label", "semicolon"), ("a|b", "vertical bar"), ('"a\tb"', "tab")],
+    [
+        ("id\ttext", "tab"),
+        ("id;text;label", "semicolon"),
+        ("a|b", "vertical bar"),
+        ('"a\tb"', "tab"),
+    ],
 )
 @pytest.mark.parametrize("mark", ["", "\ufeff"])
 def test_a_file_with_other_separators_is_no_file_of_one_column(

@@ -1,4 +1,4 @@
-"""What a request holds beyond what is read: texts that are cut, keys and parameters nobody knows."""
+"""What a request holds beyond what is read: cut texts, and keys and parameters nobody knows."""
 
 import http.client
 import json
