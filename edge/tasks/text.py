@@ -6,12 +6,12 @@ flagged, refused, or (by a tagger) read in windows.
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 from tokenizers import Encoding, Tokenizer
 
-from edgekit.edge.tasks import Row, Task, Tensors, one_column
+from edgekit.edge.tasks import Row, Tensors, one_column
 from edgekit.edge.tasks.predictions import TRUNCATED
 from edgekit.errors import InputError
 from edgekit.nouns import Noun
@@ -106,7 +106,7 @@ class TokenizerTask:
     def tokens(self, windows: Sequence[Encoding]) -> int:
         """Count the tokens of a text of which these are all the windows, special ones included."""
         shared = (self._specials + self.overlap) * (len(windows) - 1)
-        return sum(sum(window.attention_mask) for window in windows) - shared
+        return sum(int(sum(window.attention_mask)) for window in windows) - shared
 
     def made_words(self, count: int, seed: int) -> list[list[str]]:
         """Make texts of random words from the tokenizer's vocabulary, as lists of words.
@@ -160,14 +160,21 @@ class TextTask(TokenizerTask):
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Make texts of random words."""
-        return [fitting(self, words, " ".join) for words in self.made_words(count, seed)]
+        return [
+            fitting(words, " ".join, lambda text: self.encode([self.parse(text)]))
+            for words in self.made_words(count, seed)
+        ]
 
 
-def fitting(task: Task[Any], words: list[str], written: Callable[[list[str]], object]) -> object:
-    """Write made words as an input, without the last ones where the task refuses so many."""
+def fitting(
+    words: list[str],
+    written: Callable[[list[str]], object],
+    encode: Callable[[object], object],
+) -> object:
+    """Write made words as an input, without the last ones where `encode` refuses so many."""
     while len(words) > 1:
         try:
-            task.encode([task.parse(written(words))])
+            encode(written(words))
             break
         except InputError:
             words = words[: -max(1, len(words) // 8)]

@@ -189,7 +189,10 @@ class TokenClassification(TokenizerTask):
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Make sentences of random words."""
-        return [fitting(self, words, list) for words in self.made_words(count, seed)]
+        return [
+            fitting(words, list, lambda value: self.encode([self.parse(value)]))
+            for words in self.made_words(count, seed)
+        ]
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:

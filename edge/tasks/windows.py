@@ -50,4 +50,4 @@ def _words(window: Encoding) -> np.ndarray:
 
 def _context(places: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     """Return how many tokens stand beside a token on its poorer side; below 0 outside."""
-    return np.minimum(places - starts, ends - 1 - places)
+    return np.asarray(np.minimum(places - starts, ends - 1 - places))

@@ -178,7 +178,7 @@ def rows_of(tensor: Tensor) -> list[Any]:
         raise tornado.web.HTTPError(400, reason="the tensor's shape is not valid")
     found = _rows(data, shape[0], prod(shape[1:]), is_flat=len(shape) == 1)
     if tensor.datatype == "BYTES" and len(shape) == 2 and shape[1] == 1:
-        found = [item[0] if isinstance(item, list) and item else item for item in found]
+        found = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in found]
     if len(found) != shape[0]:
         raise tornado.web.HTTPError(400, reason="the tensor's shape and data do not agree")
     return found

@@ -177,6 +177,18 @@ def test_a_broken_request_is_no_fault_of_the_server(server: Front, body: dict[st
     assert CANARY not in said["error"]
 
 
+def test_a_row_of_two_values_where_the_shape_says_one_loses_none(server: Front) -> None:
+    tensor = {
+        "name": "x",
+        "shape": [2, 1],
+        "datatype": "BYTES",
+        "data": [["leak", "hot"], ["hose"]],
+    }
+    assert call(server, "/v2/models/pumps/infer", {"inputs": [tensor]})[0] == 422
+    tensor["data"] = [["leak"], ["hose"]]
+    assert call(server, "/v2/models/pumps/infer", {"inputs": [tensor]})[0] == 200
+
+
 def test_a_row_with_a_feature_too_many_is_refused(table: Front) -> None:
     names = null_model.FEATURES
     row = dict(zip(names, ROW, strict=True))

@@ -39,7 +39,7 @@ def pixels(data: bytes, channels: int = 3) -> np.ndarray:
     made = task(channels)
     value = made.parse(base64.b64encode(data).decode())
     [tensor] = made.encode([value])["pixel_values"]
-    return np.round(tensor * 255).astype(np.uint8).transpose(1, 2, 0)
+    return np.asarray(np.round(tensor * 255).astype(np.uint8).transpose(1, 2, 0))
 
 
 def as_the_library(data: bytes) -> np.ndarray:

@@ -85,7 +85,8 @@ def test_every_word_is_answered_once_where_it_has_most_context(
     assert TRUNCATED not in feeds
     # The logits of a token are its window and its place, so that an answer says where it is from.
     rows, width = feeds["input_ids"].shape
-    logits = np.stack(np.mgrid[:rows, :width, :3], axis=-1)[..., 0, :].astype(np.float32)
+    from_row, from_place = np.indices((rows, width))
+    logits = np.stack([from_row, from_place, from_place], axis=-1).astype(np.float32)
     answers = found.answers({"logits": logits}, feeds)
     assert [len(answer) for answer in answers] == [len(words) for words in documents]
     for owner, (words, answer) in enumerate(zip(documents, answers, strict=True)):
