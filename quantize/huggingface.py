@@ -13,6 +13,11 @@ from edgekit.quantize.pooling import read_pooling
 from edgekit.quantize.source import weight_shapes
 from edgekit.quantize.sources import checkpoint_of, source_task
 
+# The names of tables of embeddings, by the key of task.json that says how many rows they have.
+TABLES = {
+    "token_rows": ("word_embeddings.weight", "tok_embeddings.weight", "embed_tokens.weight"),
+    "type_rows": ("token_type_embeddings.weight",),
+}
 POSITIONS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
@@ -140,9 +145,20 @@ def write_task(folder: Path, task: str, max_length: int | None, out: Path) -> No
         pad_token=tokenizer.pad_token,
         pad_type_id=tokenizer.pad_token_type_id,
         padding_side=tokenizer.padding_side,
+        **_table_rows(folder),
     )
     config = checkpoint_of(task).describe(folder, common)
     (out / "task.json").write_bytes(config.to_json())
+
+
+def _table_rows(folder: Path) -> dict[str, int]:
+    """Return how many token ids and type ids the model has embeddings for, as its weights say."""
+    found = {}
+    for name, shape in weight_shapes(folder).items():
+        for key, endings in TABLES.items():
+            if len(shape) == 2 and name.endswith(endings):
+                found[key] = shape[0]
+    return found
 
 
 def first_line(error: BaseException) -> str:

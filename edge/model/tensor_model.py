@@ -35,23 +35,24 @@ class Model:
     def answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
         """Return the answers, by calls of at most `setting.batch_size` inputs.
 
-        They are as the engine gave them: an answer may be NaN. Raises what task and engine raise.
+        Raises what task and engine raise, and EngineFailed for an answer that is not a number.
         """
+        return checked(self.unchecked_answers(inputs))
+
+    def unchecked_answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+        """Return the answers as the engine gave them, for callers that look for NaN themselves."""
         size = self.setting.batch_size
         parts = [inputs[start : start + size] for start in range(0, len(inputs), size)]
         return [answer for part in parts for answer in self._call(part)]
 
     def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
-        """Return one prediction for each input; raises what task and engine raise, EngineFailed."""
-        answers = self.answers(inputs)
-        if problem := next(filter(None, map(_not_a_number, answers)), None):
-            raise problem
-        return self.task.decode(inputs, answers)
+        """Return one prediction for each input; raises as `answers` does."""
+        return self.task.decode(inputs, self.answers(inputs))
 
     def attempt(self, inputs: Sequence[Any]) -> list[np.ndarray | EdgekitError]:
         """Return for each input its answer, or why it has none: an error of one spoils no other."""
         try:
-            answers = self.answers(inputs)
+            answers = self.unchecked_answers(inputs)
         except Exception:  # noqa: BLE001 - an engine may raise anything over one input: find which
             return [self._attempt_one(value) for value in inputs]
         return [_not_a_number(answer) or answer for answer in answers]
@@ -68,6 +69,13 @@ class Model:
         except Exception as error:  # noqa: BLE001 - its text could quote the input
             return EngineFailed(f"the engine failed on this input ({type(error).__name__})")
         return _not_a_number(answer) or answer
+
+
+def checked(answers: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the answers; raises EngineFailed where one of them is not a number."""
+    if problem := next(filter(None, map(_not_a_number, answers)), None):
+        raise problem
+    return answers
 
 
 def _not_a_number(answer: np.ndarray) -> EngineFailed | None:

@@ -1,12 +1,12 @@
 """Rows of a CSV, JSONL or CoNLL file, one at a time, numbered from 1 as people count them."""
 
 import csv
-import json
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
+from edgekit import strict_json
 from edgekit.edge.tasks import Row
 from edgekit.errors import InputError
 
@@ -60,11 +60,14 @@ def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
             continue
         number += 1
         try:
-            row: Any = json.loads(line)
+            row: Any = strict_json.loads(line)
         except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits
             row = None
         if not isinstance(row, dict):
-            raise InputError(f"{path}: row {number} is not a JSON object")
+            raise InputError(
+                f"{path}: row {number} is not a JSON object (NaN, Infinity and numbers beyond 64"
+                " bits are not JSON)"
+            )
         yield row
 
 

@@ -22,6 +22,8 @@ class TextConfig(Noun, frozen=True, kw_only=True):
     max_length: of a text in tokens, special ones included; what is beyond is cut.
     pad_id, pad_token, pad_type_id: what fills the shorter texts of a batch.
     padding_side: where it is put.
+    token_rows, type_rows: how many token ids and type ids the model has embeddings for; None where
+    that is not known.
     """
 
     max_length: int
@@ -29,6 +31,8 @@ class TextConfig(Noun, frozen=True, kw_only=True):
     pad_token: str
     pad_type_id: int = 0
     padding_side: Literal["left", "right"] = "right"
+    token_rows: int | None = None
+    type_rows: int | None = None
 
 
 class TokenizerTask:
@@ -46,6 +50,39 @@ class TokenizerTask:
             pad_token=config.pad_token,
         )
         self._max_length = config.max_length
+        self._rows = {"input_ids": config.token_rows, "token_type_ids": config.type_rows}
+
+    def doubts(self) -> list[str]:
+        """Name the tokens that no text may have, since the model has no embedding for them."""
+        rows = self._rows["input_ids"]
+        beyond = [
+            (number, token)
+            for token, number in self._tokenizer.get_vocab().items()
+            if rows is not None and number >= rows
+        ]
+        if not beyond:
+            return []
+        number, token = min(beyond)
+        said = (
+            f"tokens of the tokenizer that the model has no embedding for: {len(beyond)}, such as"
+            f" {token!r} (its id is {number}, and the embedding has {rows} rows); a text that holds"
+            " one is refused: train the model with resize_token_embeddings, or take them out of"
+            " the tokenizer"
+        )
+        return [said]
+
+    def within_tables(self, feeds: Tensors) -> Tensors:
+        """Return the feeds; raises InputError where an id lies beyond the model's embedding.
+
+        No engine gets such an id: some of them read whatever lies behind the table.
+        """
+        for name, rows in self._rows.items():
+            if rows is not None and feeds[name].size and feeds[name].max() >= rows:
+                raise InputError(
+                    "an input holds a token that the model has no embedding for: its tokenizer has"
+                    " more tokens than the model"
+                )
+        return feeds
 
     def takes(self, columns: Sequence[str]) -> bool:
         """Tell whether it is one column."""
@@ -94,7 +131,8 @@ class TextTask(TokenizerTask):
 
     def encode(self, inputs: Sequence[str]) -> Tensors:
         """Make int64 [batch, tokens] each: input_ids, attention_mask, token_type_ids."""
-        return tensors_of(self._tokenizer.encode_batch_fast(list(inputs)))
+        encodings = self._tokenizer.encode_batch_fast(list(inputs))
+        return self.within_tables(tensors_of(encodings))
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Make texts of random words."""

@@ -22,13 +22,19 @@ class Tensor(msgspec.Struct, frozen=True):
     parameters: dict[str, Any] = {}
 
 
+class OutputAsked(msgspec.Struct, frozen=True):
+    """An output tensor that the client wants."""
+
+    name: str
+
+
 class InferRequest(msgspec.Struct, frozen=True):
     """The body of POST /v2/models/{name}/infer."""
 
     inputs: list[Tensor]
     id: str | None = None
     parameters: dict[str, Any] = {}
-    outputs: list[dict[str, Any]] = []
+    outputs: list[OutputAsked] = []
 
 
 INFER = msgspec.json.Decoder(InferRequest)
@@ -91,7 +97,7 @@ class Infer(Handler):
             raise tornado.web.HTTPError(400, reason="the model takes one input tensor")
         worker, predictions = await self.predictions(rows_of(request.inputs[0]))
         tensors = as_tensors(predictions)
-        asked = {output.get("name") for output in request.outputs}
+        asked = {output.name for output in request.outputs}
         self.reply(
             {
                 "model_name": name,
