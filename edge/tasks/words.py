@@ -54,9 +54,8 @@ def _any_script() -> re.Pattern[str]:
     sign = rf"(?:[^\w\s\x00-\x1f\x7f-\x9f{invisible}{marks}][{marks}\U0001f3fb-\U0001f3ff]*"
     sign += r"[\U000e0020-\U000e007f]*)"
     flag = r"[\U0001f1e6-\U0001f1ff]{2}"
-    return re.compile(
-        rf"{letter}(?:[{invisible}]*{letter})*|{single}|{flag}|{sign}(?:\u200d{sign})*|[{marks}]+"
-    )
+    word = rf"[{marks}]*{letter}(?:[{invisible}]*{letter})*"
+    return re.compile(rf"{word}|{single}|{flag}|{sign}(?:\u200d{sign})*|[{marks}]+")
 
 
 def _class(*categories: str) -> str:
