@@ -17,6 +17,7 @@ from edgekit.edge.model.health import golden_difference, read_golden
 from edgekit.edge.model.tensor_model import Answer, Model, open_model
 from edgekit.edge.tasks import Task, load_task
 from edgekit.edge.worker.scheduler import TensorScheduler
+from edgekit.errors import EngineFailed
 from edgekit.job import Progress
 from edgekit.nouns import Golden, Noun, Quality, Setting
 from edgekit.process import peak_memory
@@ -73,7 +74,10 @@ def quality_job(request: object, progress: Progress) -> object:
     data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label).without(
         asked.refused
     )
-    setting = sweep(asked, shuffled(data.inputs), progress)
+    try:
+        setting = sweep(asked, shuffled(data.inputs), progress)
+    except EngineFailed:
+        setting = asked.settings[0]  # the gate says over which row
     progress("loading", 0)
     model, reference = open_model(folder, asked.engine, setting), Path(asked.reference)
     quality = msgspec.structs.replace(
@@ -161,7 +165,8 @@ def gate_figures(
     reference: folder with the reference's answers and golden samples.
     calibration_sha256: digest of the inputs that the model was calibrated on; "" for none.
 
-    Raises ArithmeticError over a NaN, InputError where the model's labels are not the reference's.
+    Raises ArithmeticError over NaN and infinity, InputError where the model's labels are not the
+    reference's.
     """
     expected, evaluation = read_answers(reference / "answers.npz"), evaluation_of(task)
     metric, right = evaluation.metric, evaluation.assess(expected, data.truths)
@@ -171,8 +176,12 @@ def gate_figures(
     found = {size: evaluation.assess(answers[size], data.truths) for size in sizes}
     compared = {size: metric.compare(right, found[size]) for size in sizes}
     worst = max(sizes, key=lambda size: upper_bound(compared[size], 0.95))
-    said, variant = np.concatenate([np.ravel(a) for a in answers[worst]]), found[worst]
-    wanted = np.concatenate([np.ravel(a) for a in expected])
+    variant, golden = found[worst], golden_difference(model, read_golden(reference))
+    if not math.isfinite(golden):
+        raise ArithmeticError("answers the golden samples with NaN, infinity or another shape")
+    # float64: the square of a large number may be beyond float32
+    said = np.concatenate([np.ravel(a) for a in answers[worst]]).astype(np.float64)
+    wanted = np.concatenate([np.ravel(a) for a in expected]).astype(np.float64)
     return Quality(
         metric=metric.name,
         metric_value=variant.value,
@@ -188,7 +197,7 @@ def gate_figures(
         max_answer_difference=float(np.max(np.abs(said - wanted))),
         classes=variant.classes,
         reliability=evaluation.reliability(answers[worst], data.truths),
-        golden_difference=golden_difference(model, read_golden(reference)),
+        golden_difference=golden,
         evaluation_sha256=data.sha256,
         calibration_sha256=calibration_sha256,
         cut_rows=_cut_rows(read[worst], data.width),

@@ -14,6 +14,11 @@ from edgekit.quantize.source import weight_shapes
 from edgekit.quantize.sources import checkpoint_of, source_task
 from edgekit.spec import OnTooLong
 
+# The names of tables of embeddings, by the key of task.json that says how many rows they have.
+TABLES = {
+    "token_rows": ("word_embeddings.weight", "tok_embeddings.weight", "embed_tokens.weight"),
+    "type_rows": ("token_type_embeddings.weight",),
+}
 POSITIONS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
@@ -144,9 +149,20 @@ def write_task(
         pad_type_id=tokenizer.pad_token_type_id,
         padding_side=tokenizer.padding_side,
         on_too_long=on_too_long,
+        **_table_rows(folder),
     )
     config = checkpoint_of(task).describe(folder, common)
     (out / "task.json").write_bytes(config.to_json())
+
+
+def _table_rows(folder: Path) -> dict[str, int]:
+    """Return how many token ids and type ids the model has embeddings for, as its weights say."""
+    found = {}
+    for name, shape in weight_shapes(folder).items():
+        for key, endings in TABLES.items():
+            if len(shape) == 2 and name.endswith(endings):
+                found[key] = shape[0]
+    return found
 
 
 def first_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edgekit import strict_json
 from edgekit.edge.tasks import Row, load_task
 from edgekit.edge.tasks.row_files import read_rows
 from edgekit.errors import InputError
@@ -81,15 +82,15 @@ def write_first_spec(model: Path, data: Path, calibration: Path | None, out: Pat
     calibration_rows = sum(1 for _ in read_rows(calibration))
     text = TEMPLATE.format(
         name=out.name,
-        model=json.dumps(_name(model)),
-        source=json.dumps(_relative(model, out.parent)),
-        task=json.dumps(name),
-        calibration=json.dumps(_relative(calibration, out.parent)),
+        model=_quoted(_name(model)),
+        source=_quoted(_relative(model, out.parent)),
+        task=_quoted(name),
+        calibration=_quoted(_relative(calibration, out.parent)),
         calibration_rows=calibration_rows,
-        evaluation=json.dumps(_relative(evaluation, out.parent)),
+        evaluation=_quoted(_relative(evaluation, out.parent)),
         evaluation_rows=evaluation_rows,
-        input=json.dumps(columns[0] if len(columns) == 1 else columns),
-        label=json.dumps(label),
+        input=_quoted(columns[0] if len(columns) == 1 else columns),
+        label=_quoted(label),
     )
     write_durably(out, text.encode())
     return out
@@ -141,7 +142,7 @@ def _is_label(value: object, known: set[str]) -> bool:
         return text.replace(".", "", 1).replace("-", "", 1).isdecimal()
     if text.startswith("["):
         with contextlib.suppress(ValueError, RecursionError):
-            value = json.loads(text)
+            value = strict_json.loads(text)
     several = value if isinstance(value, list) else text.split(",")
     return all(str(item).strip() in known for item in several)
 
@@ -201,7 +202,14 @@ def _stratum(label: object) -> str:
 
 def _cell(value: object) -> object:
     """Write a list as a JSON array, which is its form in a CSV."""
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, list) else value
+    return (
+        json.dumps(value, ensure_ascii=False, allow_nan=False) if isinstance(value, list) else value
+    )
+
+
+def _quoted(value: object) -> str:
+    """Write a text, or a list of texts, as TOML has it: JSON's way, but for DEL and surrogates."""
+    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def _relative(path: Path, folder: Path) -> str:

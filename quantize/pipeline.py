@@ -175,6 +175,8 @@ def _prepare(context: BuildContext, spec_path: Path) -> PreparedBuild:
     spec = context.spec
     task_folder = _inspect(context, context.source)
     task = load_task(task_folder)
+    for doubt in task.doubts():
+        context.listener.warn(f"{context.source.path}: {doubt}")
     _check_classes(spec.limits, task, spec_path)
     columns = input_columns(Path(spec.data.evaluation), task, spec.data.input, spec.data.label)
     evaluation = read_dataset(Path(spec.data.evaluation), task, columns, spec.data.label)

@@ -14,9 +14,9 @@ import msgspec
 import numpy as np
 
 from edgekit.edge.engines import load_engine
-from edgekit.edge.model.tensor_model import Model
+from edgekit.edge.model.tensor_model import Model, checked
 from edgekit.edge.tasks import Task, Tensors, load_task, run_in_parts
-from edgekit.errors import InputError
+from edgekit.errors import EdgekitError, EngineFailed, InputError
 from edgekit.files import write_durably
 from edgekit.job import Progress
 from edgekit.nouns import Golden, Noun, Setting
@@ -24,8 +24,9 @@ from edgekit.profiles.answers import label_order, write_answers
 from edgekit.profiles.data import Dataset, read_dataset
 from edgekit.profiles.evaluations import evaluation_of
 from edgekit.profiles.evaluations.reliability import threshold_for
-from edgekit.quantize.huggingface import compare_shapes, first_line, load_model, write_task
+from edgekit.quantize.huggingface import compare_shapes, load_model, write_task
 from edgekit.quantize.pooling import pooled, read_pooling
+from edgekit.quantize.probe import check_tokens, probe
 from edgekit.quantize.source import Source
 from edgekit.quantize.sources import source_task, what_is_too_long
 from edgekit.spec import OnTooLong, ThresholdPart
@@ -91,15 +92,14 @@ def inspect_job(request: object, progress: Progress) -> None:
         compare_shapes(folder, source.task)
         on_too_long = what_is_too_long(source.task, asked.on_too_long, "data.on_too_long")
         write_task(folder, source.task, asked.max_length, on_too_long or "flag", out)
+        check_tokens(load_task(out), folder / "tokenizer_config.json")
         return
-    task = load_task(folder)
-    if source.kind == "onnx":
-        _check_onnx(folder / "model.onnx", task)
+    load_task(folder)  # which names the user's own file where that is wrong
     for name in ("task.json", "tokenizer.json"):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
     _say_on_too_long(out / "task.json", source.task, asked.on_too_long)
-    _check_outputs(folder, task, OWN_ENGINES[source.kind])
+    probe(folder, out, OWN_ENGINES[source.kind])
 
 
 def _say_on_too_long(path: Path, task: str, asked: OnTooLong | None) -> None:
@@ -126,7 +126,7 @@ def threshold_job(request: object, progress: Progress) -> None:
     data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(
         asked.refused
     )
-    answers = _in_batches(reference_of(asked.source, task), data.inputs, progress)
+    answers = _in_batches(reference_of(asked.source, task), data, progress)
     index = evaluation.scored_labels.index(wanted.label)
     truths = [truth if isinstance(truth, tuple) else (truth,) for truth in data.truths]
     positives = np.array([index in truth for truth in truths])
@@ -152,10 +152,15 @@ def reference_job(request: object, progress: Progress) -> None:
     task, own = load_task(task_folder), load_task(Path(asked.own_task_folder))
     data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
     answer = _aligned(reference_of(asked.source, own), own, task)
-    judged = data.without(asked.refused)
-    write_answers(out / "answers.npz", _in_batches(answer, judged.inputs, progress))
+    write_answers(out / "answers.npz", _in_batches(answer, data.without(asked.refused), progress))
     wire = _released(asked, task, data) or task.made_inputs(GOLDEN_SAMPLES, GOLDEN_SEED)
-    answers = answer([task.parse(value) for value in wire])
+    try:
+        answers = answer([task.parse(value) for value in wire])
+    except EngineFailed as error:
+        raise InputError(
+            f"a golden sample: {error}; name rows of the evaluation file that may travel in"
+            " data.release_rows, to take the place of made ones"
+        ) from None
     golden = Golden(
         inputs=wire, answers=[row.tolist() for row in answers], labels=list(task.labels)
     )
@@ -167,11 +172,26 @@ def _aligned(answer: Answer, own: Task[Any], task: Task[Any]) -> Answer:
     return answer if order is None else lambda inputs: [row[..., order] for row in answer(inputs)]
 
 
-def _in_batches(answer: Answer, inputs: Sequence[Any], progress: Progress) -> list[np.ndarray]:
+def _in_batches(answer: Answer, data: Dataset, progress: Progress) -> list[np.ndarray]:
+    """Answer a whole file; raises InputError that names the row over what has no answer."""
     found: list[np.ndarray] = []
-    for start in range(0, len(inputs), REFERENCE_BATCH):
-        progress("running the reference", start / len(inputs))
-        found.extend(answer(inputs[start : start + REFERENCE_BATCH]))
+    for start in range(0, len(data.inputs), REFERENCE_BATCH):
+        progress("running the reference", start / len(data.inputs))
+        part = data.inputs[start : start + REFERENCE_BATCH]
+        try:
+            answers = answer(part)
+        except EdgekitError:
+            answers = [_one(answer, data, start + place) for place in range(len(part))]
+        found.extend(answers)
+    return found
+
+
+def _one(answer: Answer, data: Dataset, index: int) -> np.ndarray:
+    try:
+        [found] = answer([data.inputs[index]])
+    except EdgekitError as error:
+        row = index // data.width + 1
+        raise InputError(f"{data.path}: row {row}: the reference: {error.reason}") from None
     return found
 
 
@@ -214,52 +234,6 @@ def reference_of(source: Source, task: Task[Any]) -> Answer:
 
     def answer(inputs: Sequence[Any]) -> list[np.ndarray]:
         feeds = task.encode(inputs)
-        return task.answers(run_in_parts(run, feeds, REFERENCE_BATCH), feeds)
+        return checked(task.answers(run_in_parts(run, feeds, REFERENCE_BATCH), feeds))
 
     return answer
-
-
-def _check_onnx(path: Path, task: Task[Any]) -> None:
-    import onnx
-
-    try:
-        model = onnx.load(path, load_external_data=False)
-        onnx.checker.check_model(model)
-    except Exception as error:  # noqa: BLE001 - protobuf and the checker have errors of their own
-        raise InputError(f"{path}: not a sound ONNX model: {first_line(error)}") from None
-    for tensor in model.graph.initializer:
-        if tensor.data_location == onnx.TensorProto.EXTERNAL:
-            raise InputError(
-                f"{path}: {tensor.name} lies in another file; save the model with its weights"
-                " inside"
-            )
-    inputs = {item.name for item in model.graph.input} - {
-        item.name for item in model.graph.initializer
-    }
-    given = set(task.encode([task.parse(value) for value in task.made_inputs(2, 0)]))
-    if not inputs <= given:
-        raise InputError(
-            f"{path}: its input {min(inputs - given)!r} is none of those that task.json makes:"
-            f" {sorted(given)}"
-        )
-
-
-def _check_outputs(folder: Path, task: Task[Any], engine: str) -> None:
-    feeds = task.encode([task.parse(value) for value in task.made_inputs(2, 0)])
-    outputs = (
-        load_engine(engine).load(folder, Setting(options={"graph_optimization": "off"})).run(feeds)
-    )
-    try:
-        shapes = [answer.shape for answer in task.answers(outputs, feeds)]
-    except KeyError as error:
-        raise InputError(
-            f"{folder / 'task.json'}: output: the model has no {error}; it has:"
-            f" {', '.join(outputs)}"
-        ) from None
-    width = len(task.labels) or getattr(task, "dimensions", 0)
-    if len(shapes) != 2 or any(shape[-1:] != (width,) for shape in shapes):
-        what = f"{width} labels" if task.labels else f"{width} dimensions"
-        raise InputError(
-            f"{folder / 'task.json'}: names {what}, and the model answers {list(shapes[0])} for one"
-            " input"
-        )

@@ -18,8 +18,8 @@ import msgspec
 from edgekit.digests import describe_folder, digest_bytes
 from edgekit.errors import InputError
 from edgekit.nouns import File, Noun
-from edgekit.quantize.config_json import config_labels, read_config
-from edgekit.quantize.sources import architectures
+from edgekit.quantize.config_json import is_multi_label, read_config
+from edgekit.quantize.sources import architectures, checkpoint_of
 
 MAX_HEADER = 100_000_000  # bytes; the bound of the safetensors format
 MAX_LAYERS = 1024  # beyond this a config lies
@@ -150,8 +150,22 @@ def _check_config(folder: Path, task: str) -> str:
     layers = config.get("num_hidden_layers", 1)
     if not isinstance(layers, int) or not 0 < layers <= MAX_LAYERS:
         raise InputError(f"{path}: num_hidden_layers must be a number from 1 to {MAX_LAYERS}")
-    config_labels(folder)
+    _check_labels(path, checkpoint_of(task).labels(folder), config)
     return named[0]
+
+
+def _check_labels(path: Path, labels: Sequence[str], config: dict[str, Any]) -> None:
+    """Refuse a model whose outputs are no classes; raises InputError."""
+    problem = config.get("problem_type")
+    if not labels:
+        return
+    if problem == "regression" or (len(labels) == 1 and not is_multi_label(path.parent)):
+        what = "problem_type is regression" if problem == "regression" else "it has one output"
+        raise InputError(
+            f"{path}: {what}: that is a score, not a class, and edgekit has no task for scores yet"
+            " (a regression's, a reranker's); if it is the logit of a yes, set problem_type to"
+            " multi_label_classification"
+        )
 
 
 def find_hf_task(folder: Path) -> str:

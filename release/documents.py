@@ -187,4 +187,4 @@ def _subjects(files: Sequence[File]) -> list[dict[str, object]]:
 
 
 def _canonical(value: Any) -> bytes:  # noqa: ANN401
-    return json.dumps(value, sort_keys=True, indent=1).encode() + b"\n"
+    return json.dumps(value, sort_keys=True, indent=1, allow_nan=False).encode() + b"\n"

@@ -16,7 +16,7 @@ import msgspec
 
 from edgekit.digests import fast_digest
 from edgekit.edge.batch.journal import Bound, Journal, Output, begin
-from edgekit.edge.batch.writers import WRITERS
+from edgekit.edge.batch.writers import WRITERS, holds_lone_surrogate
 from edgekit.edge.model.tensor_model import Model, open_slot
 from edgekit.edge.tasks import Row
 from edgekit.edge.tasks.predictions import TRUNCATED
@@ -158,6 +158,8 @@ def _check(model: Model, source: Path, target: Path, columns: Sequence[str] | No
     names = list(next(iter(read_rows(source)), {}))
     if not names:
         raise InputError(f"{source}: holds no rows")
+    if any(map(holds_lone_surrogate, names)):
+        raise InputError(f"{source}: the name of a column holds a lone surrogate; rename it")
     chosen = list(columns or model.task.columns(names, "label"))
     missing = [name for name in chosen if name not in names]
     if missing or not chosen or not model.task.takes(chosen):
@@ -228,6 +230,9 @@ def _input(
         return InputError(
             "has a key that the first row lacks" if unknown else f"lacks the key {missing[0]!r}"
         )
+    odd = [name for name, value in row.items() if holds_lone_surrogate(value)]
+    if odd:
+        return InputError(f"its {odd[0]!r} holds a lone surrogate, which is no Unicode text")
     try:
         return model.task.read(row, columns, folder)
     except InputError as error:

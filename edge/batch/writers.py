@@ -6,10 +6,29 @@ To add one: a class like `JsonlWriter`, and its line in WRITERS.
 import csv
 import io
 import json
+import re
 from collections.abc import Sequence
 from typing import Protocol
 
 from edgekit.edge.tasks import Row
+
+LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def utf8(text: str) -> bytes:
+    """Return a text in UTF-8, with U+FFFD for lone surrogates, which it has no bytes for.
+
+    A row that holds one has an error beside it (see `holds_lone_surrogate`).
+    """
+    return LONE_SURROGATE.sub("\ufffd", text).encode()
+
+
+def holds_lone_surrogate(value: object) -> bool:
+    """Tell whether a value of a row holds what JSON can spell and no file in UTF-8 can hold."""
+    text = (
+        value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, allow_nan=False)
+    )
+    return not text.isascii() and LONE_SURROGATE.search(text) is not None
 
 
 class Writer(Protocol):
@@ -37,7 +56,7 @@ class CsvWriter:
         text = io.StringIO()
         spelled = [str(value).lower() if isinstance(value, bool) else value for value in values]
         csv.writer(text, lineterminator="\n").writerow(spelled)
-        return text.getvalue().encode(errors="replace")
+        return utf8(text.getvalue())
 
 
 class JsonlWriter:
@@ -49,7 +68,7 @@ class JsonlWriter:
 
     def line(self, row: Row, names: Sequence[str]) -> bytes:
         """Return one row."""
-        return json.dumps(row, ensure_ascii=False).encode(errors="replace") + b"\n"
+        return utf8(json.dumps(row, ensure_ascii=False, allow_nan=False)) + b"\n"
 
 
 WRITERS: dict[str, Writer] = {".csv": CsvWriter(), ".jsonl": JsonlWriter()}

@@ -60,7 +60,7 @@ def canonical(envelope: Envelope) -> bytes:
     said = envelope.to_dict()
     signatures = [{"keyid": item["keyid"], "sig": item["sig"]} for item in said["signatures"]]
     said["signatures"] = sorted(signatures, key=lambda item: item["keyid"])
-    return json.dumps(said, sort_keys=True, separators=(",", ":")).encode()
+    return json.dumps(said, sort_keys=True, separators=(",", ":"), allow_nan=False).encode()
 
 
 def unseal_if_trusted(data: bytes, payload_type: str, signers: Signers, what: str) -> bytes | None:

@@ -49,6 +49,7 @@ class Model:
     def read(self, inputs: Sequence[Any]) -> list[Answer]:
         """Return the answers, by calls of at most `setting.batch_size` inputs.
 
+        They are as the engine gave them, which may be NaN: its callers look for that themselves.
         Raises what task and engine raise.
         """
         size = self.setting.batch_size
@@ -56,11 +57,18 @@ class Model:
         return [answer for part in parts for answer in self._call(part)]
 
     def answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
-        """Return the values of the answers; raises what task and engine raise."""
+        """Return the values of the answers.
+
+        Raises what task and engine raise, and EngineFailed for an answer that is not a number.
+        """
+        return checked(self.unchecked_answers(inputs))
+
+    def unchecked_answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+        """Return the values as the engine gave them, for callers that look for NaN themselves."""
         return [answer.values for answer in self.read(inputs)]
 
     def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
-        """Return one prediction for each input; raises what task and engine raise, EngineFailed."""
+        """Return one prediction for each input; raises as `answers` does."""
         found = self._judged(inputs)
         if problem := next((item for item in found if isinstance(item, EdgekitError)), None):
             raise problem
@@ -109,6 +117,13 @@ class Model:
         except Exception as error:  # noqa: BLE001 - its text could quote the input
             return EngineFailed(f"the engine failed on this input ({type(error).__name__})")
         return found
+
+
+def checked(answers: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the answers; raises EngineFailed where one of them is not a number."""
+    if problem := next(filter(None, map(_not_a_number, answers)), None):
+        raise problem
+    return answers
 
 
 def _not_a_number(answer: np.ndarray) -> EngineFailed | None:

@@ -11,6 +11,8 @@ To add a task, say sound-classification, write one file in each folder that need
 """
 
 import importlib
+import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
@@ -34,6 +36,8 @@ TASKS = {
     "image-classification": "edgekit.edge.tasks.image_classification",
     "tabular-classification": "edgekit.edge.tasks.tabular_classification",
 }
+
+DECIMAL = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class RowFormat(Protocol[I_co]):
@@ -66,12 +70,14 @@ class Task(RowFormat[I], Protocol[I]):
 
     name: as Hugging Face's users know it; the key in TASKS.
     labels: what an answer's last axis stands for; empty where it is a vector.
+    output: the tensor of the model that answers are taken from.
     tensor: datatype and shape of many inputs as KServe v2 writes them, -1 for any.
     most_length: how long the inputs of one request may be together, in the unit of `length`.
     """
 
     name: str
     labels: tuple[str, ...]
+    output: str
     tensor: tuple[str, list[int]]
     most_length: int
 
@@ -108,6 +114,9 @@ class Task(RowFormat[I], Protocol[I]):
 
         NaN where the answer holds one: no comparison with a bound lets that pass.
         """
+
+    def doubts(self) -> list[str]:
+        """Say in a line each what of the model's files is read in a way that may surprise."""
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Make inputs of the right shape from nobody's data, in wire form: for golden samples."""
@@ -154,6 +163,22 @@ def one_column(columns: Sequence[str]) -> str:
     if len(columns) != 1:
         raise InputError(f"this task reads one input column, not {len(columns)}")
     return columns[0]
+
+
+def as_number(value: object) -> float | None:
+    """Return a finite number, or the one that a text spells as a plain decimal; None for others.
+
+    Python itself would also read "1_0", " 1 ", "infinity" and the digits of other scripts.
+    """
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and not DECIMAL.fullmatch(value):
+        return None
+    try:
+        number = float(value)
+    except OverflowError:  # a whole number of hundreds of digits
+        return None
+    return number if math.isfinite(number) else None
 
 
 def find_task(name: str, where: str) -> TaskModule:

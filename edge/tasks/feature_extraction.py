@@ -42,13 +42,16 @@ class FeatureExtraction(TextTask):
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
         super().__init__(tokenizer, config)
         self.dimensions = config.dimensions
-        self._config = config
+        self.output = config.output
+        self._normalize = config.normalize
 
     def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
         """Take the vectors [dimensions]."""
-        vectors = np.asarray(outputs[self._config.output], dtype=np.float32)
-        if self._config.normalize:
-            vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
+        vectors = np.asarray(outputs[self.output], dtype=np.float32)
+        if self._normalize:
+            # float64: the square of a large number is beyond float32
+            lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+            vectors = (vectors / np.maximum(lengths, 1e-12)).astype(np.float32)
         return list(vectors)
 
     def difference(self, said: np.ndarray, right: np.ndarray) -> float:

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 
 from edgekit.edge.tasks import Row, Tensors, one_column
-from edgekit.edge.tasks.classification import Classifier
+from edgekit.edge.tasks.classification import Classifier, Scores
 from edgekit.errors import InputError, MissingPackage
 from edgekit.nouns import Noun
 
@@ -35,7 +35,8 @@ class Config(Noun, frozen=True, kw_only=True):
     mean, std: one for each channel, or one for all.
     resample: how a picture of another size is resized.
     thresholds: the probability from which a label is said, for the labels that have one.
-    input, output: the graph's tensors for the pictures and the logits.
+    input, output: the graph's tensors for the pictures and the scores.
+    scores: what the scores are (see Classifier).
     """
 
     task: Literal["image-classification"] = "image-classification"
@@ -49,6 +50,7 @@ class Config(Noun, frozen=True, kw_only=True):
     thresholds: dict[str, float] = {}
     input: str = "pixel_values"
     output: str = "logits"
+    scores: Scores | None = None
 
 
 class ImageClassification(Classifier):
@@ -58,7 +60,7 @@ class ImageClassification(Classifier):
     tensor = ("BYTES", [-1])
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config.labels, config.output, config.thresholds)
+        super().__init__(config.labels, config.output, config.thresholds, config.scores)
         self._config = config
         self._mean = np.array(config.mean, dtype=np.float32).reshape(-1, 1, 1)
         self._std = np.array(config.std, dtype=np.float32).reshape(-1, 1, 1)

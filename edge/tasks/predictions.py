@@ -111,7 +111,7 @@ class Labels(BasePrediction, frozen=True, kw_only=True, tag="labels"):
 
     def row(self) -> list[object]:
         """Write the value of the column `predicted_labels`: a JSON array."""
-        return [json.dumps(self.labels, ensure_ascii=False)]
+        return [json.dumps(self.labels, ensure_ascii=False, allow_nan=False)]
 
     @classmethod
     def tensors(cls, predictions: Sequence[Self]) -> list[Tensor]:
@@ -157,7 +157,8 @@ class Entities(BasePrediction, frozen=True, kw_only=True, tag="entities"):
 
     def row(self) -> list[object]:
         """Write the value of the column `predicted_entities`: a JSON array."""
-        return [json.dumps(msgspec.to_builtins(self.entities), ensure_ascii=False)]
+        found = msgspec.to_builtins(self.entities)
+        return [json.dumps(found, ensure_ascii=False, allow_nan=False)]
 
     @classmethod
     def tensors(cls, predictions: Sequence[Self]) -> list[Tensor]:
@@ -177,7 +178,7 @@ class Embedding(BasePrediction, frozen=True, kw_only=True, tag="embedding"):
 
     def row(self) -> list[object]:
         """Write the value of the column `embedding`: a JSON array."""
-        return [json.dumps([round(value, 7) for value in self.embedding])]
+        return [json.dumps([round(value, 7) for value in self.embedding], allow_nan=False)]
 
     @classmethod
     def tensors(cls, predictions: Sequence[Self]) -> list[Tensor]:

@@ -1,12 +1,12 @@
 """Rows of a CSV, JSONL or CoNLL file, one at a time, numbered from 1 as people count them."""
 
 import csv
-import json
 from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
 
+from edgekit import strict_json
 from edgekit.edge.tasks import Row
 from edgekit.errors import InputError
 
@@ -72,20 +72,15 @@ def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
             continue
         number += 1
         try:
-            row: Any = json.loads(line, object_pairs_hook=_once)
+            row: Any = strict_json.loads(line)
         except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits
             row = None
         if not isinstance(row, dict):
-            raise InputError(f"{path}: row {number} is not a JSON object, with each key once")
+            raise InputError(
+                f"{path}: row {number} is not a JSON object, with each key once (NaN, Infinity and"
+                " numbers beyond 64 bits are not JSON)"
+            )
         yield row
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object; raises ValueError where a key comes twice, and one value would be lost."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        raise ValueError("a key comes twice")
-    return made
 
 
 def _conll_rows(file: TextIO, path: Path) -> Iterator[Row]:

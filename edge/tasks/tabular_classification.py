@@ -1,7 +1,5 @@
 """tabular-classification: a row of numbers becomes a label."""
 
-import json
-import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal
@@ -9,8 +7,9 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from edgekit.edge.tasks import Row, Tensors
-from edgekit.edge.tasks.classification import Classifier
+from edgekit import strict_json
+from edgekit.edge.tasks import Row, Tensors, as_number
+from edgekit.edge.tasks.classification import Classifier, Scores
 from edgekit.errors import InputError
 from edgekit.nouns import Noun
 
@@ -23,7 +22,9 @@ class Config(Noun, frozen=True, kw_only=True):
     labels: in the order of the model's outputs.
     features: the numbers' names, in the order of the model's input.
     thresholds: the probability from which a label is said, for the labels that have one.
-    input, output: the graph's tensors for the features and for probabilities or logits.
+    input, output: the graph's tensors for the features and for the scores.
+    input_type: of the numbers that the graph takes.
+    scores: what the scores are (see Classifier).
     """
 
     task: Literal["tabular-classification"] = "tabular-classification"
@@ -32,6 +33,8 @@ class Config(Noun, frozen=True, kw_only=True):
     thresholds: dict[str, float] = {}
     input: str = "features"
     output: str = "probabilities"
+    input_type: Literal["float16", "float32", "float64"] = "float32"
+    scores: Scores | None = None
 
 
 class TabularClassification(Classifier):
@@ -40,9 +43,10 @@ class TabularClassification(Classifier):
     name = "tabular-classification"
 
     def __init__(self, config: Config) -> None:
-        super().__init__(config.labels, config.output, config.thresholds)
+        super().__init__(config.labels, config.output, config.thresholds, config.scores)
         self.tensor = ("FP32", [-1, len(config.features)])
         self._config = config
+        self._type = np.dtype(config.input_type).type
 
     def parse(self, value: object) -> list[float]:
         """Take a JSON array in the features' order, or an object by feature name."""
@@ -63,7 +67,7 @@ class TabularClassification(Classifier):
                 f"an input must be an array of {len(features)} numbers, or an object by feature"
                 " name"
             )
-        return [_number(item, name) for item, name in zip(value, features, strict=True)]
+        return [self._number(item, name) for item, name in zip(value, features, strict=True)]
 
     def wire(self, value: list[float]) -> object:
         """Return the numbers as they are."""
@@ -76,12 +80,12 @@ class TabularClassification(Classifier):
                 "the input columns must be the model's features:"
                 f" {', '.join(self._config.features)}"
             )
-        return [_number(row[name], name) for name in self._config.features]
+        return [self._number(row[name], name) for name in self._config.features]
 
     def argument(self, text: str) -> list[float]:
         """Read a JSON array of numbers, or an object by feature name."""
         try:
-            return self.parse(json.loads(text))
+            return self.parse(strict_json.loads(text))
         except (ValueError, RecursionError):
             raise InputError(
                 "VALUE must be a JSON array of numbers, or an object by feature name"
@@ -100,8 +104,8 @@ class TabularClassification(Classifier):
         return list(self._config.features) if set(self._config.features) <= set(names) else []
 
     def encode(self, inputs: Sequence[list[float]]) -> Tensors:
-        """Make float32 [batch, features]."""
-        return {self._config.input: np.array(inputs, dtype=np.float32)}
+        """Make numbers of the graph's type, [batch, features]."""
+        return {self._config.input: np.array(inputs, dtype=self._config.input_type)}
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Make normal numbers, spread over orders of magnitude, by the features' names.
@@ -116,15 +120,19 @@ class TabularClassification(Classifier):
             {name: round(float(x), 4) for name, x in zip(names, row, strict=True)} for row in values
         ]
 
-
-def _number(value: object, name: str) -> float:
-    try:
-        number = float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError, OverflowError):
-        number = math.nan
-    if not math.isfinite(number) or isinstance(value, bool):
-        raise InputError(f"the feature {name!r} must be a finite number")
-    return number
+    def _number(self, value: object, name: str) -> float:
+        """Return a feature's number; raises InputError for one that the graph's type can't hold."""
+        number = as_number(value)
+        if number is None:
+            raise InputError(f"the feature {name!r} must be a finite number")
+        with np.errstate(over="ignore"):
+            is_held = np.isfinite(self._type(number))
+        if not is_held:
+            raise InputError(
+                f"the feature {name!r} must be a number that a {self._config.input_type} holds,"
+                " which is what the model takes"
+            )
+        return number
 
 
 def load(folder: Path, config: object) -> TabularClassification:

@@ -32,6 +32,8 @@ class TextConfig(Noun, frozen=True, kw_only=True):
     padding_side: where it is put.
     on_too_long: whether a longer text is cut, and flagged as such, refused, or read in windows. A
         task.json that does not say flags: the golden samples beside it were made so.
+    token_rows, type_rows: how many token ids and type ids the model has embeddings for; None where
+    that is not known.
     """
 
     max_length: int
@@ -40,6 +42,8 @@ class TextConfig(Noun, frozen=True, kw_only=True):
     pad_type_id: int = 0
     padding_side: Literal["left", "right"] = "right"
     on_too_long: OnTooLong = "flag"
+    token_rows: int | None = None
+    type_rows: int | None = None
 
 
 class TokenizerTask:
@@ -75,6 +79,39 @@ class TokenizerTask:
             pad_type_id=config.pad_type_id,
             pad_token=config.pad_token,
         )
+        self._rows = {"input_ids": config.token_rows, "token_type_ids": config.type_rows}
+
+    def doubts(self) -> list[str]:
+        """Name the tokens that no text may have, since the model has no embedding for them."""
+        rows = self._rows["input_ids"]
+        beyond = [
+            (number, token)
+            for token, number in self._tokenizer.get_vocab().items()
+            if rows is not None and number >= rows
+        ]
+        if not beyond:
+            return []
+        number, token = min(beyond)
+        said = (
+            f"tokens of the tokenizer that the model has no embedding for: {len(beyond)}, such as"
+            f" {token!r} (its id is {number}, and the embedding has {rows} rows); a text that holds"
+            " one is refused: train the model with resize_token_embeddings, or take them out of"
+            " the tokenizer"
+        )
+        return [said]
+
+    def within_tables(self, feeds: Tensors) -> Tensors:
+        """Return the feeds; raises InputError where an id lies beyond the model's embedding.
+
+        No engine gets such an id: some of them read whatever lies behind the table.
+        """
+        for name, rows in self._rows.items():
+            if rows is not None and feeds[name].size and feeds[name].max() >= rows:
+                raise InputError(
+                    "an input holds a token that the model has no embedding for: its tokenizer has"
+                    " more tokens than the model"
+                )
+        return feeds
 
     def takes(self, columns: Sequence[str]) -> bool:
         """Tell whether it is one column."""
@@ -85,7 +122,7 @@ class TokenizerTask:
 
         And TRUNCATED, where texts may be cut: that is known from what the tokenizer left over.
         """
-        feeds = tensors_of(encodings)
+        feeds = self.within_tables(tensors_of(encodings))
         lengths = feeds["attention_mask"].sum(axis=1)
         _check_lengths(lengths)
         if self.on_too_long == "window":

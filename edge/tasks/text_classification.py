@@ -8,7 +8,7 @@ import msgspec
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgekit.edge.tasks.classification import Classifier, sigmoid
+from edgekit.edge.tasks.classification import LEAST, Classifier, Scores, bounded, sigmoid
 from edgekit.edge.tasks.predictions import TRUNCATED, Labels, Prediction
 from edgekit.edge.tasks.text import TextConfig, TextTask, load_tokenizer
 
@@ -21,7 +21,8 @@ class Config(TextConfig, frozen=True, kw_only=True):
     labels: in the order of the model's outputs.
     multi_label: any number of labels may apply to a text, each by its own probability.
     thresholds: the probability from which a label is said, for the labels that have one.
-    output: the graph's tensor that holds the logits.
+    output: the graph's tensor that holds the scores.
+    scores: what they are (see Classifier).
     on_too_long: as in TextConfig; one answer for a whole text can't be made of windows.
     """
 
@@ -30,6 +31,7 @@ class Config(TextConfig, frozen=True, kw_only=True):
     multi_label: bool = False
     thresholds: dict[str, float] = {}
     output: str = "logits"
+    scores: Scores | None = None
     on_too_long: Literal["flag", "refuse"] = "flag"
 
 
@@ -41,7 +43,7 @@ class TextClassification(TextTask, Classifier):
 
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
         TextTask.__init__(self, tokenizer, config)
-        Classifier.__init__(self, config.labels, config.output, config.thresholds)
+        Classifier.__init__(self, config.labels, config.output, config.thresholds, config.scores)
 
 
 class MultiLabel(TextClassification):
@@ -49,6 +51,11 @@ class MultiLabel(TextClassification):
 
     results: tuple[str, ...] = ("predicted_labels", TRUNCATED)
     is_exclusive = False
+
+    def logits(self, probabilities: np.ndarray) -> np.ndarray:
+        """Return logits [inputs, labels] of which `probabilities` makes these probabilities."""
+        shares = bounded(probabilities, 1 - LEAST)
+        return np.asarray(np.log(shares) - np.log1p(-shares))
 
     def probabilities(self, answers: Sequence[np.ndarray]) -> np.ndarray:
         """Turn logits into probabilities, float64 [inputs, labels], each label by itself."""

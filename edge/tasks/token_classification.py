@@ -3,10 +3,7 @@
 A document that is longer than the model takes at once is read in windows (see windows.py).
 """
 
-import json
-import re
 from collections.abc import Sequence
-from itertools import groupby
 from pathlib import Path
 from typing import Literal, NamedTuple
 
@@ -14,9 +11,11 @@ import msgspec
 import numpy as np
 from tokenizers import Tokenizer
 
+from edgekit import strict_json
 from edgekit.edge.tasks import Row, Tensors, largest_difference, one_column
-from edgekit.edge.tasks.classification import softmax
+from edgekit.edge.tasks.classification import bounded, softmax
 from edgekit.edge.tasks.predictions import TRUNCATED, Entities, Entity, Prediction
+from edgekit.edge.tasks.tags import TagScheme
 from edgekit.edge.tasks.text import (
     MAX_CHARACTERS,
     TextConfig,
@@ -26,10 +25,9 @@ from edgekit.edge.tasks.text import (
     load_tokenizer,
 )
 from edgekit.edge.tasks.windows import answered_words
+from edgekit.edge.tasks.words import word_spans
 from edgekit.errors import InputError
 
-WORD = re.compile(r"\w+|[^\w\s]")
-OUTSIDE = "O"
 MAX_WORDS = 1 << 15  # of one document; as many tokens, which a document in windows may have
 MAX_REQUEST = 1 << 18  # words of the documents of one request: each has a span, and logits
 
@@ -50,28 +48,19 @@ class Sentence(NamedTuple):
         return [self.text[start:end] for start, end in self.spans]
 
 
-class Span(NamedTuple):
-    """An entity: neighbouring words that belong together.
-
-    kind: what it is, as the labels name it behind their prefix.
-    start, end: its first word, and the one behind its last.
-    """
-
-    kind: str
-    start: int
-    end: int
-
-
 class Config(TextConfig, frozen=True, kw_only=True):
     """task.json of this task.
 
-    labels: "O" and B-, I- (and E-, S-) with the kind of entity behind.
-    output: the graph's tensor that holds the logits.
+    labels: tags of words in the order of the model's outputs, such as "O", "B-PER", "I-PER" (see
+        edgekit.edge.tasks.tags).
+    output: the graph's tensor that holds the scores.
+    scores: what they are, for each token.
     """
 
     task: Literal["token-classification"] = "token-classification"
     labels: list[str]
     output: str = "logits"
+    scores: Literal["logits", "probabilities"] | None = None
 
 
 class TokenClassification(TokenizerTask):
@@ -84,18 +73,24 @@ class TokenClassification(TokenizerTask):
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
         super().__init__(tokenizer, config)
         self.labels = tuple(config.labels)
-        self._indices = {label: index for index, label in enumerate(self.labels)}
-        self._output = config.output
+        self.tags = TagScheme(self.labels)
+        self.output = config.output
+        self.scores = config.scores
         # What a word is taken to be that the model has not read, or that has no token.
         self._cut = np.zeros(len(self.labels), dtype=np.float32)
-        self._cut[self._indices.get(OUTSIDE, 0)] = 1
+        self._cut[self.labels.index(self.tags.outside) if self.tags.outside else 0] = 1
+
+    def doubts(self) -> list[str]:
+        """Say how the labels are read, too, where that is not plain."""
+        said = f"the model's labels: {self.tags.doubt}"
+        return [*super().doubts(), *([said] if self.tags.doubt else [])]
 
     def parse(self, value: object) -> Sentence:
-        """Take a JSON string, cut at white space and punctuation, or a JSON array of words."""
+        """Take a JSON string, cut by edgekit.edge.tasks.words, or a JSON array of words."""
         if isinstance(value, list):
             return _of_words(value)
         text = checked_text(value)
-        return _bounded(Sentence(text, tuple(match.span() for match in WORD.finditer(text))))
+        return _bounded(Sentence(text, word_spans(text)))
 
     def wire(self, value: Sentence) -> object:
         """Return the words."""
@@ -147,7 +142,9 @@ class TokenClassification(TokenizerTask):
 
     def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
         """Take logits [words, labels] each, every word's from the row that answers for it."""
-        values = np.asarray(outputs[self._output], dtype=np.float32)
+        values = np.asarray(outputs[self.output], dtype=np.float32)
+        if self.scores == "probabilities":
+            values = np.log(bounded(values))
         found: list[np.ndarray] = []
         rows = zip(values, feeds["words"], feeds["owners"], feeds["counts"], strict=True)
         for logits, words, owner, count in rows:
@@ -173,7 +170,7 @@ class TokenClassification(TokenizerTask):
             return Entities(entities=[])
         shares = softmax(answer)
         found = []
-        for span in spans_of([self.labels[index] for index in shares.argmax(axis=1)]):
+        for span in self.tags.spans(self.labels[index] for index in shares.argmax(axis=1)):
             start, end = sentence.spans[span.start][0], sentence.spans[span.end - 1][1]
             score = float(shares[span.start : span.end].max(axis=1).mean())
             found.append(
@@ -193,37 +190,6 @@ class TokenClassification(TokenizerTask):
             fitting(words, list, lambda value: self.encode([self.parse(value)]))
             for words in self.made_words(count, seed)
         ]
-
-
-def spans_of(tags: Sequence[str]) -> list[Span]:
-    """Read the entities that a sequence of labels spells, as conlleval does.
-
-    A new entity begins at B- and S-, and at any other label whose kind differs from the one before;
-    it ends after E-.
-    """
-    pieces: list[tuple[str, int]] = []  # the kind of each word and the number of its entity
-    number, before, closed = 0, "", True
-    for tag in tags:
-        prefix, kind = _parts(tag)
-        if kind != before or closed or prefix in ("B", "S"):
-            number += 1
-        pieces.append((kind, number))
-        before, closed = kind, prefix in ("E", "S")
-    spans, place = [], 0
-    for (kind, _), group in groupby(pieces):
-        size = len(list(group))
-        if kind:
-            spans.append(Span(kind, place, place + size))
-        place += size
-    return spans
-
-
-def _parts(tag: str) -> tuple[str, str]:
-    """Cut a label into prefix and kind; one without a prefix is its own kind."""
-    if tag == OUTSIDE:
-        return "", ""
-    prefix, dash, kind = tag.partition("-")
-    return (prefix, kind) if dash else ("", tag)
 
 
 def _of_words(words: Sequence[object]) -> Sentence:
@@ -248,7 +214,7 @@ def json_list(value: object) -> object:
     """Read the JSON array that a cell of a CSV holds; any other value stays as it is."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            return json.loads(value)
+            return strict_json.loads(value)
         except (ValueError, RecursionError):
             return value
     return value

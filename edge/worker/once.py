@@ -9,7 +9,7 @@ import msgspec
 
 from edgekit.edge.model.tensor_model import open_slot
 from edgekit.edge.tasks.predictions import Prediction
-from edgekit.errors import JobFailed
+from edgekit.errors import EdgekitError, JobFailed
 from edgekit.job import Progress, run_job
 from edgekit.nouns import Noun
 
@@ -55,5 +55,8 @@ def predict_job(request: object, progress: Progress) -> object:
     model = open_slot(Path(asked.slot_folder), asked.slot_sha256)
     with contextlib.chdir(asked.here):
         value = model.task.argument(asked.value)
-    [prediction] = model.predict([value])
+    [answer] = model.attempt([value])
+    if isinstance(answer, EdgekitError):
+        raise answer
+    [prediction] = model.task.decode([value], [answer])
     return msgspec.to_builtins(Predicted(prediction, list(model.task.labels)))

@@ -4,13 +4,8 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 
-from edgekit.edge.tasks.token_classification import (
-    Sentence,
-    Span,
-    TokenClassification,
-    json_list,
-    spans_of,
-)
+from edgekit.edge.tasks.tags import Span
+from edgekit.edge.tasks.token_classification import Sentence, TokenClassification, json_list
 from edgekit.errors import InputError
 from edgekit.profiles.evaluations import Answers, Evaluation, Truth
 from edgekit.profiles.evaluations.labels import indices, label_index
@@ -29,8 +24,7 @@ class EntityEvaluation:
 
     def __init__(self, task: TokenClassification) -> None:
         self.task = task
-        kinds = (label.partition("-")[2] or label for label in task.labels)
-        self.classes = tuple(dict.fromkeys(kinds))
+        self.classes = task.tags.kinds
         self._indices = {label: index for index, label in enumerate(task.labels)}
 
     def columns(self, names: Sequence[str], label: str) -> list[str]:
@@ -56,7 +50,7 @@ class EntityEvaluation:
         return self.metric.assess(pairs, np.concatenate(said), lambda span: span.kind)
 
     def _entities(self, tags: Iterable[int]) -> set[Span]:
-        return set(spans_of([self.task.labels[index] for index in tags]))
+        return set(self.task.tags.spans(self.task.labels[index] for index in tags))
 
     def probabilities(self, answers: Answers) -> np.ndarray:
         """Compute nothing: no label has a probability for the whole input."""

@@ -1,11 +1,11 @@
 """Evaluation of tasks that answer with labels of a whole input: one each, or any number."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
 
+from edgekit import strict_json
 from edgekit.errors import InputError
 from edgekit.nouns import Reliability
 from edgekit.profiles.evaluations import Answers, Evaluation, Truth
@@ -94,7 +94,7 @@ class ManyLabels(LabelEvaluation):
             text = value.strip()
             try:
                 value = (
-                    json.loads(text)
+                    strict_json.loads(text)
                     if text.startswith("[")
                     else [part for part in text.split(",") if part.strip()]
                 )

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from edgekit.edge.tasks import RowFormat
+from edgekit.edge.tasks import RowFormat, as_number
 from edgekit.errors import InputError
 from edgekit.profiles.evaluations import Answers, Evaluation, Truth
 from edgekit.profiles.evaluations.metrics import Assessment, SpearmanCosine
@@ -25,11 +25,8 @@ class VectorEvaluation:
 
     def truth(self, value: object, given: object) -> float:
         """Read how alike the two inputs of a row are, on any scale."""
-        try:
-            number = float(str(value))
-        except ValueError:
-            number = float("nan")
-        if not np.isfinite(number):
+        number = as_number(value)
+        if number is None:
             raise InputError("its label must be a number that says how alike the two texts are")
         return number
 

@@ -31,7 +31,7 @@ def json_option(function: Any) -> Any:  # noqa: ANN401 - click's decorators are 
 
 def print_json(value: object) -> None:
     """Print one JSON document on standard output."""
-    click.echo(json.dumps(msgspec.to_builtins(value), indent=2))
+    click.echo(json.dumps(msgspec.to_builtins(value), indent=2, allow_nan=False))
 
 
 def print_table(table: Table) -> None:

@@ -36,7 +36,7 @@ class _JsonLine(logging.Formatter):
             "process": record.process,
             "message": _one_line(record.getMessage()),
         }
-        return json.dumps(said, ensure_ascii=False)
+        return json.dumps(said, ensure_ascii=False, allow_nan=False)
 
 
 def _one_line(text: str) -> str:

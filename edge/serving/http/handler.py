@@ -92,6 +92,10 @@ class Handler(tornado.web.RequestHandler):
             if self._asking.cancelled():  # the client has gone away
                 raise tornado.web.Finish from None
             raise
+        except OverflowError:
+            raise tornado.web.HTTPError(
+                400, reason="a whole number has at most 64 bits; write a larger one as 1e30"
+            ) from None
         except Unavailable:
             self.set_header("Retry-After", "1")
             raise tornado.web.HTTPError(503, reason="no worker can answer now; try again") from None

@@ -9,6 +9,7 @@ There are two kinds, and the base class says which:
             inside of a record is a Part of it, under the same rule.
 """
 
+import math
 import re
 from typing import Annotated, ClassVar, TypeVar
 
@@ -27,8 +28,14 @@ class AnyNoun(msgspec.Struct, frozen=True, kw_only=True):
     """A frozen record that is also a JSON object: what Noun and Part have in common."""
 
     def to_json(self) -> bytes:
-        """Encode as canonical JSON (sorted keys, no white space): equal records, equal bytes."""
-        return msgspec.json.encode(self, order="sorted")
+        """Encode as canonical JSON (sorted keys, no white space): equal records, equal bytes.
+
+        Raises ValueError for NaN and infinity, which would be written as null.
+        """
+        data = msgspec.json.encode(self, order="sorted")
+        if b"null" in data:
+            _check_finite(msgspec.to_builtins(self), "")
+        return data
 
 
 class Noun(AnyNoun, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -129,6 +136,15 @@ def canonical(data: bytes) -> bytes:
         return msgspec.json.encode(value, order="sorted")
     except (RecursionError, OverflowError) as error:
         raise Unreadable(str(error)) from None
+
+
+def _check_finite(value: object, place: str) -> None:
+    """Raise ValueError for a number that JSON has not, with the place where it stands."""
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{place.lstrip('.')} is not a finite number")
+    if isinstance(value, dict | list | tuple):
+        for key, item in value.items() if isinstance(value, dict) else enumerate(value):
+            _check_finite(item, f"{place}.{key}")
 
 
 def _check_value(value: object, depth: int) -> None:

@@ -32,9 +32,13 @@ class Front:
 
     def predict(self, inputs: object) -> tuple[int, Any]:
         """Return the status and the JSON of one call."""
+        return self.post("/v1/predict", json.dumps({"inputs": inputs}))
+
+    def post(self, path: str, body: str) -> tuple[int, Any]:
+        """Return the status and the JSON of a call with any body."""
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         try:
-            connection.request("POST", "/v1/predict", json.dumps({"inputs": inputs}))
+            connection.request("POST", path, body)
             answer = connection.getresponse()
             return answer.status, json.loads(answer.read(), parse_constant=_refuse)
         finally:
@@ -77,6 +81,13 @@ def front(tmp_path: Path, setting: Setting, *options: str, **description: Any) -
     assert "Traceback" not in log.read_text()
 
 
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Front]:
+    """Serve one model to the tests that leave it as it was."""
+    with front(tmp_path_factory.mktemp("served"), Setting(batch_size=4)) as server:
+        yield server
+
+
 def test_a_list_of_numbers_is_one_row_and_a_list_of_rows_is_several(tmp_path: Path) -> None:
     with front(tmp_path, Setting(batch_size=4)) as server:
         status, one = server.predict(ROW)
@@ -95,6 +106,28 @@ def test_an_answer_that_is_no_number_is_an_error_and_spoils_nothing(tmp_path: Pa
         assert [status for status, _ in found] == [500, 500, *[200] * 10]
         assert found[0][1] == {"error": "the model's answer to this input is not a number"}
         assert "the engine failed" in found[1][1]["error"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "Infinity", "1e400", "1" + "0" * 399, str(2**64)])
+def test_a_number_that_no_frame_holds_is_the_client_s_fault(served: Front, number: str) -> None:
+    status, answer = served.post("/v1/predict", f'{{"inputs": [[{number}, 0, 0]]}}')
+    assert (status, set(answer)) == (400, {"error"})
+    row = f'{{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [{number}, 0, 0]}}'
+    assert served.post("/v2/models/pumps/infer", f'{{"inputs": [{row}]}}')[0] == 400
+    assert served.predict(ROW)[0] == 200
+
+
+def test_a_number_beyond_the_model_s_type_is_refused_by_name(served: Front) -> None:
+    status, answer = served.predict([[1e39, 0, 0]])
+    assert status == 422
+    assert "the feature 'vibration' must be a number that a float32 holds" in answer["error"]
+
+
+@pytest.mark.parametrize("outputs", ['[{"name": []}]', '[{"name": {}}]', "[{}]", "[1]", "{}"])
+def test_outputs_that_are_no_names_are_the_client_s_fault(served: Front, outputs: str) -> None:
+    row = '{"name": "x", "shape": [1, 3], "datatype": "FP32", "data": [1, 0, 0]}'
+    body = f'{{"inputs": [{row}], "outputs": {outputs}}}'
+    assert served.post("/v2/models/pumps/infer", body)[0] == 400
 
 
 def test_a_flood_is_refused_in_part_and_kills_nothing(tmp_path: Path) -> None:

@@ -20,9 +20,10 @@ from edgekit.edge.tasks.predictions import (
     as_tensors,
     output_shapes,
 )
+from edgekit.edge.tasks.tags import TagScheme
 from edgekit.edge.tasks.text_classification import Config, MultiLabel, TextClassification
 from edgekit.edge.tasks.token_classification import Config as TaggerConfig
-from edgekit.edge.tasks.token_classification import TokenClassification, spans_of
+from edgekit.edge.tasks.token_classification import TokenClassification
 from edgekit.errors import InputError
 from edgekit.profiles.answers import read_answers, write_answers
 from edgekit.profiles.evaluations import EVALUATIONS, evaluation_of
@@ -30,6 +31,12 @@ from edgekit.profiles.evaluations.reliability import coverage_risk, roc_auc, thr
 from tests.families import FAMILIES
 
 COMMON: dict[str, Any] = {"max_length": 12, "pad_id": 0, "pad_token": "[PAD]"}
+LABEL_SETS = [
+    "O B-P I-P B-S I-S",
+    "O B-P I-P E-P S-P B-S I-S E-S S-S",
+    "O P S",
+    "O B-new-kind I-new-kind",
+]
 TAGS = ["O", "B-Part", "I-Part", "B-Site", "I-Site"]
 
 
@@ -64,7 +71,8 @@ def tagger(family: str = "bert") -> TokenClassification:
     ],
 )
 def test_spans_are_read_as_conlleval_does(tags: str, expected: list[tuple[str, int, int]]) -> None:
-    assert [tuple(span) for span in spans_of(tags.split())] == expected
+    known = next(item for item in LABEL_SETS if set(tags.split()) <= set(item.split()))
+    assert [tuple(span) for span in TagScheme(known.split()).spans(tags.split())] == expected
 
 
 def test_a_words_logits_are_those_of_its_first_token() -> None:
