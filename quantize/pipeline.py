@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgekit.digests import describe_file
 from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import InputError
 from edgekit.files import make_folder, new_folder
@@ -28,7 +29,8 @@ from edgekit.quantize.build_context import (
 )
 from edgekit.quantize.cache import clear_leftovers, key_of
 from edgekit.quantize.candidates import make_candidate
-from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
+from edgekit.quantize.newer_library import needs_reference_answers
+from edgekit.quantize.prepare import WORDS, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
 from edgekit.quantize.sources import source_task
@@ -51,6 +53,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) 
     target = _target(spec, machine, spec_path)
     source = read_source(Path(spec.model.source), spec.model.task)
     reference = _reference_source(spec, source, spec_path)
+    _check_library(spec, source, reference, spec_path)
     recipes = _recipes(spec, source, target, spec_path)
     make_folder(out)
     with lock(out / "lock", "edgekit build"):
@@ -84,7 +87,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) 
             cores=context.machine.cores,
             objective=spec.objective,
             limits=spec.limits,
-            reference=REFERENCES[reference.kind]
+            reference=(prepared.reference / WORDS).read_text("utf-8")
             + (", the source itself" if reference.is_quantized else ""),
             evaluation_samples=len(prepared.evaluation),
             tested_confidence=confidence,
@@ -143,6 +146,23 @@ def _reference_source(spec: Spec, source: Source, path: Path) -> Source:
     return source
 
 
+def _check_library(spec: Spec, source: Source, reference: Source, path: Path) -> None:
+    """Raise InputError where only a newer library is known to read a folder rightly."""
+    if spec.model.reference_answers and reference.kind != "huggingface":
+        raise InputError(
+            f"{path}: model.reference_answers: only a Hugging Face folder is answered for by its"
+            f" own library; the reference is of the kind {reference.kind}"
+        )
+    for folder in {source.path, reference.path}:
+        has_answers = spec.model.reference_answers and folder == reference.path
+        if not has_answers and (why := needs_reference_answers(Path(folder))):
+            raise InputError(
+                f"{why}, which may read it wrongly; let the newer one answer where it is installed"
+                f" (edgekit reference-script {path} > answers.py; python answers.py) and name its"
+                " file in model.reference_answers"
+            )
+
+
 def _recipes(spec: Spec, source: Source, target: Target, path: Path) -> list[Recipe]:
     as_it_is = f"{source.kind}-source"
     names, task = spec.target.recipes, spec.model.task
@@ -185,7 +205,7 @@ def _prepare(context: BuildContext, spec_path: Path) -> PreparedBuild:
     return PreparedBuild(
         context=context,
         task_folder=task_folder,
-        reference=_reference(context, task_folder, evaluation, columns),
+        reference=_reference(context, task_folder, calibration, evaluation, columns),
         calibration=calibration,
         evaluation=evaluation,
         columns=columns,
@@ -235,6 +255,8 @@ def _with_threshold(
         columns,
         label,
         threshold,
+        _given_digest(context),
+        context.spec.model.max_length,
         context.versions,
     )
     folder = context.cache / "tasks" / key
@@ -246,6 +268,8 @@ def _with_threshold(
                 calibration=str(calibration.path),
                 columns=columns,
                 label=label,
+                max_length=context.spec.model.max_length,
+                given=context.spec.model.reference_answers,
                 threshold=threshold,
                 out=str(work),
             )
@@ -253,9 +277,20 @@ def _with_threshold(
     return folder
 
 
+def _given_digest(context: BuildContext) -> str:
+    """Digest the file with the answers of the user's own environment; "" if there is none."""
+    path = context.spec.model.reference_answers
+    return describe_file(Path(path), path).sha256 if path else ""
+
+
 def _reference(
-    context: BuildContext, task_folder: Path, evaluation: Dataset, columns: list[str]
+    context: BuildContext,
+    task_folder: Path,
+    calibration: Dataset,
+    evaluation: Dataset,
+    columns: list[str],
 ) -> Path:
+    """Return the folder with the reference's answers, to which edgekit's reading was compared."""
     data = context.spec.data
     own = (
         task_folder if context.reference is context.source else _inspect(context, context.reference)
@@ -264,11 +299,14 @@ def _reference(
         "reference",
         context.reference.sha256,
         own.name,
+        context.source.sha256,
         task_folder.name,
+        calibration.sha256,
         evaluation.sha256,
         columns,
         data.label,
         data.release_rows,
+        _given_digest(context),
         context.versions,
     )
     folder = context.cache / "references" / key
@@ -277,10 +315,14 @@ def _reference(
             request = ReferenceRequest(
                 source=context.reference,
                 own_task_folder=str(own),
+                built=context.source,
                 task_folder=str(task_folder),
+                calibration=str(calibration.path),
                 evaluation=str(evaluation.path),
                 columns=columns,
                 label=data.label,
+                max_length=context.spec.model.max_length,
+                given=context.spec.model.reference_answers,
                 release_rows=list(data.release_rows),
                 out=str(work),
             )
