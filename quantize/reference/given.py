@@ -22,6 +22,7 @@ FORMAT = 1
 KEY = "model.reference_answers"
 UNREADABLE = (
     OSError,
+    AttributeError,  # a single array
     ValueError,
     KeyError,
     EOFError,
@@ -79,8 +80,9 @@ class GivenAnswers:
     def __init__(self, path: Path, source: Source, task: Task[object], columns: list[str]) -> None:
         self._path, self._task = path, task
         try:
-            with np.load(path, allow_pickle=False) as file:
-                self._arrays = {name: file[name] for name in file.files}
+            with path.open("rb") as file:
+                held = np.load(file, allow_pickle=False)
+                self._arrays = {name: held[name] for name in held.files}
             about = msgspec.json.decode(str(self._arrays.pop("about")), type=About)
         except UNREADABLE as error:
             raise InputError(

@@ -67,7 +67,7 @@ def _loaded(folder: Path, task: str, max_length: int | None) -> Library:
         raise
     except Exception as error:  # noqa: BLE001 - a folder that a library can't read raises anything
         raise InputError(
-            f"{folder}: its own library can't load it: {first_line(error)}; if it loads where it"
-            " was made, let it answer there (edgekit reference-script) and set"
-            " model.reference_answers"
+            f"{folder}: its own library can't load it ({type(error).__name__}:"
+            f" {first_line(error)}); if it loads where it was made, let it answer there (edgekit"
+            " reference-script) and set model.reference_answers"
         ) from None

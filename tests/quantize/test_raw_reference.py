@@ -88,9 +88,9 @@ def project(source: Path, task: str, data: Path, columns: list[str]) -> Project:
 
 
 def write_csv(folder: Path, header: list[str], rows: list[list[object]]) -> None:
-    for name, seed in (("calibration", 0), ("evaluation", 1)):
+    for name, order in (("calibration", 1), ("evaluation", -1)):
         with (folder / f"{name}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([header, *rows, [f"{seed}", *rows[0][1:]]])
+            csv.writer(file).writerows([header, *rows[::order]])
 
 
 @pytest.fixture
@@ -120,7 +120,7 @@ def test_the_reference_says_who_answered(classifier: Project) -> None:
     found = classifier.refer()
     assert (found / WORDS).read_text().startswith("transformers 4.")
     answers = read_answers(found / "answers.npz")
-    assert len(answers) == 5
+    assert len(answers) == 4
     assert len(json.loads((found / "golden.json").read_text())["answers"]) == 16
 
 
@@ -184,10 +184,10 @@ def test_words_are_read_as_the_fine_tuning_scripts_do(
     source = make_family("roberta", "token-classification", tmp_path / "model")
     words = [["leak", "hose"], ["pump", "\u200b", "leaks"], LONG.split(), []]
     rows = [[json.dumps(row), json.dumps(["O"] * len(row))] for row in words]
-    write_csv(tmp_path, ["text", "label"], rows[:3])  # type: ignore[arg-type]
+    write_csv(tmp_path, ["text", "label"], rows)  # type: ignore[arg-type]
     made = project(source, "token-classification", tmp_path, ["text"])
     answers = read_answers(made.refer() / "answers.npz")
-    assert [len(answer) for answer in answers] == [2, 3, len(LONG.split()), 1]
+    assert [len(answer) for answer in answers] == [0, len(LONG.split()), 3, 2]
     assert all(np.isfinite(answer).all() for answer in answers)
 
 

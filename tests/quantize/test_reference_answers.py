@@ -1,5 +1,6 @@
 """Answers from the user's own environment: the script, what is checked of its file, and its use."""
 
+import io
 import json
 import runpy
 import shutil
@@ -124,7 +125,7 @@ def test_what_the_file_says_is_checked(answers: tuple[Project, Callable[..., str
         (set_to("0.answers", 1, np.inf), "row 2 has an answer that is not a number"),
         (set_to("0.counts", 0, -1), "the counts are not those of the rows"),
         (lambda arrays, _: arrays.pop("0.ids"), "its arrays do not fit"),
-        (lambda arrays, _: arrays.update({"0.counts": arrays["0.counts"][1:]}), "to 4 inputs"),
+        (lambda arrays, _: arrays.update({"0.counts": arrays["0.counts"][1:]}), "to 3 inputs"),
         (lambda arrays, _: arrays.update({"0.answers": arrays["0.answers"][:, 1:]}), "[rows, 3]"),
         (renamed("labels", ["I-PART", "B-PART", "O"]), "labels: they have another order"),
         (renamed("weights", {"model.safetensors": "0" * 64}), "weights: they are not those of"),
@@ -136,7 +137,9 @@ def test_what_the_file_says_is_checked(answers: tuple[Project, Callable[..., str
     ):
         assert expected in said(change)
     file = one.data / "reference-answers.npz"
-    for text in (b"", b"PK\x03\x04", file.read_bytes()[:-400]):
+    array = io.BytesIO()
+    np.save(array, np.zeros(3))
+    for text in (b"", b"PK\x03\x04", file.read_bytes()[:-400], b"{}", array.getvalue()):
         (one.data / "damaged.npz").write_bytes(text)
         with pytest.raises(InputError, match="not what the script of edgekit"):
             one.refer(one.data / "damaged.npz")
