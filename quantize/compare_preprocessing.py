@@ -31,7 +31,7 @@ from edgekit.quantize.reference.raw import raw
 MOST_ROWS = 256  # of the calibration file, spread over it
 MADE = 16  # inputs, whose lengths go up to what the model takes
 MADE_SEED = 21
-LONGER_THAN_ANY = 9000  # words; the longest that a spec may ask for is 8,192 tokens
+MOST_WORDS = 1 << 14  # of a text that is too long: the longest that a spec may ask for is 8,192
 # What tokenizers are known to read in ways of their own: case, accents, signs, scripts, blanks.
 ODD = (
     "",
@@ -83,7 +83,7 @@ def compare_preprocessing(
             except Parted as parted:
                 raise _stops(reference, names[parted.place], str(parted)) from None
     is_of_text = "attention_mask" in (reference.tensors([made[0][1]]) or ())
-    for number, value in _odd(task) if is_of_text else ():
+    for number, value in _odd(reference, task) if is_of_text else ():
         try:
             compare_tensors(reference, task, [value])
         except Parted as parted:
@@ -128,16 +128,22 @@ def _stops(reference: Reference | GivenAnswers, where: str, what: str) -> InputE
     )
 
 
-def _odd(task: Task[Any]) -> Iterator[tuple[int, Any]]:
-    """Yield texts that tokenizers read in many ways, and one that is longer than any model takes.
+def _odd(reference: Reference, task: Task[Any]) -> Iterator[tuple[int, Any]]:
+    """Yield texts that tokenizers read in many ways, and one that the library cuts.
 
     Each has its number.
     """
-    for number, text in enumerate((*ODD, " ".join(map(str, range(LONGER_THAN_ANY)))), 1):
+    for number, text in enumerate(ODD, 1):
         try:
             yield number, task.parse(text)
         except InputError:
             continue  # it takes no such text, and says so
+    words, is_cut = 32, False
+    while not is_cut and words < MOST_WORDS:
+        words *= 2
+        value = task.parse(" ".join(map(str, range(words))))
+        (is_cut,) = reference.is_cut([value])
+    yield len(ODD) + 1, value
 
 
 def _may_be_longer(value: Any, is_cut: bool) -> bool:  # noqa: ANN401
