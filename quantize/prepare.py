@@ -151,6 +151,7 @@ def reference_job(request: object, progress: Progress) -> None:
     else:
         answer, words = _compared(asked.source, own, asked.max_length, calibration, progress)
         found = _in_batches(answer, data.inputs, progress)
+    _check_finite(found, data, words)
     order = label_order(own.labels, task.labels)
     out = Path(asked.out)
     write_answers(out / "answers.npz", _ordered(found, order))
@@ -178,6 +179,15 @@ def _compared(
     if reference.tensors([task.parse(value) for value in task.made_inputs(1, 0)]) is not None:
         compare_preprocessing(reference, own_answers(source, task), task, calibration, progress)
     return reference.answers, reference.words
+
+
+def _check_finite(answers: Sequence[np.ndarray], data: Dataset, words: str) -> None:
+    for place, answer in enumerate(answers):
+        if not np.isfinite(answer).all():
+            raise InputError(
+                f"{data.path}: row {place // data.width + 1}: {words} has no finite answer to it;"
+                " it may hold no token"
+            )
 
 
 def _ordered(answers: Sequence[np.ndarray], order: list[int] | None) -> list[np.ndarray]:

@@ -31,7 +31,7 @@ class HuggingFaceReference:
         self._library = _loaded(folder, source.task, max_length)
         version = metadata.version(self._library.library)
         self.words = f"{self._library.library} {version}, PyTorch fp32"
-        self.labels = tuple(self._library.labels)
+        self.labels: tuple[str, ...] | None = tuple(self._library.labels)
         self.truncation_side = self._library.side
 
     def tensors(self, inputs: Sequence[Any]) -> Tensors:

@@ -98,7 +98,10 @@ def _image_processor(folder: Path) -> Encode:
         # as a transformers pipeline opens a picture
         opened = [ImageOps.exif_transpose(Image.open(io.BytesIO(data))) for data in inputs]
         made = [
-            processor(images=image.convert("RGB"), return_tensors="np")["pixel_values"][0]
+            # without the last word it would take the first of three rows for a colour
+            processor(
+                images=image.convert("RGB"), return_tensors="np", input_data_format="channels_last"
+            )["pixel_values"][0]
             for image in opened
         ]
         return {name: np.stack(made).astype(np.float32)}

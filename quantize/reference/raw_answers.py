@@ -40,13 +40,57 @@ PREFIXED = ("bloom", "deberta", "gpt2", "roberta")
 PACKAGES = ("transformers", "sentence-transformers", "tokenizers", "torch", "numpy")
 
 
-class Transformers:
-    """A folder as transformers' own Auto classes load it, called as its pipelines call it.
+class Library:
+    """A model in the library that it was made for.
 
+    library: its package.
+    tokenizer: as the library loads it.
+    model: the bare model, of transformers.
     longest: where inputs are cut, in tokens.
     side: where the tokenizer cuts, "right" or "left".
     labels: what an answer's numbers stand for; empty for vectors.
     """
+
+    library: str
+    tokenizer: Any
+    model: Any
+    longest: int
+    side: str
+    labels: list[str]
+
+    def lengths(self, inputs: Sequence[Any]) -> list[int]:
+        """Count the tokens of each input before it is cut."""
+        raise NotImplementedError
+
+    def encode(self, inputs: Sequence[Any]) -> Any:  # noqa: ANN401 - a mapping
+        """Make the tensors that the model gets, padded to the longest."""
+        raise NotImplementedError
+
+    def said(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+        """Answer inputs that have a token each."""
+        raise NotImplementedError
+
+    def answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+        """Answer each input: logits [labels] or [words, labels], or a vector.
+
+        A word without a token, because it was cut or holds nothing, has NaN in place of logits, and
+        so has a text without one: beside others it would get an answer that depends on them.
+        """
+        full = [place for place, length in enumerate(self.lengths(inputs)) if length]
+        said = dict(zip(full, self.said([inputs[n] for n in full]) if full else [], strict=True))
+        width = said[full[0]].shape[-1] if full else len(self.labels) or 1
+        return [
+            said[place]
+            if place in said
+            else np.full(
+                width if isinstance(value, str) else (len(value), width), np.nan, dtype=np.float32
+            )
+            for place, value in enumerate(inputs)
+        ]
+
+
+class Transformers(Library):
+    """A folder as transformers' own Auto classes load it, called as its pipelines call it."""
 
     library = "transformers"
 
@@ -83,11 +127,8 @@ class Transformers:
             return_tensors="np",
         )
 
-    def answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
-        """Answer each input: logits [labels] or [words, labels], or a vector.
-
-        A word without a token, because it was cut or holds nothing, has NaN in place of logits.
-        """
+    def said(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+        """Answer inputs that have a token each."""
         encoded = self.encode(inputs)
         known = inspect.signature(self.model.forward).parameters
         feeds = {name: torch.tensor(value) for name, value in encoded.items() if name in known}
@@ -104,22 +145,23 @@ class Transformers:
         ]
 
 
-class SentenceTransformers:
-    """A folder as sentence-transformers loads it, asked by `encode`; see Transformers."""
+class SentenceTransformers(Library):
+    """A folder as sentence-transformers loads it, asked by `encode`."""
 
     library = "sentence-transformers"
 
     def __init__(self, folder: Path, max_length: int | None = None) -> None:
         from sentence_transformers import SentenceTransformer
 
-        self.model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
-        self.model.float().eval()
-        self.tokenizer = self.model.tokenizer
-        bare = self.model[0].auto_model
-        longest = max_length or min(self.model.max_seq_length, positions(bare, bare.config))
-        self.model.max_seq_length = self.longest = longest
+        self._whole = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        self._whole.float().eval()
+        self.tokenizer, self.model = self._whole.tokenizer, self._whole[0].auto_model
+        self.longest = max_length or min(
+            self._whole.max_seq_length, positions(self.model, self.model.config)
+        )
+        self._whole.max_seq_length = self.longest
         self.side = str(self.tokenizer.truncation_side)
-        self.labels: list[str] = []
+        self.labels = []
 
     def lengths(self, inputs: Sequence[str]) -> list[int]:
         """Count the tokens of each input before it is cut."""
@@ -128,22 +170,19 @@ class SentenceTransformers:
 
     def encode(self, inputs: Sequence[str]) -> dict[str, np.ndarray]:
         """Make the tensors that the model gets, padded to the longest."""
-        make = getattr(self.model, "preprocess", None) or self.model.tokenize
+        make = getattr(self._whole, "preprocess", None) or self._whole.tokenize
         made = make(self._prompted(inputs))
         return {name: value.numpy() for name, value in made.items() if hasattr(value, "numpy")}
 
-    def answers(self, inputs: Sequence[str]) -> list[np.ndarray]:
+    def said(self, inputs: Sequence[str]) -> list[np.ndarray]:
         """Make a vector of each input."""
-        said = self.model.encode(list(inputs), batch_size=BATCH, show_progress_bar=False)
+        said = self._whole.encode(list(inputs), batch_size=BATCH, show_progress_bar=False)
         return list(np.asarray(said, dtype=np.float32))
 
     def _prompted(self, inputs: Sequence[str]) -> list[str]:
-        prompts = getattr(self.model, "prompts", None) or {}
-        prompt = prompts.get(getattr(self.model, "default_prompt_name", None)) or ""
+        prompts = getattr(self._whole, "prompts", None) or {}
+        prompt = prompts.get(getattr(self._whole, "default_prompt_name", None)) or ""
         return [prompt + text for text in inputs]
-
-
-Library = Transformers | SentenceTransformers
 
 
 def load_library(
@@ -184,9 +223,8 @@ def positions(model: Any, config: Any) -> int:  # noqa: ANN401 - of torch and tr
         table = getattr(module, "position_embeddings", None)
         if isinstance(table, torch.nn.Embedding):
             # Where padding has a position of its own, the others are counted from behind it.
-            return table.num_embeddings - (
-                0 if table.padding_idx is None else table.padding_idx + 1
-            )
+            behind = 0 if table.padding_idx is None else int(table.padding_idx) + 1
+            return int(table.num_embeddings) - behind
     return int(getattr(config, "max_position_embeddings", None) or 512)
 
 
@@ -285,7 +323,7 @@ def main() -> None:
     """Write the answers to all rows of the files, and what they came from."""
     folder = Path(MODEL)
     library = load_library(folder, AUTO_CLASS, BY_WORD, MAX_LENGTH)
-    arrays: dict[str, np.ndarray] = {}
+    arrays: dict[str, Any] = {}
     for number, name in enumerate(FILES):
         inputs = read_inputs(Path(name), COLUMNS, BY_WORD)
         for key, value in answered(library, inputs).items():

@@ -17,11 +17,13 @@ from edgekit.quantize import newer_library
 from edgekit.quantize.newer_library import needs_reference_answers
 from edgekit.quantize.pipeline import build
 from edgekit.quantize.prepare import WORDS
+from edgekit.quantize.reference.raw_answers import load_library
 from edgekit.quantize.reference.script import reference_script
 from tests.families import ENDINGS, make_family, write_pooling
 from tests.quantize.test_raw_reference import LONG, Project, project, write_csv
 
 Arrays = dict[str, np.ndarray]
+Place = int | tuple[int, int]
 COLUMNS = {"feature-extraction": ["a", "b"]}
 
 
@@ -102,11 +104,11 @@ def answers(
     return one, said
 
 
-def set_to(name: str, place: object, value: float) -> Callable[[Arrays, dict[str, Any]], object]:
+def set_to(name: str, place: Place, value: float) -> Callable[[Arrays, dict[str, Any]], object]:
     return lambda arrays, _: arrays[name].__setitem__(place, value)
 
 
-def add(name: str, place: object, value: float) -> Callable[[Arrays, dict[str, Any]], object]:
+def add(name: str, place: Place, value: float) -> Callable[[Arrays, dict[str, Any]], object]:
     return lambda arrays, _: arrays[name].__setitem__(place, arrays[name][place] + value)
 
 
@@ -194,6 +196,20 @@ def test_a_newer_folder_stops_the_build(tmp_path: Path, monkeypatch: pytest.Monk
     assert "edgekit reference-script" in said
     assert "model.reference_answers" in said
     assert not (tmp_path / "build").exists()
+
+
+def test_a_text_without_a_token_has_no_answer(tmp_path: Path) -> None:
+    """Beside others it would get one that depends on them."""
+    one = made("text-classification", tmp_path)
+    path = one.source / "tokenizer.json"
+    write_json(path, post_processor=None)
+    library = load_library(one.source, "AutoModelForSequenceClassification", by_word=False)
+    empty, full = library.answers(["", "leak"])
+    assert np.isnan(empty).all()
+    assert np.isfinite(full).all()
+    (alone,) = library.answers([""])
+    assert alone.shape == full.shape
+    assert library.lengths(["", "leak"])[0] == 0
 
 
 def test_only_a_folder_of_hugging_face_has_a_script(tmp_path: Path) -> None:
