@@ -26,7 +26,7 @@ from edgekit.quantize.reference.parted import (
     same_pixels,
     same_tokens,
 )
-from edgekit.quantize.reference.raw import raw
+from edgekit.quantize.reference.raw import completed, raw
 
 MOST_ROWS = 256  # of the calibration file, spread over it
 MADE = 16  # inputs, whose lengths go up to what the model takes
@@ -108,7 +108,9 @@ def compare_with_given(
         said = dict(zip(part, own([data.inputs[place] for place in part]), strict=True))
         whole = [n for n in part if not _may_be_longer(data.inputs[n], rows.is_cut[n])]
         tensors = task.encode([data.inputs[place] for place in whole]) if whole else {}
-        right[start : part.stop] = [said[n] if n not in whole else right[n] for n in part]
+        right[start : part.stop] = [
+            completed(right[n], said[n]) if n in whole else said[n] for n in part
+        ]
         place = start
         try:
             for at, place in enumerate(whole):

@@ -153,14 +153,18 @@ def _check_library(spec: Spec, source: Source, reference: Source, path: Path) ->
             f"{path}: model.reference_answers: only a Hugging Face folder is answered for by its"
             f" own library; the reference is of the kind {reference.kind}"
         )
-    for folder in {source.path, reference.path}:
-        has_answers = spec.model.reference_answers and folder == reference.path
-        if not has_answers and (why := needs_reference_answers(Path(folder))):
-            raise InputError(
-                f"{why}, which may read it wrongly; let the newer one answer where it is installed"
-                f" (edgekit reference-script {path} > answers.py; python answers.py) and name its"
-                " file in model.reference_answers"
-            )
+    for folder in dict.fromkeys((reference.path, source.path)):
+        if spec.model.reference_answers and folder == reference.path:
+            continue
+        if not (why := needs_reference_answers(Path(folder))):
+            continue
+        if folder != reference.path:
+            raise InputError(f"{why}, which may read it wrongly; leave model.reference out")
+        raise InputError(
+            f"{why}, which may read it wrongly; let the newer one answer where it is installed"
+            f" (edgekit reference-script {path} > answers.py; python answers.py) and name its file"
+            " in model.reference_answers"
+        )
 
 
 def _recipes(spec: Spec, source: Source, target: Target, path: Path) -> list[Recipe]:

@@ -15,7 +15,6 @@ import numpy as np
 from edgekit.edge.tasks import Task
 from edgekit.errors import InputError
 from edgekit.profiles.data import Dataset
-from edgekit.quantize.reference.raw import completed
 from edgekit.quantize.source import Source
 
 FORMAT = 1
@@ -156,7 +155,7 @@ class GivenAnswers:
             raise ValueError(f"row {row} has an answer that is not a number")
         parts = np.split(answers, np.cumsum(counts)[:-1])
         return Rows(
-            answers=[completed(part, self._task.labels) if by_word else part[0] for part in parts],
+            answers=[part if by_word else part[0] for part in parts],
             ids=np.split(found["ids"], np.cumsum(id_counts)[:-1]),
             is_cut=[bool(length > self.about.longest) for length in found["lengths"]],
         )

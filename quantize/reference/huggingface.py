@@ -53,10 +53,14 @@ class HuggingFaceReference:
         if not self._by_word:
             return said
         own = torch_answers(self._library.model, self._task, None)
-        return [
-            own([value])[0] if is_cut else completed(answer, self._library.labels)
-            for value, answer, is_cut in zip(inputs, said, self.is_cut(inputs), strict=True)
-        ]
+        found = []
+        for value, answer, is_cut in zip(inputs, said, self.is_cut(inputs), strict=True):
+            if is_cut or np.isnan(answer).any():
+                mine = own([value])[0]
+                found.append(mine if is_cut else completed(answer, mine))
+            else:
+                found.append(answer)
+        return found
 
 
 def _loaded(folder: Path, task: str, max_length: int | None) -> Library:

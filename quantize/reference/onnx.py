@@ -24,6 +24,7 @@ from edgekit.quantize.sources import source_task
 # numpy's names of the number types that a graph's inputs have
 NUMBERS = {"tensor(float)": "float32", "tensor(double)": "float64", "tensor(float16)": "float16",
            "tensor(int32)": "int32", "tensor(int64)": "int64"}  # fmt: skip
+HERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 Encode = Callable[[Sequence[Any]], Tensors]
 
 
@@ -91,7 +92,7 @@ def _image_processor(folder: Path) -> Encode:
     from PIL import Image, ImageOps
     from transformers import AutoImageProcessor
 
-    processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True, use_fast=False)
+    processor = AutoImageProcessor.from_pretrained(folder, use_fast=False, **HERE)
     name = _described(folder).get("input", "pixel_values")
 
     def encode(inputs: Sequence[bytes]) -> Tensors:
@@ -112,7 +113,7 @@ def _image_processor(folder: Path) -> Encode:
 def _tokenizer(folder: Path, by_word: bool) -> Encode:
     from transformers import AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **HERE)
     longest = _described(folder)["max_length"]
 
     def encode(inputs: Sequence[Any]) -> Tensors:

@@ -5,12 +5,10 @@ sentence-transformers as well) and numpy, and nothing of edgekit. `edgekit refer
 it with the values below filled in. A build runs the same code, in edgekit's environment.
 """
 
-import contextlib
 import csv
 import hashlib
 import inspect
 import json
-import re
 import sys
 from collections.abc import Iterator, Sequence
 from importlib import metadata
@@ -28,7 +26,6 @@ BY_WORD = False
 FILES: list[str] = []
 COLUMNS: list[str] = []
 MAX_LENGTH: int | None = None
-WORD = r"\w+|[^\w\s]"
 OUT = "reference-answers.npz"
 
 FORMAT = 1
@@ -37,6 +34,7 @@ BARE_ENCODER = "AutoModel"  # hidden states, to be pooled to one vector
 # Families that get words with a blank before each, as transformers' run_ner.py has it; others
 # whose tokenizers ask for it get it, too.
 PREFIXED = ("bloom", "deberta", "gpt2", "roberta")
+HERE: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 PACKAGES = ("transformers", "sentence-transformers", "tokenizers", "torch", "numpy")
 
 
@@ -102,7 +100,7 @@ class Transformers(Library):
         self.by_word, self.pools = by_word, auto_class == BARE_ENCODER
         self.tokenizer = load_tokenizer(folder, by_word)
         load = getattr(transformers, auto_class).from_pretrained
-        model = load(folder, local_files_only=True, use_safetensors=True)
+        model = load(folder, use_safetensors=True, **HERE)
         self.model = model.float().eval()
         self.longest = max_length or min(
             self.tokenizer.model_max_length, positions(model, model.config)
@@ -118,7 +116,7 @@ class Transformers(Library):
 
     def encode(self, inputs: Sequence[Any]) -> Any:  # noqa: ANN401 - a mapping of transformers
         """Make the tensors that the model gets, padded to the longest."""
-        return self.tokenizer(
+        encoded = self.tokenizer(
             list(inputs),
             padding=True,
             truncation=True,
@@ -126,6 +124,9 @@ class Transformers(Library):
             is_split_into_words=self.by_word,
             return_tensors="np",
         )
+        if "attention_mask" not in encoded:  # then the model looks at padding, too
+            encoded["attention_mask"] = np.ones_like(encoded["input_ids"])
+        return encoded
 
     def said(self, inputs: Sequence[Any]) -> list[np.ndarray]:
         """Answer inputs that have a token each."""
@@ -153,7 +154,7 @@ class SentenceTransformers(Library):
     def __init__(self, folder: Path, max_length: int | None = None) -> None:
         from sentence_transformers import SentenceTransformer
 
-        self._whole = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
+        self._whole = SentenceTransformer(str(folder), device="cpu", **HERE)
         self._whole.float().eval()
         self.tokenizer, self.model = self._whole.tokenizer, self._whole[0].auto_model
         self.longest = max_length or min(
@@ -203,10 +204,10 @@ def load_tokenizer(folder: Path, by_word: bool) -> Any:  # noqa: ANN401 - of tra
     """Load the tokenizer as the fine-tuning scripts do, for words that are cut already or not."""
     from transformers import AutoConfig, AutoTokenizer
 
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, **HERE)
     if not by_word:
         return tokenizer
-    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config = AutoConfig.from_pretrained(folder, **HERE)
     try:
         is_refused = config.model_type in PREFIXED
         tokenizer(["a"], is_split_into_words=True)
@@ -214,7 +215,7 @@ def load_tokenizer(folder: Path, by_word: bool) -> Any:  # noqa: ANN401 - of tra
         is_refused = True
     if not is_refused:
         return tokenizer
-    return AutoTokenizer.from_pretrained(folder, local_files_only=True, add_prefix_space=True)
+    return AutoTokenizer.from_pretrained(folder, add_prefix_space=True, **HERE)
 
 
 def positions(model: Any, config: Any) -> int:  # noqa: ANN401 - of torch and transformers
@@ -268,15 +269,15 @@ def read_rows(path: Path) -> Iterator[dict[str, Any]]:
 def read_inputs(path: Path, columns: Sequence[str], by_word: bool) -> list[Any]:
     """Read the texts, or the words, in these columns: each row's beside each other."""
     values = [row[name] for row in read_rows(path) for name in columns]
-    return [cut(value) for value in values] if by_word else values
+    return [words_of(value) for value in values] if by_word else values
 
 
-def cut(value: Any) -> list[str]:  # noqa: ANN401 - a cell
-    """Return the words: of a list, of a JSON array, or cut out of a text."""
-    if isinstance(value, str) and value.lstrip().startswith("["):
-        with contextlib.suppress(ValueError):
-            value = json.loads(value)
-    return value if isinstance(value, list) else re.findall(WORD, value)
+def words_of(value: Any) -> list[str]:  # noqa: ANN401 - a cell
+    """Return the words of a list, or of the JSON array in a cell."""
+    found = json.loads(value) if isinstance(value, str) and value.lstrip()[:1] == "[" else value
+    if not isinstance(found, list):
+        sys.exit("words are needed as a list, one for each label; how a text is cut is not asked")
+    return found
 
 
 def file_digest(path: Path) -> str:

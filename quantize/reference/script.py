@@ -4,7 +4,6 @@ from pathlib import Path
 
 from edgekit.edge.tasks import find_task
 from edgekit.edge.tasks.row_files import read_rows
-from edgekit.edge.tasks.token_classification import WORD
 from edgekit.errors import InputError
 from edgekit.quantize.sources import checkpoint_of, source_task
 from edgekit.spec import DataPart, load_spec
@@ -32,7 +31,6 @@ def reference_script(spec_path: Path) -> str:
         "FILES": [spec.data.calibration, spec.data.evaluation],
         "COLUMNS": _columns(spec.data, spec_path),
         "MAX_LENGTH": spec.model.max_length,
-        "WORD": WORD.pattern,
     }
     text = CODE.read_text("utf-8")
     before, rest = text.split(FIRST, 1)
