@@ -175,19 +175,27 @@ def write_json(path: Path, **values: object) -> None:
     ],
 )
 def test_a_newer_library_wrote_the_folder(
-    name: str, values: dict[str, Any], expected: str, tmp_path: Path
+    name: str,
+    values: dict[str, Any],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(newer_library, "is_translated", lambda _: False)
     write_json(tmp_path / "config.json", transformers_version="4.1")
     write_json(tmp_path / name, **values)
     said = needs_reference_answers(tmp_path)
     assert expected in said
     assert bool(said) == bool(expected)
+    monkeypatch.setattr(newer_library, "is_translated", lambda _: True)
+    assert bool(needs_reference_answers(tmp_path)) == ("sentence-transformers" in expected)
 
 
 def test_a_newer_folder_stops_the_build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = made("text-classification", tmp_path)
     spec = write_spec(tmp_path, one.task)
     monkeypatch.setattr(newer_library, "_installed", lambda _: "4.57.6")
+    monkeypatch.setattr(newer_library, "is_translated", lambda _: False)
     write_json(one.source / "config.json", transformers_version="5.2.0")
     with pytest.raises(InputError) as stopped:
         build(spec, tmp_path / "build", effort="quick", listener=None)  # type: ignore[arg-type]
