@@ -24,6 +24,7 @@ class Dataset:
     inputs: `width` of them for each row, one row's beside each other.
     truths: what is right, one for each row.
     width: inputs of a row; two where the rows are pairs of texts.
+    numbers: of the rows in the file, where some of them were left out; else None.
     """
 
     path: Path
@@ -31,6 +32,7 @@ class Dataset:
     inputs: list[Any]
     truths: list[Truth]
     width: int = 1
+    numbers: list[int] | None = None
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -43,6 +45,11 @@ class Dataset:
             for start in range(0, len(self.inputs), self.width)
         ]
 
+    def row_of(self, place: int) -> int:
+        """Return the number of the row in the file that an input is of."""
+        row = place // self.width
+        return row + 1 if self.numbers is None else self.numbers[row]
+
     def take(self, indices: Sequence[int]) -> "Dataset":
         """Return a dataset of these rows."""
         rows = self.rows()
@@ -50,6 +57,7 @@ class Dataset:
             self,
             inputs=[value for index in indices for value in rows[index]],
             truths=[self.truths[index] for index in indices],
+            numbers=[self.row_of(index * self.width) for index in indices],
         )
 
     def without(self, indices: Sequence[int]) -> "Dataset":

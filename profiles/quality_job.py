@@ -239,7 +239,7 @@ def _all_answers(
             progress(f"measuring accuracy {what}", index / len(batches))
         for answer in part:
             if not np.isfinite(answer.values).all():
-                row = len(answers) // data.width + 1
+                row = data.row_of(len(answers))
                 raise ArithmeticError(
                     f"answers with NaN or infinity {what}, first for row {row} of the evaluation"
                     " file"

@@ -21,6 +21,7 @@ from edgekit.targets.detect import Machine
 BUILD_PACKAGES = (
     "torch",
     "transformers",
+    "sentence-transformers",
     "optimum-onnx",
     "onnx",
     "onnxruntime",

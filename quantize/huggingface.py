@@ -19,6 +19,9 @@ TABLES = {
     "token_rows": ("word_embeddings.weight", "tok_embeddings.weight", "embed_tokens.weight"),
     "type_rows": ("token_type_embeddings.weight",),
 }
+# Families that get words that are cut already with a blank before each, as the fine-tuning scripts
+# of transformers have it. The others' folders say themselves, or their tokenizers ask for it.
+PREFIXED = ("bloom", "deberta", "gpt2", "roberta")
 POSITIONS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
 
@@ -55,12 +58,15 @@ def load_tokenizer(folder: Path, task: str) -> Any:  # noqa: ANN401 - of transfo
     """
     from transformers import AutoTokenizer
 
-    cut = source_task(task).by_word and _is_byte_level(folder)
-    options = {"add_prefix_space": True} if cut else {}
+    by_word = source_task(task).by_word
+    options: dict[str, Any] = {"local_files_only": True, "use_fast": True}
+    prefixed = options | {"add_prefix_space": True}
+    if by_word and read_config(folder).get("model_type") in PREFIXED:
+        options = prefixed
     try:
-        tokenizer = AutoTokenizer.from_pretrained(
-            folder, local_files_only=True, use_fast=True, **options
-        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        if by_word and not _takes_words(tokenizer):
+            tokenizer = AutoTokenizer.from_pretrained(folder, **prefixed)
     except Exception as error:  # noqa: BLE001 - damaged tokenizer files raise anything
         raise InputError(
             f"{folder}: no tokenizer that transformers can read: {first_line(error)}"
@@ -76,11 +82,12 @@ def load_tokenizer(folder: Path, task: str) -> Any:  # noqa: ANN401 - of transfo
     return tokenizer
 
 
-def _is_byte_level(folder: Path) -> bool:
-    path = folder / "tokenizer.json"
-    return (folder / "merges.txt").is_file() or (
-        path.is_file() and '"ByteLevel"' in path.read_text("utf-8")
-    )
+def _takes_words(tokenizer: Any) -> bool:  # noqa: ANN401 - of transformers
+    try:
+        tokenizer(["a"], is_split_into_words=True)
+    except Exception:  # noqa: BLE001 - an assertion, or an Exception without a class of its own
+        return False
+    return True
 
 
 def longest_input(folder: Path, tokenizer: Any) -> int:  # noqa: ANN401
@@ -89,9 +96,8 @@ def longest_input(folder: Path, tokenizer: Any) -> int:  # noqa: ANN401
     positions = int(config.get("max_position_embeddings", 512))
     if config.get("model_type") in POSITIONS_FROM_PADDING:
         positions -= int(config.get("pad_token_id", 1)) + 1
-    return min(
-        int(tokenizer.model_max_length), positions, read_pooling(folder).max_length or positions
-    )
+    # What an embedder was made for takes the place of what its tokenizer says.
+    return min(read_pooling(folder).max_length or int(tokenizer.model_max_length), positions)
 
 
 def compare_shapes(folder: Path, task: str) -> None:

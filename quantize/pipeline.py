@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from edgekit.digests import describe_file
 from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import InputError
 from edgekit.files import make_folder, new_folder
@@ -34,7 +35,8 @@ from edgekit.quantize.build_context import (
 )
 from edgekit.quantize.cache import clear_leftovers, key_of
 from edgekit.quantize.candidates import make_candidate
-from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
+from edgekit.quantize.newer_library import needs_reference_answers
+from edgekit.quantize.prepare import WORDS, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
 from edgekit.quantize.sources import source_task, what_is_too_long
@@ -58,6 +60,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) 
     target = _target(spec, machine, spec_path)
     source = read_source(Path(spec.model.source), spec.model.task)
     reference = _reference_source(spec, source, spec_path)
+    _check_library(spec, source, reference, spec_path)
     recipes = _recipes(spec, source, target, spec_path)
     make_folder(out)
     with lock(out / "lock", "edgekit build"):
@@ -91,7 +94,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) 
             cores=context.machine.cores,
             objective=spec.objective,
             limits=spec.limits,
-            reference=REFERENCES[reference.kind]
+            reference=(prepared.reference / WORDS).read_text("utf-8")
             + (", the source itself" if reference.is_quantized else ""),
             evaluation_samples=len(prepared.evaluation),
             tested_confidence=confidence,
@@ -150,6 +153,27 @@ def _reference_source(spec: Spec, source: Source, path: Path) -> Source:
     return source
 
 
+def _check_library(spec: Spec, source: Source, reference: Source, path: Path) -> None:
+    """Raise InputError where only a newer library is known to read a folder rightly."""
+    if spec.model.reference_answers and reference.kind != "huggingface":
+        raise InputError(
+            f"{path}: model.reference_answers: only a Hugging Face folder is answered for by its"
+            f" own library; the reference is of the kind {reference.kind}"
+        )
+    for folder in dict.fromkeys((reference.path, source.path)):
+        if spec.model.reference_answers and folder == reference.path:
+            continue
+        if not (why := needs_reference_answers(Path(folder))):
+            continue
+        if folder != reference.path:
+            raise InputError(f"{why}, which may read it wrongly; leave model.reference out")
+        raise InputError(
+            f"{why}, which may read it wrongly; let the newer one answer where it is installed"
+            f" (edgekit reference-script {path} > answers.py; python answers.py) and name its file"
+            " in model.reference_answers"
+        )
+
+
 def _recipes(spec: Spec, source: Source, target: Target, path: Path) -> list[Recipe]:
     as_it_is = f"{source.kind}-source"
     names, task = spec.target.recipes, spec.model.task
@@ -195,7 +219,9 @@ def _prepare(context: BuildContext, spec_path: Path) -> PreparedBuild:
     return PreparedBuild(
         context=context,
         task_folder=task_folder,
-        reference=_reference(context, task_folder, evaluation, columns, refused),
+        reference=_reference(
+            context, task_folder, (calibration, unfit), (evaluation, refused), columns
+        ),
         calibration=calibration,
         evaluation=evaluation.without(refused),
         columns=columns,
@@ -271,6 +297,8 @@ def _with_threshold(
         columns,
         label,
         threshold,
+        _given_digest(context),
+        context.spec.model.max_length,
         context.versions,
     )
     folder = context.cache / "tasks" / key
@@ -283,6 +311,8 @@ def _with_threshold(
                 columns=columns,
                 label=label,
                 refused=refused,
+                max_length=context.spec.model.max_length,
+                given=context.spec.model.reference_answers,
                 threshold=threshold,
                 out=str(work),
             )
@@ -290,13 +320,23 @@ def _with_threshold(
     return folder
 
 
+def _given_digest(context: BuildContext) -> str:
+    """Digest the file with the answers of the user's own environment; "" if there is none."""
+    path = context.spec.model.reference_answers
+    return describe_file(Path(path), path).sha256 if path else ""
+
+
 def _reference(
     context: BuildContext,
     task_folder: Path,
-    evaluation: Dataset,
+    calibration: tuple[Dataset, list[int]],
+    evaluation: tuple[Dataset, list[int]],
     columns: list[str],
-    refused: list[int],
 ) -> Path:
+    """Return the folder with the reference's answers, to which edgekit's reading was compared.
+
+    calibration, evaluation: each with the indices of the rows that the model refuses.
+    """
     data = context.spec.data
     own = (
         task_folder if context.reference is context.source else _inspect(context, context.reference)
@@ -305,11 +345,14 @@ def _reference(
         "reference",
         context.reference.sha256,
         own.name,
+        context.source.sha256,
         task_folder.name,
-        evaluation.sha256,
+        calibration[0].sha256,
+        evaluation[0].sha256,
         columns,
         data.label,
         data.release_rows,
+        _given_digest(context),
         context.versions,
     )
     folder = context.cache / "references" / key
@@ -318,11 +361,16 @@ def _reference(
             request = ReferenceRequest(
                 source=context.reference,
                 own_task_folder=str(own),
+                built=context.source,
                 task_folder=str(task_folder),
-                evaluation=str(evaluation.path),
+                calibration=str(calibration[0].path),
+                evaluation=str(evaluation[0].path),
                 columns=columns,
                 label=data.label,
-                refused=refused,
+                unfit=calibration[1],
+                refused=evaluation[1],
+                max_length=context.spec.model.max_length,
+                given=context.spec.model.reference_answers,
                 release_rows=list(data.release_rows),
                 out=str(work),
             )

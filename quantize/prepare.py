@@ -1,46 +1,39 @@
-"""Jobs before the recipes: look at the source, choose a threshold, let the source answer.
+"""Jobs before the recipes: look at the source, choose a threshold, let the reference answer.
 
-The source's answers are the reference: PyTorch in fp32 for a Hugging Face folder, and ONNX Runtime
-without graph optimizations for an .onnx.
+The reference is what the source's own library says to the raw inputs (edgekit.quantize.reference),
+or said in the user's own environment. edgekit's reading of the source is compared with it first.
 """
 
-import inspect
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import numpy as np
 
-from edgekit.edge.engines import load_engine
-from edgekit.edge.model.tensor_model import Model, checked
-from edgekit.edge.tasks import Task, Tensors, load_task, run_in_parts
+from edgekit.edge.tasks import Task, load_task
 from edgekit.errors import EdgekitError, EngineFailed, InputError
 from edgekit.files import write_durably
 from edgekit.job import Progress
-from edgekit.nouns import Golden, Noun, Setting
+from edgekit.nouns import Golden, Noun
 from edgekit.profiles.answers import label_order, write_answers
 from edgekit.profiles.data import Dataset, read_dataset
 from edgekit.profiles.evaluations import evaluation_of
 from edgekit.profiles.evaluations.reliability import threshold_for
-from edgekit.quantize.huggingface import compare_shapes, load_model, write_task
-from edgekit.quantize.pooling import pooled, read_pooling
+from edgekit.quantize.compare_preprocessing import compare_preprocessing, compare_with_given
+from edgekit.quantize.huggingface import compare_shapes, write_task
 from edgekit.quantize.probe import check_tokens, probe
+from edgekit.quantize.reference import reference_of
+from edgekit.quantize.reference.given import GivenAnswers
+from edgekit.quantize.reference.own import OWN_ENGINES, REFERENCE_BATCH, Answer, own_answers
 from edgekit.quantize.source import Source
-from edgekit.quantize.sources import source_task, what_is_too_long
+from edgekit.quantize.sources import what_is_too_long
 from edgekit.spec import OnTooLong, ThresholdPart
 
-REFERENCE_BATCH = 32  # inputs of mixed lengths together, as they come in the file
 GOLDEN_SAMPLES = 16
 GOLDEN_SEED = 20
-REFERENCES = {
-    "huggingface": "PyTorch fp32",
-    "onnx": "ONNX Runtime, no graph optimizations",
-    "gguf": "llama.cpp",
-}
-OWN_ENGINES = {"onnx": "onnxruntime", "gguf": "llama.cpp"}
-Answer = Callable[[Sequence[Any]], list[np.ndarray]]
+WORDS = "words.txt"  # what answered as the reference, for people
 
 
 class InspectRequest(Noun, frozen=True, kw_only=True):
@@ -62,6 +55,8 @@ class ThresholdRequest(Noun, frozen=True, kw_only=True):
     columns: list[str]
     label: str
     refused: list[int] = []  # indices of rows that the model refuses
+    max_length: int | None
+    given: str | None  # see ReferenceRequest
     threshold: ThresholdPart
     out: str
 
@@ -71,11 +66,16 @@ class ReferenceRequest(Noun, frozen=True, kw_only=True):
 
     source: Source  # of the reference
     own_task_folder: str  # the reference's
+    built: Source
     task_folder: str  # of what is built: its labels' order is everybody's
+    calibration: str
     evaluation: str
     columns: list[str]
     label: str
-    refused: list[int] = []  # indices of rows that the model refuses
+    unfit: list[int] = []  # indices of calibration rows that the model refuses
+    refused: list[int] = []  # and of evaluation rows
+    max_length: int | None
+    given: str | None  # the file with the answers of the user's own environment
     release_rows: list[int]
     out: str
 
@@ -123,10 +123,17 @@ def threshold_job(request: object, progress: Progress) -> None:
     evaluation = evaluation_of(task)
     if wanted.label not in evaluation.scored_labels:
         raise InputError(f"model.threshold.label: {task.name} has no label {wanted.label!r}")
-    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(
-        asked.refused
-    )
-    answers = _in_batches(reference_of(asked.source, task), data, progress)
+    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
+    kept = data.without(asked.refused)
+    if asked.given:
+        given = GivenAnswers(Path(asked.given), asked.source, task, asked.columns)
+        left_out = set(asked.refused)
+        said = given.rows(data).answers
+        answers = [row for index, row in enumerate(said) if index not in left_out]
+    else:
+        reference = reference_of(asked.source, task, asked.max_length)
+        answers = _in_batches(reference.answers, kept, progress)
+    data = kept
     index = evaluation.scored_labels.index(wanted.label)
     truths = [truth if isinstance(truth, tuple) else (truth,) for truth in data.truths]
     positives = np.array([index in truth for truth in truths])
@@ -146,13 +153,30 @@ def threshold_job(request: object, progress: Progress) -> None:
 
 
 def reference_job(request: object, progress: Progress) -> None:
-    """Write the reference's answers.npz for the evaluation file, and golden.json, to `out`."""
+    """Write the reference's answers.npz for the evaluation file, and golden.json, to `out`.
+
+    words.txt says what answered. Raises InputError where edgekit reads an input of the calibration
+    file otherwise.
+    """
     asked = msgspec.convert(request, ReferenceRequest)
-    task_folder, out = Path(asked.task_folder), Path(asked.out)
-    task, own = load_task(task_folder), load_task(Path(asked.own_task_folder))
+    task, own = load_task(Path(asked.task_folder)), load_task(Path(asked.own_task_folder))
+    calibration = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
     data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
-    answer = _aligned(reference_of(asked.source, own), own, task)
-    write_answers(out / "answers.npz", _in_batches(answer, data.without(asked.refused), progress))
+    calibration_kept = calibration.without(asked.unfit)
+    if asked.built != asked.source:
+        _compared(asked.built, task, asked.max_length, calibration_kept, progress)
+    if asked.given:
+        given = GivenAnswers(Path(asked.given), asked.source, own, asked.columns)
+        answer, words = own_answers(asked.source, own), given.words
+        compare_with_given(given, answer, own, (calibration, asked.unfit), progress)
+        found = compare_with_given(given, answer, own, (data, asked.refused), progress)
+    else:
+        answer, words = _compared(asked.source, own, asked.max_length, calibration_kept, progress)
+        found = _in_batches(answer, data.without(asked.refused), progress)
+    _check_finite(found, data.without(asked.refused), words)
+    order = label_order(own.labels, task.labels)
+    out = Path(asked.out)
+    write_answers(out / "answers.npz", _ordered(found, order))
     wire = _released(asked, task, data) or task.made_inputs(GOLDEN_SAMPLES, GOLDEN_SEED)
     try:
         answers = answer([task.parse(value) for value in wire])
@@ -162,14 +186,40 @@ def reference_job(request: object, progress: Progress) -> None:
             " data.release_rows, to take the place of made ones"
         ) from None
     golden = Golden(
-        inputs=wire, answers=[row.tolist() for row in answers], labels=list(task.labels)
+        inputs=wire,
+        answers=[row.tolist() for row in _ordered(answers, order)],
+        labels=list(task.labels),
     )
     (out / "golden.json").write_bytes(golden.to_json())
+    (out / WORDS).write_text(words, encoding="utf-8")
 
 
-def _aligned(answer: Answer, own: Task[Any], task: Task[Any]) -> Answer:
-    order = label_order(own.labels, task.labels)
-    return answer if order is None else lambda inputs: [row[..., order] for row in answer(inputs)]
+def _compared(
+    source: Source,
+    task: Task[Any],
+    max_length: int | None,
+    calibration: Dataset,
+    progress: Progress,
+) -> tuple[Answer, str]:
+    """Return what answers as a source's own library, and its name, once edgekit reads alike."""
+    reference = reference_of(source, task, max_length)
+    if reference.tensors([task.parse(value) for value in task.made_inputs(1, 0)]) is not None:
+        compare_preprocessing(reference, own_answers(source, task), task, calibration, progress)
+    return reference.answers, reference.words
+
+
+def _check_finite(answers: Sequence[np.ndarray], data: Dataset, words: str) -> None:
+    for place, answer in enumerate(answers):
+        if not np.isfinite(answer).all():
+            raise InputError(
+                f"{data.path}: row {data.row_of(place)}: {words} has no finite answer to it;"
+                " it may hold no token"
+            )
+
+
+def _ordered(answers: Sequence[np.ndarray], order: list[int] | None) -> list[np.ndarray]:
+    """Put the labels into the order of what is built; None where they are in it."""
+    return list(answers) if order is None else [row[..., order] for row in answers]
 
 
 def _in_batches(answer: Answer, data: Dataset, progress: Progress) -> list[np.ndarray]:
@@ -190,7 +240,7 @@ def _one(answer: Answer, data: Dataset, index: int) -> np.ndarray:
     try:
         [found] = answer([data.inputs[index]])
     except EdgekitError as error:
-        row = index // data.width + 1
+        row = data.row_of(index)
         raise InputError(f"{data.path}: row {row}: the reference: {error.reason}") from None
     return found
 
@@ -207,33 +257,3 @@ def _released(asked: ReferenceRequest, task: Task[Any], data: Dataset) -> list[o
         raise InputError(f"data.release_rows: row {refused[0]} is one that the model refuses")
     rows = data.rows()
     return [task.wire(value) for number in asked.release_rows for value in rows[number - 1]]
-
-
-def reference_of(source: Source, task: Task[Any]) -> Answer:
-    """Return what turns inputs into answers (see Task), as the source itself gives them."""
-    folder = Path(source.path)
-    if source.kind != "huggingface":
-        plain = Setting(options={"graph_optimization": "off"}, batch_size=REFERENCE_BATCH)
-        return Model(task, load_engine(OWN_ENGINES[source.kind]).load(folder, plain), plain).answers
-
-    import torch
-
-    model = load_model(folder, source.task)
-    names = list(inspect.signature(model.forward).parameters)
-    mode = read_pooling(folder).mode if source_task(source.task).pools else None
-
-    def run(feeds: Tensors) -> Tensors:
-        with torch.inference_mode():
-            output = model(
-                **{name: torch.from_numpy(feeds[name]) for name in names if name in feeds}
-            )
-        if mode is None:
-            return {"logits": output.logits.numpy()}
-        vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], mode)
-        return {"sentence_embedding": vectors}
-
-    def answer(inputs: Sequence[Any]) -> list[np.ndarray]:
-        feeds = task.encode(inputs)
-        return checked(task.answers(run_in_parts(run, feeds, REFERENCE_BATCH), feeds))
-
-    return answer

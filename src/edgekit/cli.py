@@ -131,6 +131,10 @@ ENGINEERS: dict[str, Verb | Family] = {
         "edgekit.quantize.verbs.build:build",
         "Quantize, compile, measure, and choose the best variant.",
     ),
+    "reference-script": Verb(
+        "edgekit.quantize.verbs.reference_script:reference_script",
+        "Print a script that lets the model answer where it was made.",
+    ),
     "report": Verb(
         "edgekit.profiles.verbs.report:report",
         "Show a finished build: every variant, the choice, and why.",

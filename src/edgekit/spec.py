@@ -44,6 +44,8 @@ class ModelPart(Noun, frozen=True, kw_only=True):
     reference: str | None = (
         None  # a folder like source; what a source that is quantized already is compared with
     )
+    # a file that the script of `edgekit reference-script` wrote in the user's own environment
+    reference_answers: str | None = None
 
 
 class DataPart(Noun, frozen=True, kw_only=True):
@@ -103,6 +105,7 @@ def _anchor(spec: Spec, path: Path) -> Spec:
     for key, value, kind in (
         ("model.source", spec.model.source, "folder"),
         ("model.reference", spec.model.reference, "folder"),
+        ("model.reference_answers", spec.model.reference_answers, "file"),
         ("data.calibration", spec.data.calibration, "file"),
         ("data.evaluation", spec.data.evaluation, "file"),
     ):
@@ -122,7 +125,10 @@ def _anchor(spec: Spec, path: Path) -> Spec:
     return msgspec.structs.replace(
         spec,
         model=msgspec.structs.replace(
-            spec.model, source=found["model.source"], reference=found.get("model.reference")
+            spec.model,
+            source=found["model.source"],
+            reference=found.get("model.reference"),
+            reference_answers=found.get("model.reference_answers"),
         ),
         data=msgspec.structs.replace(
             spec.data, calibration=found["data.calibration"], evaluation=found["data.evaluation"]

@@ -1,4 +1,4 @@
-"""What is exported answers as PyTorch does: every encoder family, every text task.
+"""What is exported answers as the user's own library does: every encoder family, every text task.
 
 That holds whatever the batch mates.
 """
@@ -13,15 +13,22 @@ from edgekit.edge.model.tensor_model import open_model
 from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError
 from edgekit.nouns import Setting
+from edgekit.profiles.data import Dataset
+from edgekit.quantize.compare_preprocessing import compare_preprocessing
 from edgekit.quantize.pooling import read_pooling
-from edgekit.quantize.prepare import InspectRequest, inspect_job, reference_of
+from edgekit.quantize.prepare import InspectRequest, inspect_job
 from edgekit.quantize.recipes.recipe_job import RecipeRequest, recipe_job
+from edgekit.quantize.reference import reference_of
+from edgekit.quantize.reference.own import own_answers
 from edgekit.quantize.source import read_source
 from tests.families import ENDINGS, FAMILIES, MAX_LENGTH, TEXTS, make_family, write_pooling
 
 
 def export(folder: Path, task: str, out: Path) -> tuple[Path, Any]:
-    """onnx-fp32 of a Hugging Face folder, and the reference, in this process."""
+    """onnx-fp32 of a Hugging Face folder, and the reference, in this process.
+
+    The folder is read as its own library reads it, odd texts among the inputs.
+    """
     source = read_source(folder, task)
     described = out / "task"
     described.mkdir(parents=True)
@@ -40,13 +47,19 @@ def export(folder: Path, task: str, out: Path) -> tuple[Path, Any]:
         out=str(out),
     )
     recipe_job(request, lambda *_: None)
-    return out, reference_of(source, load_task(described))
+    read = load_task(described)
+    reference = reference_of(source, read)
+    inputs = [read.parse(text) for text in [*TEXTS, " ".join(TEXTS)]]
+    data = Dataset(path=out / "calibration.csv", sha256="", inputs=inputs, truths=[0] * len(inputs))
+    own = own_answers(source, read)
+    compare_preprocessing(reference, own, read, data, lambda *_: None)
+    return out, reference.answers
 
 
 @pytest.mark.filterwarnings("ignore")  # exporters warn of much that the comparison below answers
 @pytest.mark.parametrize("task", list(ENDINGS))
 @pytest.mark.parametrize("family", list(FAMILIES))
-def test_an_export_answers_as_pytorch_does(family: str, task: str, tmp_path: Path) -> None:
+def test_an_export_answers_as_its_library_does(family: str, task: str, tmp_path: Path) -> None:
     folder = make_family(family, task, tmp_path / "model")
     out, reference = export(folder, task, tmp_path / "out")
     for size in (1, len(TEXTS)):
