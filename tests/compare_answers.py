@@ -12,8 +12,9 @@ from tests.own_library import Answer, Entity, Said
 Verdict = Literal["right", "refused", "flagged", "WRONG"]
 VERDICTS: tuple[Verdict, ...] = ("right", "refused", "flagged", "WRONG")
 NAMED = ("InputError", "not a number")  # in what is said of an input that is not answered
-# Kinds of inputs that edgekit may refuse, though the library makes something of them: numbers that
-# lose all meaning, kinds of files that no model is asked about, and sizes beyond edgekit's bounds.
+# Kinds of inputs that edgekit may refuse, though the library makes something of them: numbers beyond
+# what a float32 graph can reckon with, files of more than 8 bits a channel or of kinds that no
+# model is asked about, and sizes beyond edgekit's bounds.
 MAY_REFUSE = {
     "200,000 characters",
     "PNG, 16 bit",
@@ -22,6 +23,7 @@ MAY_REFUSE = {
     "GIF",
     "GIF, transparent",
     "GIF, moving",
+    "huge",
     "beyond float32",
     "true and false",
 }

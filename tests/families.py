@@ -214,7 +214,7 @@ def make_family(
         "label2id": {label: i for i, label in enumerate(LABELS)},
     }
     config = getattr(transformers, f"{stem}Config")(
-        **extra | {"vocab_size": tokenizer.get_vocab_size(), "max_position_embeddings": positions},
+        **extra | {"vocab_size": len(wrapped), "max_position_embeddings": positions},
         **sizes,
         **labels,
         **_ids(wrapped),
@@ -255,13 +255,14 @@ def _ids(tokenizer: Any) -> dict[str, int]:  # noqa: ANN401
 
 def write_pooling(folder: Path, mode: str) -> None:
     """What Sentence Transformers writes beside a model."""
-    modules = ["Transformer", "Pooling", "Normalize"]
+    modules = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
     listed = [
-        {"idx": i, "path": "", "type": f"sentence_transformers.models.{name}"}
-        for i, name in enumerate(modules)
+        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
+        for i, (name, path) in enumerate(modules.items())
     ]
     (folder / "modules.json").write_text(json.dumps(listed))
-    (folder / "1_Pooling").mkdir(exist_ok=True)
+    for path in ("1_Pooling", "2_Normalize"):
+        (folder / path).mkdir(exist_ok=True)
     (folder / "1_Pooling" / "config.json").write_text(
         json.dumps({f"pooling_mode_{mode}": True, "word_embedding_dimension": 64})
     )

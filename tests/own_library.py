@@ -6,15 +6,19 @@ tables. Each answers one input at a time, as it came.
 """
 
 import io
+import json
 import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+# Families whose tokenizers take words only so, as run_ner.py has it.
+PREFIXED = ("bloom", "deberta", "gpt2", "roberta")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
@@ -85,52 +89,68 @@ class TextClassifier(Library):
 class Tagger(Library):
     """The pipeline token-classification; a word has the label of its first token, as in training.
 
-    The words of a text are those that the tokenizer cuts it into, or those of the caller.
+    A tokenizer that knows words (WordPiece) gets a text as it is; the words are its own, or the
+    caller's. Of any other the pipeline can only guess the words: it gets those of the caller, as
+    transformers' example of training (run_ner.py) hands them over.
     """
 
     def __init__(self, folder: Path) -> None:
-        from transformers import pipeline
+        from transformers import AutoTokenizer, pipeline
 
+        kind = json.loads((folder / "config.json").read_text())["model_type"]
+        options = {"add_prefix_space": True} if kind in PREFIXED else {}
+        self._tokenizer = AutoTokenizer.from_pretrained(folder, **options)
+        model = self._tokenizer.backend_tokenizer.model
+        self._knows_words = bool(getattr(model, "continuing_subword_prefix", None))
         self._pipeline = pipeline(
             "token-classification",
             model=str(folder),
+            tokenizer=self._tokenizer,
             device="cpu",
-            aggregation_strategy="none",
             ignore_labels=[],
         )
 
     def _says(self, value: str | list[str], words: Words) -> Said:
-        is_cut_up = isinstance(value, list)
-        given, is_cut = _ids(self._pipeline.tokenizer, value)
-        tokens = self._pipeline([value] if is_cut_up else value, is_split_into_words=is_cut_up)
-        tokens = tokens[0] if is_cut_up else tokens
-        ids = self._pipeline.tokenizer(
-            value, truncation=True, is_split_into_words=is_cut_up
-        ).word_ids()
-        own = [ids[token["index"]] for token in tokens]
-        answers = [self._entities(tokens, own)]
-        if not is_cut_up:
-            answers.append(self._entities(tokens, [_word_of(token, words) for token in tokens]))
-        return Said(answers=tuple(answers), given=given, is_cut=is_cut)
+        if isinstance(value, str) and self._knows_words:
+            return self._says_of_text(value, words)
+        if isinstance(value, str):
+            return self._says_of_words([value[start:end] for start, end in words], words)
+        ends = list(accumulate((len(word) + 1 for word in value), initial=0))
+        spans = [(end, end + len(word)) for end, word in zip(ends, value, strict=False)]
+        return self._says_of_words(value, spans)
 
-    def _entities(self, tokens: Sequence[dict[str, Any]], words: Sequence[int | None]) -> Answer:
-        """Group the words' labels as the pipeline groups those of its own words."""
+    def _says_of_words(self, cut: list[str], spans: Words) -> Said:
+        given, is_cut = _ids(self._tokenizer, cut)
+        ids = self._tokenizer(cut, truncation=True, is_split_into_words=True).word_ids()
+        tokens = self._pipeline([cut], is_split_into_words=True)[0] if cut else []
         found: dict[int, dict[str, Any]] = {}
-        for token, word in zip(tokens, words, strict=True):
-            if word is not None:
-                found.setdefault(word, dict(token))["end"] = token["end"]
-        grouped = self._pipeline.group_entities(list(found.values())) if found else []
+        for token in tokens:
+            number = ids[token["index"]]
+            start, end = spans[number]
+            found.setdefault(number, token | {"start": start, "end": end})
+        return Said(answers=(self._grouped(found),), given=given, is_cut=is_cut)
+
+    def _says_of_text(self, text: str, words: Words) -> Said:
+        given, is_cut = _ids(self._tokenizer, text)
+        ids = self._tokenizer(text, truncation=True).word_ids()
+        tokens = self._pipeline(text)
+        own: dict[int, dict[str, Any]] = {}
+        others: dict[int, dict[str, Any]] = {}
+        for token in tokens:
+            own.setdefault(ids[token["index"]], dict(token))["end"] = token["end"]
+            for number, (start, end) in enumerate(words):
+                if start <= token["start"] < end:
+                    others.setdefault(number, token | {"start": start, "end": end})
+        return Said(answers=(self._grouped(own), self._grouped(others)), given=given, is_cut=is_cut)
+
+    def _grouped(self, words: dict[int, dict[str, Any]]) -> Answer:
+        """Join the words' labels as the pipeline does."""
+        grouped = self._pipeline.group_entities(list(words.values())) if words else []
         return [
             Entity(item["entity_group"], item["start"], item["end"], float(item["score"]))
             for item in grouped
             if item["entity_group"] != "O"
         ]
-
-
-def _word_of(token: dict[str, Any], words: Words) -> int | None:
-    """Return the number of the word that a token begins in."""
-    inside = (n for n, (start, end) in enumerate(words) if start <= token["start"] < end)
-    return next(inside, None)
 
 
 class Embedder(Library):

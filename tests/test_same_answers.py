@@ -1,0 +1,73 @@
+"""Edgekit's answers to raw inputs are those of the user's own library; see benchmarks/README.md."""
+
+from dataclasses import replace
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edgekit.errors import EngineFailed, InputError
+from tests import raw_pictures, raw_rows, raw_texts
+from tests.compare_answers import EXACT, judge, said_by
+from tests.conftest import script
+from tests.own_library import Entity, Said
+
+RIGHT = Said(answers=({"sound": 0.9, "worn": 0.1},), given=np.array([101, 7, 102]))
+TAGGED = Said(answers=([Entity("PART", 4, 8, 0.7)], [Entity("PART", 4, 9, 0.7)]))
+VECTOR = Said(answers=(np.array([0.6, 0.8]),))
+PIXELS = Said(answers=({"sound": 1.0},), given=np.zeros((3, 2, 2)))
+
+
+@pytest.fixture(scope="module")
+def benchmark() -> ModuleType:
+    return script("same_answers")
+
+
+@pytest.mark.parametrize(
+    ("kind", "right", "found", "expected"),
+    [
+        ("plain", RIGHT, RIGHT, "right"),
+        ("plain", RIGHT, replace(RIGHT, given=None), "right"),  # over HTTP nobody sees tokens
+        ("plain", TAGGED, Said(answers=TAGGED.answers[1:]), "right"),
+        ("plain", VECTOR, Said(answers=(np.array([1.2, 1.6]),)), "right"),
+        ("plain", replace(RIGHT, is_cut=True), replace(RIGHT, is_cut=True), "flagged"),
+        ("plain", Said(problem="ValueError"), Said(problem="InputError: a number"), "refused"),
+        ("beyond float32", RIGHT, Said(problem="InputError: a number"), "refused"),
+        ("plain", RIGHT, Said(problem="InputError: a number"), "refused for nothing"),
+        ("plain", RIGHT, Said(problem="EngineFailed: the engine failed"), "names nothing"),
+        ("plain", Said(problem="ValueError"), Said(problem="KeyError: 'x'"), "names nothing"),
+        ("plain", Said(problem="ValueError"), RIGHT, "the library raises ValueError"),
+        ("plain", RIGHT, replace(RIGHT, given=np.array([101, 8, 102])), "other tokens"),
+        ("plain", RIGHT, replace(RIGHT, given=np.array([101, 102])), "other tokens"),
+        ("plain", PIXELS, replace(PIXELS, given=PIXELS.given + 0.03), "other tokens or pixels"),
+        ("plain", RIGHT, Said(answers=({"sound": 0.8998, "worn": 0.1002},)), "another answer"),
+        ("plain", RIGHT, Said(answers=({"sound": 0.9, "used": 0.1},)), "another answer"),
+        ("plain", RIGHT, Said(answers=({"sound": float("nan"), "worn": 0.1},)), "another answer"),
+        ("plain", TAGGED, Said(answers=([Entity("PART", 3, 8, 0.7)],)), "another answer"),
+        ("plain", TAGGED, Said(answers=([],)), "another answer"),
+        ("plain", VECTOR, Said(answers=(np.array([0.61, 0.79]),)), "another answer"),
+        ("plain", VECTOR, Said(answers=(np.array([0.6, 0.8, 0.0]),)), "another answer"),
+        ("plain", replace(RIGHT, is_cut=True), RIGHT, "cut in silence"),
+        ("plain", RIGHT, replace(RIGHT, is_cut=True), "nothing is cut"),
+    ],
+)
+def test_what_is_wrong(kind: str, right: Said, found: Said, expected: str) -> None:
+    verdict, reason = judge(kind, right, found, EXACT)
+    assert expected in (reason or verdict)
+    assert (verdict == "WRONG") == bool(reason)
+
+
+def test_errors_are_told_apart() -> None:
+    assert said_by(InputError("a number"), []).problem == "InputError: a number"
+    assert said_by(EngineFailed("is not a number"), []).problem.startswith("EngineFailed")
+
+
+@pytest.mark.parametrize("module", [raw_texts, raw_pictures, raw_rows])
+def test_inputs_come_from_their_seed_and_are_of_every_kind(module: Any) -> None:  # noqa: ANN401
+    make = {raw_texts: "texts", raw_pictures: "pictures", raw_rows: "rows"}[module]
+    count = len(module.KINDS)
+    found = getattr(module, make)(count, seed=3)
+    assert {kind for kind, _ in found} == set(module.KINDS)
+    assert repr(found) == repr(getattr(module, make)(count, seed=3))
+    assert repr(found) != repr(getattr(module, make)(count, seed=4))
