@@ -28,20 +28,30 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[1]))  # for the tests' models and inputs
 
 from edgekit.edge.model.tensor_model import Model
+from edgekit.edge.tasks.token_classification import TokenClassification
 from edgekit.errors import InputError
 from edgekit.quantize.config_json import read_config
 from edgekit.quantize.recipes import RECIPES
 from edgekit.quantize.recipes.gguf_float import check_architecture
 from edgekit.release.signing import make_key_pair
 from tests import own_library, raw_pictures, raw_rows, raw_texts, specialists
-from tests.compare_answers import EXACT, HALF, VERDICTS, given_to, judge, said_by
+from tests.compare_answers import (
+    EXACT,
+    HALF,
+    VERDICTS,
+    flaw_of_words,
+    given_to,
+    judge,
+    labels_of_words,
+    said_by,
+)
 from tests.families import ENDINGS, FAMILIES, WORLD, make_family, write_pooling
 from tests.own_library import Answer, Entity, Library, Said
 from tests.shipped import ask, open_shipped, ship
 
 LENGTH = 128  # tokens that the models take
 EXACT_RECIPES = ("onnx-fp32", "openvino-fp32")
-HALF_RECIPES = ("onnx-fp16", "gguf-f16")
+HALF_RECIPES = ("gguf-f16",)
 SPECIALISTS = ("pictures", "logistic regression", "random forest", "gradient boosting")
 POOLINGS = {"bert": "mean_tokens", "distilbert": "cls_token", "roberta": "mean_tokens"}
 LIBRARIES: dict[str, type[Library]] = {
@@ -133,7 +143,7 @@ def special_case(name: str, folder: Path, count: int) -> Case:
 def rows_of(case: Case, work: Path, keys: Path, over_http: bool) -> Iterator[Row]:
     """Ship a case's variants, and compare the answers of each."""
     appliances = ship(case.source, case.task, case.recipes, work, keys)
-    right: list[Said] = []
+    right: list[list[Said]] = []
     for recipe, appliance in zip(case.recipes, appliances, strict=True):
         model = open_shipped(appliance)
         right = right or [
@@ -141,8 +151,8 @@ def rows_of(case: Case, work: Path, keys: Path, over_http: bool) -> Iterator[Row
         ]
         values = [wire(value) for _, value in case.inputs]
         found = [
-            with_given(said_by(said, model.task.labels), model, value)
-            for said, value in zip(ask(model, values), values, strict=True)
+            with_given(said_by(said, model.task.labels), model, value, library[0].is_cut)
+            for said, value, library in zip(ask(model, values), values, right, strict=True)
         ]
         yield judged(case, recipe, right, found)
     if over_http:
@@ -164,12 +174,19 @@ def wire(value: object) -> object:
     return base64.b64encode(value).decode() if isinstance(value, bytes) else value
 
 
-def with_given(said: Said, model: Model, value: object) -> Said:
-    """Add what the model is given."""
-    return said if said.problem else replace(said, given=given_to(model, value))
+def with_given(said: Said, model: Model, value: object, is_long: bool) -> Said:
+    """Add what the model is given, and of a text that is tagged what can be said of its words."""
+    if said.problem:
+        return said
+    said = replace(said, given=given_to(model, value))
+    if not isinstance(model.task, TokenClassification):
+        return said
+    flaw = flaw_of_words(value, words_of(model, value)) if isinstance(value, str) else ""
+    words = labels_of_words(model, value) if is_long else ()
+    return replace(said, flaw=flaw, words=words)
 
 
-def judged(case: Case, variant: str, right: Sequence[Said], found: Sequence[Said]) -> Row:
+def judged(case: Case, variant: str, right: Sequence[list[Said]], found: Sequence[Said]) -> Row:
     """Judge every answer of a variant."""
     tolerance = HALF if any(variant.startswith(name) for name in HALF_RECIPES) else EXACT
     counts: Counter[str] = Counter()
@@ -213,7 +230,7 @@ def post(port: int, value: object) -> Said:
         return Said(problem=f"{'InputError' if is_named else reply.status}: {shown['error']}")
     [shown] = shown
     is_cut = '"truncated":true' in body.decode()
-    return Said(answers=(answer_of(shown),), is_cut=is_cut)
+    return Said(answer=answer_of(shown), is_cut=is_cut)
 
 
 def answer_of(shown: Any) -> Answer:  # noqa: ANN401
@@ -244,14 +261,15 @@ def as_table(rows: Sequence[Row]) -> list[str]:
 
 
 def as_reasons(rows: Sequence[Row]) -> Iterator[str]:
-    """Say what is wrong, a line for each kind of input of each variant."""
+    """Say what is wrong with each variant, a line for each way to be wrong."""
     for row in rows:
-        found: dict[tuple[str, str], list[str]] = {}
-        for kind, problem, example in row.wrong:
-            found.setdefault((problem, kind), []).append(example)
-        for (problem, kind), examples in sorted(found.items()):
-            where = f"{row.name}, {row.task}, {row.variant}: {kind}"
-            yield f"WRONG {where}: {len(examples)} times {problem}, such as {examples[0]}"
+        found: dict[str, list[Wrong]] = {}
+        for wrong in row.wrong:
+            found.setdefault(wrong.problem, []).append(wrong)
+        for problem, items in found.items():
+            where = f"{row.name}, {row.task}, {row.variant}: {problem}: {len(items)} times"
+            kinds = ", ".join(dict.fromkeys(item.kind for item in items))
+            yield f"WRONG {where} ({kinds}), such as {items[0].example}"
 
 
 def chosen(given: str | None, known: Sequence[str]) -> list[str]:

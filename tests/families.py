@@ -3,6 +3,7 @@
 Each has a tokenizer of its own kind.
 """
 
+import inspect
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -60,6 +61,7 @@ SIZES = {
     "intermediate_size": 96,
 }
 MAX_LENGTH = 24
+TENSORS = ("input_ids", "token_type_ids", "attention_mask")
 
 
 def _wordpiece(
@@ -202,11 +204,15 @@ def make_family(
     more: goes to the config.
     """
     stem, make_tokenizer, tokenizer_class, extra = FAMILIES[name]
+    model_class = getattr(transformers, f"{stem}{ENDINGS[task]}")
     tokenizer = make_tokenizer(corpus)
     special = _special(tokenizer)
     wrapped = getattr(transformers, tokenizer_class)(
         tokenizer_object=tokenizer, model_max_length=length, **special
     )
+    if tokenizer_class == "PreTrainedTokenizerFast":  # the others know what their models take
+        taken = inspect.signature(model_class.forward).parameters
+        wrapped.model_input_names = [name for name in TENSORS if name in taken]
     positions = extra["max_position_embeddings"] - MAX_LENGTH + length
     sizes = {} if name == "distilbert" else SIZES
     labels = {
@@ -221,7 +227,7 @@ def make_family(
         **more,
     )
     torch.manual_seed(1)
-    model = getattr(transformers, f"{stem}{ENDINGS[task]}")(config).eval()
+    model = model_class(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:  # the ordinary start is so small that all answers look alike

@@ -5,6 +5,8 @@ from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from edgekit.digests import describe_folder
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.deploy.deploy import deploy
@@ -138,8 +140,8 @@ def ask(model: Model, values: Sequence[object]) -> list[Prediction | EdgekitErro
         scheduler.ask(Request(list(inputs.values()), future.set_result), "client")
         outcomes = future.result()
     for (place, value), outcome in zip(inputs.items(), outcomes, strict=True):
-        if isinstance(outcome, EdgekitError):
-            found[place] = outcome
-        else:
+        if isinstance(outcome, np.ndarray):
             [found[place]] = model.task.decode([value], [outcome])
+        else:
+            found[place] = outcome
     return [found[place] for place in range(len(values))]
