@@ -52,7 +52,12 @@ from tests.shipped import ask, open_shipped, ship
 LENGTH = 128  # tokens that the models take
 EXACT_RECIPES = ("onnx-fp32", "openvino-fp32")
 HALF_RECIPES = ("gguf-f16",)
-SPECIALISTS = ("pictures", "logistic regression", "random forest", "gradient boosting")
+SPECIALISTS = {
+    "pictures": "image-classification",
+    "logistic regression": "tabular-classification",
+    "random forest": "tabular-classification",
+    "gradient boosting": "tabular-classification",
+}
 POOLINGS = {"bert": "mean_tokens", "distilbert": "cls_token", "roberta": "mean_tokens"}
 LIBRARIES: dict[str, type[Library]] = {
     "text-classification": own_library.TextClassifier,
@@ -87,13 +92,23 @@ class Wrong(NamedTuple):
 
 
 class Row(NamedTuple):
-    """What was found of one variant: how often each verdict was given, and what was wrong."""
+    """What was found of one variant: how often each verdict was given, and what was wrong.
+
+    failed: why there is no such variant.
+    """
 
     name: str
     task: str
     variant: str
     counts: Counter[str]
     wrong: list[Wrong]
+    failed: str = ""
+
+
+def make_case(name: str, task: str, folder: Path, count: int) -> Case:
+    """Make a model, its user's library, and the inputs: a family's for a task, or a specialist."""
+    make = text_case if name in FAMILIES else special_case
+    return make(name, task, folder, count)
 
 
 def text_case(family: str, task: str, folder: Path, count: int) -> Case:
@@ -119,13 +134,13 @@ def takes(recipe: str, task: str, source: Path) -> bool:
     return RECIPES[recipe].does(task)
 
 
-def special_case(name: str, folder: Path, count: int) -> Case:
+def special_case(name: str, task: str, folder: Path, count: int) -> Case:
     """Make a model of pictures or tables."""
-    if name == "pictures":
+    if task == "image-classification":
         specialists.make_picture_classifier(folder)
         library: Library = own_library.PictureClassifier(folder, specialists.PICTURE_LABELS)
         inputs: Sequence[tuple[str, Any]] = raw_pictures.pictures(count)
-        return Case(name, "image-classification", folder, library, EXACT_RECIPES, inputs)
+        return Case(name, task, folder, library, EXACT_RECIPES, inputs)
     from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier
     from sklearn.linear_model import LogisticRegression
 
@@ -137,7 +152,7 @@ def special_case(name: str, folder: Path, count: int) -> Case:
     pipeline = specialists.make_table_classifier(folder, estimator)
     library = own_library.TableClassifier(pipeline, raw_rows.FEATURES)
     inputs = raw_rows.rows(count)
-    return Case(name, "tabular-classification", folder, library, ["onnx-fp32"], inputs)
+    return Case(name, task, folder, library, ["onnx-fp32"], inputs)
 
 
 def rows_of(case: Case, work: Path, keys: Path, over_http: bool) -> Iterator[Row]:
@@ -145,6 +160,10 @@ def rows_of(case: Case, work: Path, keys: Path, over_http: bool) -> Iterator[Row
     appliances = ship(case.source, case.task, case.recipes, work, keys)
     right: list[list[Said]] = []
     for recipe, appliance in zip(case.recipes, appliances, strict=True):
+        if isinstance(appliance, Exception):
+            reason = " ".join(str(appliance).split())
+            yield Row(case.name, case.task, recipe, Counter(), [], reason)
+            continue
         model = open_shipped(appliance)
         right = right or [
             case.library.says(value, words_of(model, value)) for _, value in case.inputs
@@ -155,7 +174,7 @@ def rows_of(case: Case, work: Path, keys: Path, over_http: bool) -> Iterator[Row
             for said, value, library in zip(ask(model, values), values, right, strict=True)
         ]
         yield judged(case, recipe, right, found)
-    if over_http:
+    if over_http and isinstance(appliances[0], Path):
         with served(appliances[0]) as port:
             answers = [post(port, wire(value)) for _, value in case.inputs]
         yield judged(case, f"{case.recipes[0]}, HTTP", right, answers)
@@ -255,7 +274,7 @@ def as_table(rows: Sequence[Row]) -> list[str]:
         "| --- | --- | --- |" + " --- |" * len(VERDICTS),
     ]
     for row in rows:
-        counts = " | ".join(str(row.counts[verdict]) for verdict in VERDICTS)
+        counts = " | ".join(str(row.counts[name]) if not row.failed else "-" for name in VERDICTS)
         lines.append(f"| {row.name} | {row.task} | {row.variant} | {counts} |")
     return lines
 
@@ -263,6 +282,8 @@ def as_table(rows: Sequence[Row]) -> list[str]:
 def as_reasons(rows: Sequence[Row]) -> Iterator[str]:
     """Say what is wrong with each variant, a line for each way to be wrong."""
     for row in rows:
+        if row.failed:
+            yield f"FAILED {row.name}, {row.task}, {row.variant}: {row.failed}"
         found: dict[str, list[Wrong]] = {}
         for wrong in row.wrong:
             found.setdefault(wrong.problem, []).append(wrong)
@@ -296,17 +317,13 @@ def main(families: str | None, tasks: str | None, inputs: int, out: Path | None)
         make_key_pair(work / "release.key", None)
         asked: set[str] = set()
         for name in names:
-            for task in wanted if name in FAMILIES else ["-"]:
+            for task in wanted if name in FAMILIES else [SPECIALISTS[name]]:
                 here = work / name / task
-                case = (
-                    text_case(name, task, here / "model", inputs)
-                    if name in FAMILIES
-                    else special_case(name, here / "model", inputs)
-                )
-                for row in rows_of(case, here, work, case.task not in asked):
+                case = make_case(name, task, here / "model", inputs)
+                for row in rows_of(case, here, work, over_http=task not in asked):
                     rows.append(row)
                     click.echo(as_table([row])[-1], err=True)
-                asked.add(case.task)
+                asked.add(task)
     click.echo("\n".join([*as_table(rows), *as_reasons(rows)]))
     if out:
         out.write_text(

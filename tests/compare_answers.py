@@ -27,6 +27,7 @@ MAY_REFUSE = {
     "GIF, moving",
     "huge",
     "beyond float32",
+    "text that Python reads",
     "true and false",
 }
 

@@ -207,12 +207,13 @@ def make_family(
     model_class = getattr(transformers, f"{stem}{ENDINGS[task]}")
     tokenizer = make_tokenizer(corpus)
     special = _special(tokenizer)
-    wrapped = getattr(transformers, tokenizer_class)(
-        tokenizer_object=tokenizer, model_max_length=length, **special
-    )
+    options = {}
     if tokenizer_class == "PreTrainedTokenizerFast":  # the others know what their models take
         taken = inspect.signature(model_class.forward).parameters
-        wrapped.model_input_names = [name for name in TENSORS if name in taken]
+        options["model_input_names"] = [name for name in TENSORS if name in taken]
+    wrapped = getattr(transformers, tokenizer_class)(
+        tokenizer_object=tokenizer, model_max_length=length, **special, **options
+    )
     positions = extra["max_position_embeddings"] - MAX_LENGTH + length
     sizes = {} if name == "distilbert" else SIZES
     labels = {

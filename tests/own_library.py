@@ -7,7 +7,6 @@ tables. Each answers one input at a time, as it came.
 
 import io
 import json
-import re
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +19,6 @@ import numpy as np
 SHARED = 4  # two windows of a long document share one token in so many
 # Families whose tokenizers take words only so, as run_ner.py has it.
 PREFIXED = ("bloom", "deberta", "gpt2", "roberta")
-NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 
 
 class Entity(NamedTuple):
@@ -231,10 +229,7 @@ class PictureClassifier(Library):
 
 
 class TableClassifier(Library):
-    """scikit-learn's predict_proba of a row in the order of the features.
-
-    A text is a number where a CSV reader takes it for one.
-    """
+    """scikit-learn's predict_proba of a row in the order of the features."""
 
     def __init__(self, pipeline: Any, features: Sequence[str]) -> None:  # noqa: ANN401
         self._pipeline = pipeline
@@ -242,12 +237,6 @@ class TableClassifier(Library):
 
     def _says(self, value: Any, words: Words) -> Iterable[Said]:  # noqa: ANN401
         row = [value[name] for name in self._features] if isinstance(value, dict) else value
-        shares = self._pipeline.predict_proba([[_as_csv(item) for item in row]])[0]
+        shares = self._pipeline.predict_proba([row])[0]
         answer = dict(zip(map(str, self._pipeline.classes_), shares.tolist(), strict=True))
         yield Said(answer=answer)
-
-
-def _as_csv(value: object) -> object:
-    if isinstance(value, str) and NUMBER.fullmatch(value.strip(" \t")):
-        return float(value)
-    return value

@@ -33,8 +33,12 @@ SAMPLES, SEED = 4, 20  # of the golden samples
 OPTIONS: dict[str, dict[str, Any]] = {"llama.cpp": {"extra_bufts": False}}
 
 
-def ship(source: Path, task: str, recipes: Sequence[str], work: Path, keys: Path) -> list[Path]:
-    """Make each recipe's artifact of a model and deploy it; return the appliance of each.
+def ship(
+    source: Path, task: str, recipes: Sequence[str], work: Path, keys: Path
+) -> list[Path | Exception]:
+    """Make each recipe's artifact of a model and deploy it.
+
+    Returns the appliance of each, or why there is none.
 
     recipes: by name, each behind the one that it starts from.
     keys: the folder with release.key and release.pub.
@@ -43,17 +47,22 @@ def ship(source: Path, task: str, recipes: Sequence[str], work: Path, keys: Path
     described = work / "task"
     described.mkdir(parents=True)
     inspect_job(InspectRequest(source=read, max_length=None, out=str(described)), _quiet)
-    appliances = []
+    appliances: list[Path | Exception] = []
     for name in recipes:
-        recipe = RECIPES[name]
-        variant = _make(recipe, read, described, work / "build")
-        build = _build(variant, task)
-        evidence.write_build(work / "build", build)
-        bundle, appliance = work / f"{name}.tar", work / f"{name}-appliance"
-        pack(build, build.measured, work / "build", signing(keys), bundle)
-        deploy(bundle, appliance, keys / "release.pub", _quiet)
-        appliances.append(appliance)
+        try:
+            appliances.append(_ship(RECIPES[name], read, described, work, keys))
+        except Exception as error:  # noqa: BLE001 - a build would note any as the variant's reason
+            appliances.append(error)
     return appliances
+
+
+def _ship(recipe: Recipe, source: Source, described: Path, work: Path, keys: Path) -> Path:
+    build = _build(_make(recipe, source, described, work / "build"), source.task)
+    evidence.write_build(work / "build", build)
+    bundle, appliance = work / f"{recipe.name}.tar", work / f"{recipe.name}-appliance"
+    pack(build, build.measured, work / "build", signing(keys), bundle)
+    deploy(bundle, appliance, keys / "release.pub", _quiet)
+    return appliance
 
 
 def _quiet(what: str, share: float) -> None:
