@@ -4,6 +4,7 @@ Each is made once.
 """
 
 import fcntl
+import importlib.util
 import json
 import os
 import shutil
@@ -14,6 +15,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -35,6 +37,17 @@ evaluation = "evaluation.csv"
 [limits]
 max_accuracy_drop = 0.05
 """
+
+
+def script(name: str) -> ModuleType:
+    """Import a benchmark by its file's name: they are no package."""
+    found = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert found
+    assert found.loader
+    module = importlib.util.module_from_spec(found)
+    sys.modules[name] = module  # dataclasses look their module up
+    found.loader.exec_module(module)
+    return module
 
 
 @dataclass(frozen=True)

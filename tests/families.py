@@ -3,8 +3,9 @@
 Each has a tokenizer of its own kind.
 """
 
+import inspect
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,22 @@ CORPUS = [
     "belt slip! the pulley squeals; tension is loose (press three stopped)",
     "sensor reading drifts, offset and calibration value wrong at ten bar",
 ]
+# What the many scripts of a plant's tickets are written in; signs and numbers, too.
+WORLD = [
+    *CORPUS,
+    "die Pumpe an Linie zwei verliert Öl, größer als gestern; très chaud près du palier",
+    "насос на второй линии течёт возле шланга, подшипник шумит и греется",
+    "المضخة على الخط الثاني تسرب قرب الخرطوم منذ الوردية الأخيرة",
+    "משאבת הקירור בקו שתיים דולפת ליד הצינור מאז המשמרת האחרונה",
+    "第二条线上的冷却泵在软管附近漏水，轴承有噪音，请再检查一次机器。",
+    "二号ラインのポンプがホースの近くで漏れている。ベアリングから異音がする。",
+    "두 번째 라인의 냉각 펌프가 호스 근처에서 새고 있다",
+    "ปั๊มน้ำหล่อเย็นที่สายสองรั่วใกล้ท่อตั้งแต่กะที่แล้ว",
+    "दूसरी लाइन का पंप नली के पास रिस रहा है और बेयरिंग गर्म है",
+    "a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F G H I J K L M N O P Q R S T",
+    "0 1 2 3 4 5 6 7 8 9 10 12.5 % § € $ / \\ < > { } ( ) [ ] @ # & * + = _ ~ ` ^ | ! ? . , ' \"",
+    "http www com html br div class href p nbsp amp sep cls pad 😀 🔧 ⚠ 👍 ✅",
+]
 TEXTS = [
     "leak",
     "bearing noise and hot spindle",
@@ -44,9 +61,11 @@ SIZES = {
     "intermediate_size": 96,
 }
 MAX_LENGTH = 24
+TENSORS = ("input_ids", "token_type_ids", "attention_mask")
 
 
 def _wordpiece(
+    corpus: Sequence[str] = CORPUS,
     special: tuple[str, ...] = ("[PAD]", "[UNK]", "[CLS]", "[SEP]"),
     first: str = "[CLS]",
     last: str = "[SEP]",
@@ -55,30 +74,36 @@ def _wordpiece(
     tokenizer.normalizer = normalizers.BertNormalizer(lowercase=True)
     tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
     tokenizer.train_from_iterator(
-        CORPUS, trainers.WordPieceTrainer(vocab_size=220, special_tokens=list(special))
+        corpus, trainers.WordPieceTrainer(vocab_size=55 * len(corpus), special_tokens=list(special))
     )
     return _with_template(tokenizer, first, last)
 
 
-def _byte_level() -> Tokenizer:
+def _byte_level(corpus: Sequence[str] = CORPUS) -> Tokenizer:
     tokenizer = Tokenizer(models.BPE(unk_token="<unk>"))
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
-    tokenizer.train_from_iterator(
-        CORPUS, trainers.BpeTrainer(vocab_size=300, special_tokens=special)
+    alphabet = pre_tokenizers.ByteLevel.alphabet() if len(corpus) > len(CORPUS) else []
+    trainer = trainers.BpeTrainer(
+        vocab_size=75 * len(corpus), special_tokens=special, initial_alphabet=alphabet
     )
+    tokenizer.train_from_iterator(corpus, trainer)
     return _with_template(tokenizer, "<s>", "</s>")
 
 
-def _unigram(first: str, pad: str, last: str, unknown: str) -> Tokenizer:
+def _unigram(
+    corpus: Sequence[str] = CORPUS,
+    special: tuple[str, str, str, str] = ("<s>", "<pad>", "</s>", "<unk>"),
+) -> Tokenizer:
+    first, _, last, unknown = special
     tokenizer = Tokenizer(models.Unigram())
     tokenizer.normalizer = normalizers.NFKC()
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
     trainer = trainers.UnigramTrainer(
-        vocab_size=200, special_tokens=[first, pad, last, unknown], unk_token=unknown
+        vocab_size=50 * len(corpus), special_tokens=list(special), unk_token=unknown
     )
-    tokenizer.train_from_iterator(CORPUS, trainer)
+    tokenizer.train_from_iterator(corpus, trainer)
     return _with_template(tokenizer, first, last)
 
 
@@ -92,7 +117,7 @@ def _with_template(tokenizer: Tokenizer, first: str, last: str) -> Tokenizer:
 
 # Name: its transformers classes' stem, its tokenizer, that one's class and special tokens, and what
 # its config wants.
-FAMILIES: dict[str, tuple[str, Callable[[], Tokenizer], str, dict[str, Any]]] = {
+FAMILIES: dict[str, tuple[str, Callable[..., Tokenizer], str, dict[str, Any]]] = {
     "bert": ("Bert", _wordpiece, "BertTokenizerFast", {"max_position_embeddings": MAX_LENGTH}),
     "distilbert": (
         "DistilBert",
@@ -114,13 +139,13 @@ FAMILIES: dict[str, tuple[str, Callable[[], Tokenizer], str, dict[str, Any]]] = 
     ),
     "xlm-roberta": (
         "XLMRoberta",
-        lambda: _unigram("<s>", "<pad>", "</s>", "<unk>"),
+        _unigram,
         "XLMRobertaTokenizerFast",
         {"max_position_embeddings": MAX_LENGTH + 2, "type_vocab_size": 1, "pad_token_id": 1},
     ),
     "mpnet": (
         "MPNet",
-        lambda: _wordpiece(("<s>", "<pad>", "</s>", "[UNK]"), "<s>", "</s>"),
+        lambda corpus=CORPUS: _wordpiece(corpus, ("<s>", "<pad>", "</s>", "[UNK]"), "<s>", "</s>"),
         "PreTrainedTokenizerFast",
         {
             "max_position_embeddings": MAX_LENGTH + 2,
@@ -130,7 +155,7 @@ FAMILIES: dict[str, tuple[str, Callable[[], Tokenizer], str, dict[str, Any]]] = 
     ),
     "deberta-v3": (
         "DebertaV2",
-        lambda: _unigram("[CLS]", "[PAD]", "[SEP]", "[UNK]"),
+        lambda corpus=CORPUS: _unigram(corpus, ("[CLS]", "[PAD]", "[SEP]", "[UNK]")),
         "PreTrainedTokenizerFast",
         {
             "relative_attention": True,
@@ -163,24 +188,47 @@ ENDINGS = {
 }
 
 
-def make_family(name: str, task: str, folder: Path, **more: Any) -> Path:  # noqa: ANN401
-    """A Hugging Face folder; `more` goes to the config."""
+def make_family(
+    name: str,
+    task: str,
+    folder: Path,
+    *,
+    corpus: Sequence[str] = CORPUS,
+    length: int = MAX_LENGTH,
+    **more: Any,  # noqa: ANN401
+) -> Path:
+    """Make a Hugging Face folder.
+
+    corpus: what the tokenizer is trained on.
+    length: the longest text in tokens.
+    more: goes to the config.
+    """
     stem, make_tokenizer, tokenizer_class, extra = FAMILIES[name]
-    tokenizer = make_tokenizer()
+    model_class = getattr(transformers, f"{stem}{ENDINGS[task]}")
+    tokenizer = make_tokenizer(corpus)
     special = _special(tokenizer)
+    options = {}
+    if tokenizer_class == "PreTrainedTokenizerFast":  # the others know what their models take
+        taken = inspect.signature(model_class.forward).parameters
+        options["model_input_names"] = [name for name in TENSORS if name in taken]
     wrapped = getattr(transformers, tokenizer_class)(
-        tokenizer_object=tokenizer, model_max_length=MAX_LENGTH, **special
+        tokenizer_object=tokenizer, model_max_length=length, **special, **options
     )
+    positions = extra["max_position_embeddings"] - MAX_LENGTH + length
     sizes = {} if name == "distilbert" else SIZES
     labels = {
         "id2label": dict(enumerate(LABELS)),
         "label2id": {label: i for i, label in enumerate(LABELS)},
     }
     config = getattr(transformers, f"{stem}Config")(
-        vocab_size=tokenizer.get_vocab_size(), **sizes, **extra, **labels, **_ids(wrapped), **more
+        **extra | {"vocab_size": len(wrapped), "max_position_embeddings": positions},
+        **sizes,
+        **labels,
+        **_ids(wrapped),
+        **more,
     )
     torch.manual_seed(1)
-    model = getattr(transformers, f"{stem}{ENDINGS[task]}")(config).eval()
+    model = model_class(config).eval()
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.ndim == 2:  # the ordinary start is so small that all answers look alike
@@ -220,7 +268,8 @@ def write_pooling(folder: Path, mode: str) -> None:
         for i, (name, path) in enumerate(modules.items())
     ]
     (folder / "modules.json").write_text(json.dumps(listed))
-    (folder / "1_Pooling").mkdir(exist_ok=True)
+    for path in ("1_Pooling", "2_Normalize"):
+        (folder / path).mkdir(exist_ok=True)
     (folder / "1_Pooling" / "config.json").write_text(
         json.dumps({f"pooling_mode_{mode}": True, "word_embedding_dimension": 64})
     )

@@ -3,32 +3,19 @@
 They are the spec they write, the peers they run, the table they print.
 """
 
-import importlib.util
 import json
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import pytest
 
 from edgekit.spec import load_spec
-from tests.conftest import ROOT, Built
+from tests.conftest import ROOT, Built, script
 
-
-def _script(name: str) -> ModuleType:
-    found = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
-    assert found
-    assert found.loader
-    module = importlib.util.module_from_spec(found)
-    sys.modules[name] = module  # dataclasses look their module up
-    found.loader.exec_module(module)
-    return module
-
-
-recipes, peers = _script("recipes"), _script("peers")
+recipes, peers = script("recipes"), script("peers")
 
 
 @pytest.fixture
