@@ -6,6 +6,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from edgekit.quantize.folder.newer import is_translated
+
 
 def needs_reference_answers(folder: Path) -> str:
     """Say why the installed library may read a Hugging Face folder wrongly; "" where it may not.
@@ -19,11 +21,6 @@ def needs_reference_answers(folder: Path) -> str:
         if installed and _major(written) > _major(installed):
             return f"{folder / name} was written by {package} {written}, and {installed} is here"
     return ""
-
-
-def is_translated(folder: Path) -> bool:
-    """Tell whether all that only a newer transformers reads in a folder is translated by name."""
-    return not (folder / "config.json").is_file()  # nothing is translated so far
 
 
 def _written(folder: Path) -> list[tuple[str, str, str]]:

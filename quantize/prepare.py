@@ -22,13 +22,15 @@ from edgekit.profiles.data import Dataset, read_dataset
 from edgekit.profiles.evaluations import evaluation_of
 from edgekit.profiles.evaluations.reliability import threshold_for
 from edgekit.quantize.compare_preprocessing import compare_preprocessing, compare_with_given
+from edgekit.quantize.folder.beside_task import compare_with_task
+from edgekit.quantize.folder.check import FolderReport, check_folder
 from edgekit.quantize.huggingface import compare_shapes, write_task
 from edgekit.quantize.probe import check_tokens, probe
 from edgekit.quantize.reference import reference_of
 from edgekit.quantize.reference.given import GivenAnswers
 from edgekit.quantize.reference.own import OWN_ENGINES, REFERENCE_BATCH, Answer, own_answers
 from edgekit.quantize.source import Source
-from edgekit.quantize.sources import what_is_too_long
+from edgekit.quantize.sources import source_task, what_is_too_long
 from edgekit.spec import OnTooLong, ThresholdPart
 
 GOLDEN_SAMPLES = 16
@@ -80,26 +82,44 @@ class ReferenceRequest(Noun, frozen=True, kw_only=True):
     out: str
 
 
-def inspect_job(request: object, progress: Progress) -> None:
+def inspect_job(request: object, progress: Progress) -> object:
     """Compare the weights with what the config says, and write task.json to `out`.
 
-    A text's task has tokenizer.json beside it.
+    A text's task has tokenizer.json beside it. Returns a FolderReport: what was done with every key
+    of the folder, and what the user should know of it.
     """
     asked = msgspec.convert(request, InspectRequest)
     progress("checking the source", 0)
     source, folder, out = asked.source, Path(asked.source.path), Path(asked.out)
     if source.kind == "huggingface":
+        report = check_folder(source)
         compare_shapes(folder, source.task)
         on_too_long = what_is_too_long(source.task, asked.on_too_long, "data.on_too_long")
         write_task(folder, source.task, asked.max_length, on_too_long or "flag", out)
         check_tokens(load_task(out), folder / "tokenizer_config.json")
-        return
-    load_task(folder)  # which names the user's own file where that is wrong
-    for name in ("task.json", "tokenizer.json"):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, out / name)
-    _say_on_too_long(out / "task.json", source.task, asked.on_too_long)
-    probe(folder, out, OWN_ENGINES[source.kind])
+    else:
+        report = FolderReport()
+        load_task(folder)  # which names the user's own file where that is wrong
+        for name in ("task.json", "tokenizer.json"):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, out / name)
+        _say_on_too_long(out / "task.json", source.task, asked.on_too_long)
+        if source_task(source.task).kind == "picture":
+            _turn_pictures(out / "task.json")
+        probe(folder, out, OWN_ENGINES[source.kind])
+    warnings = (*report.warnings, *compare_with_task(source, out))
+    return msgspec.to_builtins(msgspec.structs.replace(report, warnings=warnings))
+
+
+def _turn_pictures(path: Path) -> None:
+    """Let the task turn pictures as their EXIF data asks, unless task.json says otherwise.
+
+    Said in the file, since without it a bundle takes pictures as they are stored: so did those that
+    older versions built.
+    """
+    config = msgspec.json.decode(path.read_bytes())
+    config.setdefault("orientation", "exif")
+    write_durably(path, msgspec.json.encode(config, order="sorted"))
 
 
 def _say_on_too_long(path: Path, task: str, asked: OnTooLong | None) -> None:

@@ -264,7 +264,12 @@ def write_pooling(folder: Path, mode: str) -> None:
     """What Sentence Transformers writes beside a model."""
     modules = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
     listed = [
-        {"idx": i, "name": str(i), "path": path, "type": f"sentence_transformers.models.{name}"}
+        {
+            "idx": i,
+            "name": str(i),
+            "path": path,
+            "type": f"sentence_transformers.models.{name}",
+        }
         for i, (name, path) in enumerate(modules.items())
     ]
     (folder / "modules.json").write_text(json.dumps(listed))

@@ -34,6 +34,8 @@ class Config(Noun, frozen=True, kw_only=True):
     channels: 1 for grey, 3 for red, green and blue.
     mean, std: one for each channel, or one for all.
     resample: how a picture of another size is resized.
+    orientation: whether a picture is turned as its EXIF data asks, as viewers and transformers do;
+        models that were built before it was asked take pictures as they are stored.
     thresholds: the probability from which a label is said, for the labels that have one.
     input, output: the graph's tensors for the pictures and the scores.
     scores: what the scores are (see Classifier).
@@ -47,6 +49,7 @@ class Config(Noun, frozen=True, kw_only=True):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     resample: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    orientation: Literal["exif", "stored"] = "stored"
     thresholds: dict[str, float] = {}
     input: str = "pixel_values"
     output: str = "logits"
@@ -61,6 +64,13 @@ class ImageClassification(Classifier):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config.labels, config.output, config.thresholds, config.scores)
+        for key, values in (("mean", config.mean), ("std", config.std)):
+            if len(values) not in (1, config.channels):
+                raise InputError(
+                    f"task.json: {key} has {len(values)} numbers and channels = {config.channels}"
+                )
+        if not all(config.std):
+            raise InputError("task.json: std must not be 0")
         self._config = config
         self._mean = np.array(config.mean, dtype=np.float32).reshape(-1, 1, 1)
         self._std = np.array(config.std, dtype=np.float32).reshape(-1, 1, 1)
@@ -114,7 +124,9 @@ class ImageClassification(Classifier):
         image_module = _pillow()
         config = self._config
         try:
-            image = _upright(image_module.open(io.BytesIO(data), formats=FORMATS))
+            image = _whole(image_module.open(io.BytesIO(data), formats=FORMATS))
+            if config.orientation == "exif":
+                image = _turned(image)
             image = image.convert("L" if config.channels == 1 else "RGB")
         except (InputError, MemoryError):
             raise
@@ -146,13 +158,11 @@ class ImageClassification(Classifier):
         return made
 
 
-def _upright(image: Any) -> Any:  # noqa: ANN401 - of Pillow
-    """Turn a picture as its EXIF says; raises InputError where a part of it would be left out.
+def _whole(image: Any) -> Any:  # noqa: ANN401 - of Pillow
+    """Return a picture; raises InputError where a part of it would be left out.
 
-    That is what transformers and Pillow make of it, who leave such parts out in silence.
+    transformers and Pillow leave such parts out in silence.
     """
-    from PIL import ImageOps
-
     if image.width * image.height > MAX_PIXELS:
         raise InputError(f"a picture must have at most {MAX_PIXELS} pixels")
     if image.mode.startswith(("I", "F")):
@@ -160,7 +170,6 @@ def _upright(image: Any) -> Any:  # noqa: ANN401 - of Pillow
     # The other pictures of a camera's MPO file are previews, or the other eye's.
     if getattr(image, "is_animated", False) and image.format != "MPO":
         raise InputError("a picture has several frames or pages; save the one that counts")
-    ImageOps.exif_transpose(image, in_place=True)
     if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < OPAQUE:
         raise InputError("a picture has transparent parts; lay it on a background first")
     return image
@@ -170,6 +179,16 @@ def _bounded(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
         raise InputError(f"a picture must have at most {MAX_BYTES} bytes")
     return data
+
+
+def _turned(image: Any) -> Any:  # noqa: ANN401 - of Pillow
+    """Turn a picture as its EXIF data asks; raises InputError where that is damaged."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - Pillow reads EXIF lazily and raises anything
+        raise InputError("a picture's EXIF data can't be read") from None
 
 
 def _pillow() -> Any:  # noqa: ANN401 - a module

@@ -34,6 +34,9 @@ class TextConfig(Noun, frozen=True, kw_only=True):
         task.json that does not say flags: the golden samples beside it were made so.
     token_rows, type_rows: how many token ids and type ids the model has embeddings for; None where
     that is not known.
+    truncation_side: where a text that is too long is cut.
+    split_special_tokens: special tokens that stand in a text are cut like words.
+    prompt: what stands before each text.
     """
 
     max_length: int
@@ -44,6 +47,9 @@ class TextConfig(Noun, frozen=True, kw_only=True):
     on_too_long: OnTooLong = "flag"
     token_rows: int | None = None
     type_rows: int | None = None
+    truncation_side: Literal["left", "right"] = "right"
+    split_special_tokens: bool = False
+    prompt: str = ""
 
 
 class TokenizerTask:
@@ -60,6 +66,7 @@ class TokenizerTask:
         self._tokenizer = tokenizer
         self.max_length = config.max_length
         self.on_too_long = config.on_too_long
+        self._prompt = config.prompt
         self._specials = tokenizer.num_special_tokens_to_add(False)
         self.may_refuse = config.on_too_long != "flag" or not self._specials
         # Tokens of the text itself that the model takes at once.
@@ -72,7 +79,12 @@ class TokenizerTask:
         if config.on_too_long == "window":
             self.overlap = self.room // OVERLAP
         self.step = self.room - self.overlap
-        tokenizer.enable_truncation(max_length=config.max_length, stride=self.overlap)
+        tokenizer.encode_special_tokens = config.split_special_tokens
+        tokenizer.enable_truncation(
+            max_length=config.max_length,
+            stride=self.overlap,
+            direction="right" if config.on_too_long == "window" else config.truncation_side,
+        )
         tokenizer.enable_padding(
             direction=config.padding_side,
             pad_id=config.pad_id,
@@ -193,7 +205,8 @@ class TextTask(TokenizerTask):
 
         And TRUNCATED, bool [batch].
         """
-        return self.tensors(self._tokenizer.encode_batch_fast(list(inputs)))
+        prompted = [self._prompt + text for text in inputs] if self._prompt else list(inputs)
+        return self.tensors(self._tokenizer.encode_batch_fast(prompted))
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Make texts of random words."""

@@ -14,8 +14,8 @@ from edgekit.edge.engines import load_engine
 from edgekit.edge.model.tensor_model import Model, checked
 from edgekit.edge.tasks import Task, Tensors, run_in_parts
 from edgekit.nouns import Setting
-from edgekit.quantize.huggingface import load_model
-from edgekit.quantize.pooling import pooled, read_pooling
+from edgekit.quantize.huggingface import load_model, pooling_of
+from edgekit.quantize.pooling import Pooling, pooled
 from edgekit.quantize.source import Source
 from edgekit.quantize.sources import source_task
 
@@ -30,14 +30,18 @@ def own_answers(source: Source, task: Task[Any]) -> Answer:
     if source.kind != "huggingface":
         plain = Setting(options={"graph_optimization": "off"}, batch_size=REFERENCE_BATCH)
         return Model(task, load_engine(OWN_ENGINES[source.kind]).load(folder, plain), plain).answers
-    mode = read_pooling(folder).mode if source_task(source.task).pools else None
-    return torch_answers(load_model(folder, source.task), task, mode)
+    pooling = pooling_of(folder, source.task) if source_task(source.task).pools else None
+    return torch_answers(load_model(folder, source.task), task, pooling)
 
 
-def torch_answers(model: Any, task: Task[Any], mode: str | None) -> Answer:  # noqa: ANN401
+def torch_answers(
+    model: Any,  # noqa: ANN401 - a torch module
+    task: Task[Any],
+    pooling: Pooling | None,
+) -> Answer:
     """Return what turns inputs into the answers of a PyTorch model.
 
-    mode: how its hidden states are pooled; None where it has a head.
+    pooling: how its hidden states are pooled; None where it has a head.
     """
     import torch
 
@@ -48,9 +52,9 @@ def torch_answers(model: Any, task: Task[Any], mode: str | None) -> Answer:  # n
             output = model(
                 **{name: torch.from_numpy(feeds[name]) for name in names if name in feeds}
             )
-        if mode is None:
+        if pooling is None:
             return {"logits": output.logits.numpy()}
-        vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], mode)
+        vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], pooling)
         return {"sentence_embedding": vectors}
 
     def answer(inputs: Sequence[Any]) -> list[np.ndarray]:
