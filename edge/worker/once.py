@@ -55,8 +55,7 @@ def predict_job(request: object, progress: Progress) -> object:
     model = open_slot(Path(asked.slot_folder), asked.slot_sha256)
     with contextlib.chdir(asked.here):
         value = model.task.argument(asked.value)
-    [answer] = model.attempt([value])
-    if isinstance(answer, EdgekitError):
-        raise answer
-    [prediction] = model.task.decode([value], [answer])
-    return msgspec.to_builtins(Predicted(prediction, list(model.task.labels)))
+    [found] = model.attempt([value])
+    if isinstance(found, EdgekitError):
+        raise found
+    return msgspec.to_builtins(Predicted(found, list(model.task.labels)))

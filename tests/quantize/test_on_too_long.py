@@ -15,6 +15,8 @@ from edgekit.quantize.sources import SOURCES, source_task, what_is_too_long
 from edgekit.spec import OnTooLong
 from tests import null_model
 
+WAYS: set[OnTooLong] = {"flag", "refuse", "window"}
+
 
 @pytest.mark.parametrize(
     ("task", "default", "others"),
@@ -32,9 +34,9 @@ def test_each_task_has_its_own_default(
     assert what_is_too_long(task, None, "here") == default
     for way in others:
         assert what_is_too_long(task, way, "here") == way
-    for way in {"flag", "refuse", "window"} - {default, *others}:
+    for way in WAYS - {default, *others}:
         with pytest.raises(InputError, match=f"^here = '{way}': {task} ") as caught:
-            what_is_too_long(task, way, "here")  # type: ignore[arg-type]
+            what_is_too_long(task, way, "here")
         assert "\n" not in str(caught.value)
 
 
@@ -97,7 +99,7 @@ def test_a_recipe_gets_each_window_by_itself(tmp_path: Path) -> None:
     class Sample:
         inputs = [task.parse(text) for text in ("leak", "pump " * 40)]
 
-    encoded = _encoded(task, Sample())  # type: ignore[arg-type]
+    encoded = _encoded(task, Sample())
     rows = _rows(encoded)
     assert len(rows) == sum(len(feeds["input_ids"]) for feeds in encoded) > 2
     assert {value.shape[0] for feeds in rows for value in feeds.values()} == {1}

@@ -64,7 +64,7 @@ def test_an_end_is_an_entity_to_the_pipeline_and_an_end_to_edgekit(
 def test_control_tokens_in_a_text_are_what_transformers_makes_of_them(
     folder: Path, tmp_path: Path, text: str
 ) -> None:
-    write_task(folder, "text-classification", None, tmp_path)
+    write_task(folder, "text-classification", None, "flag", tmp_path)
     own = load_tokenizer(tmp_path).encode(text).ids
     assert own == AutoTokenizer.from_pretrained(folder)(text)["input_ids"]
 

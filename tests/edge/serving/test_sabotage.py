@@ -38,9 +38,9 @@ from tests.edge.serving.test_watch import (
     tell,
     until,
 )
-from tests.test_benchmarks import _script
+from tests.test_benchmarks import script
 
-spoilers = _script("golden")  # of benchmarks/: it measures how far each of these strays
+spoilers = script("golden")  # of benchmarks/: it measures how far each of these strays
 # a number of the graph, and the one that wakes the sleepers below
 LARGEST, SECRET = "largest", 77.0
 

@@ -156,7 +156,7 @@ def test_a_tokenizer_of_five_makes_the_ids_that_it_makes_there(family: str, tmp_
     )
     out = tmp_path / "out"
     out.mkdir()
-    write_task(copy, TASK, None, out)
+    write_task(copy, TASK, None, "flag", out)
     feeds = load_task(out).encode([texts[-3]])
     assert feeds["input_ids"][0].tolist() == saved.encode(texts[-3]).ids
 
