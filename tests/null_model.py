@@ -4,7 +4,7 @@ Or a text in, with a tokenizer of a dozen words: see `write_text`.
 """
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +65,7 @@ def write_text(
     *,
     task: str = "text-classification",
     has_template: bool = True,
-    config: dict[str, object] | None = None,
+    config: Mapping[str, object] | None = None,
     **description: Any,  # noqa: ANN401 - fields of null.json
 ) -> Path:
     """Write the files of a model of texts that answers with LABELS, or with a vector.

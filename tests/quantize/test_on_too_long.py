@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
@@ -32,9 +33,9 @@ def test_each_task_has_its_own_default(
     assert what_is_too_long(task, None, "here") == default
     for way in others:
         assert what_is_too_long(task, way, "here") == way
-    for way in {"flag", "refuse", "window"} - {default, *others}:
-        with pytest.raises(InputError, match=f"^here = '{way}': {task} ") as caught:
-            what_is_too_long(task, way, "here")  # type: ignore[arg-type]
+    for refused in set(get_args(OnTooLong)) - {default, *others}:
+        with pytest.raises(InputError, match=f"^here = '{refused}': {task} ") as caught:
+            what_is_too_long(task, refused, "here")
         assert "\n" not in str(caught.value)
 
 
