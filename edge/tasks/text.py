@@ -154,8 +154,8 @@ class TokenizerTask:
 
     def tokens(self, windows: Sequence[Encoding]) -> int:
         """Count the tokens of a text of which these are all the windows, special ones included."""
-        shared = (self._specials + self.overlap) * (len(windows) - 1)
-        return int(sum(sum(window.attention_mask) for window in windows)) - shared
+        shared: int = (self._specials + self.overlap) * (len(windows) - 1)
+        return sum(sum(window.attention_mask) for window in windows) - shared
 
     def made_words(self, count: int, seed: int) -> list[list[str]]:
         """Make texts of random words from the tokenizer's vocabulary, as lists of words.
