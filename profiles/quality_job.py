@@ -24,6 +24,7 @@ from edgekit.profiles.answers import label_order, read_answers
 from edgekit.profiles.bootstrap import CONFIDENCES, spread
 from edgekit.profiles.data import Dataset, read_dataset, shuffled
 from edgekit.profiles.evaluations import evaluation_of
+from edgekit.profiles.evaluations.label_rule import LabelRule
 from edgekit.profiles.evaluations.metrics import Assessment, Metric
 from edgekit.profiles.scenarios import EFFORTS, Name, samples_per_s, single_stream
 from edgekit.spec import Objective
@@ -45,6 +46,7 @@ class QualityRequest(Noun, frozen=True, kw_only=True):
     evaluation_sha256: str
     columns: list[str]
     label: str
+    rule: LabelRule | None = None
     reference: str  # folder with answers.npz and golden.json
     effort: Name
     calibration_sha256: str
@@ -69,7 +71,7 @@ def quality_job(request: object, progress: Progress) -> object:
     """Return the MeasuredQuality of one artifact."""
     asked = msgspec.convert(request, QualityRequest)
     folder, task = Path(asked.folder), load_task(Path(asked.task_folder))
-    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
+    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label, asked.rule)
     setting = sweep(asked, shuffled(data.inputs), progress)
     progress("loading", 0)
     model, reference = open_model(folder, asked.engine, setting), Path(asked.reference)

@@ -16,7 +16,13 @@ from edgekit.locks import lock
 from edgekit.nouns import Build, Limits, Variant
 from edgekit.profiles.build_folder import VariantFiles, write_build
 from edgekit.profiles.choose import choose, judge_all
-from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
+from edgekit.profiles.data import (
+    Dataset,
+    check_disjoint,
+    input_columns,
+    label_rule,
+    read_dataset,
+)
 from edgekit.profiles.evaluations import evaluation_of
 from edgekit.profiles.scenarios import Name
 from edgekit.quantize.build_context import (
@@ -28,6 +34,7 @@ from edgekit.quantize.build_context import (
 )
 from edgekit.quantize.cache import clear_leftovers, key_of
 from edgekit.quantize.candidates import make_candidate
+from edgekit.quantize.check_reference import check_reference
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
@@ -86,6 +93,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) 
             limits=spec.limits,
             reference=REFERENCES[reference.kind]
             + (", the source itself" if reference.is_quantized else ""),
+            standing=prepared.standing,
             evaluation_samples=len(prepared.evaluation),
             tested_confidence=confidence,
             source_sha256=source.sha256,
@@ -169,9 +177,13 @@ def _prepare(context: BuildContext, spec_path: Path) -> PreparedBuild:
     task_folder = _inspect(context, context.source)
     task = load_task(task_folder)
     _check_classes(spec.limits, task, spec_path)
-    columns = input_columns(Path(spec.data.evaluation), task, spec.data.input, spec.data.label)
-    evaluation = read_dataset(Path(spec.data.evaluation), task, columns, spec.data.label)
-    calibration = read_dataset(Path(spec.data.calibration), task, columns, spec.data.label)
+    data, paths = spec.data, (Path(spec.data.evaluation), Path(spec.data.calibration))
+    columns = input_columns(paths[0], task, data.input, data.label)
+    rule = label_rule(paths, task, data.label, data.labels_are)
+    context.listener.say(f"labels of {paths[0].name}: {rule} (column {data.label!r})")
+    evaluation, calibration = (
+        read_dataset(path, task, columns, data.label, rule) for path in paths
+    )
     excluded = check_disjoint(calibration, evaluation)
     if excluded:
         context.listener.warn(
@@ -182,12 +194,17 @@ def _prepare(context: BuildContext, spec_path: Path) -> PreparedBuild:
         task_folder = _with_threshold(
             context, spec.model.threshold, task_folder, calibration, columns
         )
+    reference = _reference(context, task_folder, evaluation, columns)
+    standing = check_reference(
+        reference, load_task(task_folder), evaluation, spec.limits, context.listener.warn
+    )
     return PreparedBuild(
         context=context,
         task_folder=task_folder,
-        reference=_reference(context, task_folder, evaluation, columns),
+        reference=reference,
         calibration=calibration,
         evaluation=evaluation,
+        standing=standing,
         columns=columns,
         excluded=excluded,
     )
@@ -234,6 +251,7 @@ def _with_threshold(
         calibration.sha256,
         columns,
         label,
+        calibration.rule,
         threshold,
         context.versions,
     )
@@ -246,6 +264,7 @@ def _with_threshold(
                 calibration=str(calibration.path),
                 columns=columns,
                 label=label,
+                rule=calibration.rule,
                 threshold=threshold,
                 out=str(work),
             )
@@ -281,6 +300,7 @@ def _reference(
                 evaluation=str(evaluation.path),
                 columns=columns,
                 label=data.label,
+                rule=evaluation.rule,
                 release_rows=list(data.release_rows),
                 out=str(work),
             )

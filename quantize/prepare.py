@@ -23,6 +23,7 @@ from edgekit.nouns import Golden, Noun, Setting
 from edgekit.profiles.answers import label_order, write_answers
 from edgekit.profiles.data import Dataset, read_dataset
 from edgekit.profiles.evaluations import evaluation_of
+from edgekit.profiles.evaluations.label_rule import LabelRule
 from edgekit.profiles.evaluations.reliability import threshold_for
 from edgekit.quantize.huggingface import compare_shapes, first_line, load_model, write_task
 from edgekit.quantize.pooling import pooled, read_pooling
@@ -58,6 +59,7 @@ class ThresholdRequest(Noun, frozen=True, kw_only=True):
     calibration: str
     columns: list[str]
     label: str
+    rule: LabelRule
     threshold: ThresholdPart
     out: str
 
@@ -71,6 +73,7 @@ class ReferenceRequest(Noun, frozen=True, kw_only=True):
     evaluation: str
     columns: list[str]
     label: str
+    rule: LabelRule
     release_rows: list[int]
     out: str
 
@@ -107,7 +110,7 @@ def threshold_job(request: object, progress: Progress) -> None:
     evaluation = evaluation_of(task)
     if wanted.label not in evaluation.scored_labels:
         raise InputError(f"model.threshold.label: {task.name} has no label {wanted.label!r}")
-    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
+    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label, asked.rule)
     answers = _in_batches(reference_of(asked.source, task), data.inputs, progress)
     index = evaluation.scored_labels.index(wanted.label)
     truths = [truth if isinstance(truth, tuple) else (truth,) for truth in data.truths]
@@ -132,7 +135,7 @@ def reference_job(request: object, progress: Progress) -> None:
     asked = msgspec.convert(request, ReferenceRequest)
     task_folder, out = Path(asked.task_folder), Path(asked.out)
     task, own = load_task(task_folder), load_task(Path(asked.own_task_folder))
-    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
+    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label, asked.rule)
     answer = _aligned(reference_of(asked.source, own), own, task)
     write_answers(out / "answers.npz", _in_batches(answer, data.inputs, progress))
     wire = _released(asked, task, data) or task.made_inputs(GOLDEN_SAMPLES, GOLDEN_SEED)
