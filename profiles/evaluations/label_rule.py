@@ -74,7 +74,7 @@ class Labels:
             return self._exact[text]
         stripped = text.strip()
         # JSON's true is Python's True
-        for written in (stripped, BOOLEANS.get(stripped), str(number)):
+        for written in (stripped, BOOLEANS.get(stripped, stripped), str(number)):
             if written in self._stripped:
                 return self._stripped[written]
         return None

@@ -26,7 +26,7 @@ class RecipeRequest(Noun, frozen=True, kw_only=True):
     calibration: str
     columns: list[str]
     label: str
-    rule: LabelRule
+    rule: LabelRule | None = None
     samples: int
     excluded: list[int]
     isa: tuple[str, ...]

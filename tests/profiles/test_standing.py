@@ -66,6 +66,7 @@ def test_a_good_model_passes_without_a_word() -> None:
     assert found.chance == pytest.approx(1 / 3)
     assert found.low is not None
     assert found.high is not None
+    assert found.value is not None
     assert found.chance < found.low < found.value < found.high
 
 
@@ -239,11 +240,11 @@ def test_several_labels() -> None:
     assert "can't tell the model from guessing" in none.warnings[0]
 
 
-def pairs(cosines: np.ndarray, truths: Sequence[float]) -> Standing:
+def pairs(cosines: np.ndarray, truths: np.ndarray) -> Standing:
     """Embed pairs of texts, as far apart as their cosines say."""
     vectors = np.stack([cosines, np.sqrt(1 - cosines**2)], axis=1)
     answers = [vector for row in vectors for vector in (np.array([1.0, 0.0]), row)]
-    return VectorEvaluation().standing(answers, list(truths), CONFIDENCE)
+    return VectorEvaluation().standing(answers, truths.tolist(), CONFIDENCE)
 
 
 def test_an_embedder_with_its_order_reversed_stops() -> None:
@@ -256,7 +257,7 @@ def test_an_embedder_with_its_order_reversed_stops() -> None:
     assert "does the label column hold distances" in found.confusion
     assert not pairs(1 - cosines[:4], truths[:4]).is_weak
     assert not pairs(random.random(100), truths).is_weak  # too few to show that it is nothing
-    same = pairs(cosines, [1.0] * 100)
+    same = pairs(cosines, np.ones(100))
     assert (same.value, same.is_weak) == (None, False)
 
 
