@@ -60,9 +60,12 @@ def fit_several(cells: Iterable[object], labels: Labels, wanted: LabelsAre | Non
             items = items_of(cell, rule.separator)
         except InputError:
             return None
-        found = [index for item in items if (index := labels.index(item, rule)) is not None]
-        if len(found) < len(items):
-            return None
+        found: list[int] = []
+        for item in items:
+            index = labels.index(item, rule)
+            if index is None:
+                return None
+            found.append(index)
         is_doubtful = rule.are != "names" and may_be_flags(items, found, len(labels.names))
         return DOUBTFUL if is_doubtful else tuple(sorted(set(found)))
 

@@ -17,6 +17,7 @@ from edgekit.profiles.report.cost import Prices, cost_sheet
 from edgekit.profiles.report.page import page
 from edgekit.profiles.report.text import build_as_json, notes
 from edgekit.quantize.check_reference import check_reference
+from edgekit.release.documents import card
 from tests import evidence, small
 from tests.conftest import edgekit
 
@@ -108,6 +109,8 @@ def test_the_report_says_how_the_reference_stands() -> None:
     assert read_json(made.to_json(), Build) == made
     line = "The reference: balanced accuracy 0.9312 (at most 0.9500), chance 0.2500"
     assert notes(made)[:2] == [line, "Warning: the reference: odd <b>"]
+    shipped = made.measured[0]
+    assert f"* {line}.\n" in card(made, shipped.artifact, shipped.evidence)
     sheet = cost_sheet(made, Prices())
     assert build_as_json(made, sheet)["standing"]["chance"] == 0.25
     html = page(made, sheet)
