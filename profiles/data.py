@@ -13,6 +13,8 @@ from edgekit.edge.tasks.row_files import read_rows
 from edgekit.edge.tasks.text import TokenizerTask
 from edgekit.errors import InputError
 from edgekit.profiles.evaluations import Truth, evaluation_of
+from edgekit.profiles.evaluations.label_rule import NAMES, LabelRule
+from edgekit.spec import LabelsAre
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +27,7 @@ class Dataset:
     truths: what is right, one for each row.
     width: inputs of a row; two where the rows are pairs of texts.
     numbers: of the rows in the file, where some of them were left out; else None.
+    rule: how the labels were read.
     """
 
     path: Path
@@ -33,6 +36,7 @@ class Dataset:
     truths: list[Truth]
     width: int = 1
     numbers: list[int] | None = None
+    rule: LabelRule = NAMES
 
     def __len__(self) -> int:
         """Count the rows."""
@@ -103,14 +107,44 @@ def _strata(truths: Sequence[Truth]) -> list[int]:
     return [numbers[key] for key in keys]
 
 
-def read_dataset(path: Path, task: Task[Any], columns: Sequence[str], label: str) -> Dataset:
+def label_rule(
+    paths: Sequence[Path], task: Task[Any], label: str, wanted: LabelsAre | None
+) -> LabelRule:
+    """Decide how the labels are read in all these files, the first of which is that to measure on.
+
+    wanted: what the user says that the labels are.
+
+    Raises InputError where the column can be read in two ways.
+    """
+    evaluation = evaluation_of(task)
+    columns = [[row[label] for row in read_rows(path) if label in row] for path in paths]
+    cells = [cell for column in columns for cell in column]
+    try:
+        fit = evaluation.fit(cells, wanted)
+        if fit.fitting < 1:  # what does not fit is named when the files are read by this rule
+            fit = evaluation.fit(columns[0], wanted)
+    except InputError as error:
+        raise InputError(f"{paths[0]}: column {label!r} (data.label): {error}") from None
+    return fit.rule
+
+
+def read_dataset(
+    path: Path,
+    task: Task[Any],
+    columns: Sequence[str],
+    label: str,
+    rule: LabelRule | None = None,
+) -> Dataset:
     """Read a CSV, JSONL or CoNLL file with labels; raises InputError.
+
+    rule: how the labels are read, where other files have a say in it; see `label_rule`.
 
     The error names the file, and the row or the column.
     """
     inputs: list[Any] = []
     truths: list[Truth] = []
     evaluation = evaluation_of(task)
+    rule = rule or label_rule([path], task, label, None)
     for number, row in enumerate(read_rows(path), 1):
         for name, key in (*((name, "data.input") for name in columns), (label, "data.label")):
             if name not in row:
@@ -120,7 +154,7 @@ def read_dataset(path: Path, task: Task[Any], columns: Sequence[str], label: str
                 )
         try:
             found = list(_inputs(row, task, evaluation.inputs_per_row, columns, path.parent))
-            truths.append(evaluation.truth(row[label], found[0]))
+            truths.append(evaluation.truth(row[label], found[0], rule))
         except InputError as error:
             raise InputError(f"{path}: row {number}: {error}") from None
         inputs.extend(found)
@@ -133,6 +167,7 @@ def read_dataset(path: Path, task: Task[Any], columns: Sequence[str], label: str
         inputs=inputs,
         truths=truths,
         width=evaluation.inputs_per_row,
+        rule=rule,
     )
 
 

@@ -25,6 +25,7 @@ from edgekit.profiles.answers import label_order, read_answers
 from edgekit.profiles.bootstrap import CONFIDENCES, spread
 from edgekit.profiles.data import Dataset, read_dataset, shuffled
 from edgekit.profiles.evaluations import evaluation_of
+from edgekit.profiles.evaluations.label_rule import LabelRule
 from edgekit.profiles.evaluations.metrics import Assessment, Metric
 from edgekit.profiles.scenarios import EFFORTS, Name, samples_per_s, single_stream
 from edgekit.spec import Objective
@@ -47,6 +48,7 @@ class QualityRequest(Noun, frozen=True, kw_only=True):
     columns: list[str]
     label: str
     refused: list[int] = []  # indices of rows that the model refuses, and that are left out
+    rule: LabelRule | None = None
     reference: str  # folder with answers.npz and golden.json
     effort: Name
     calibration_sha256: str
@@ -71,9 +73,9 @@ def quality_job(request: object, progress: Progress) -> object:
     """Return the MeasuredQuality of one artifact."""
     asked = msgspec.convert(request, QualityRequest)
     folder, task = Path(asked.folder), load_task(Path(asked.task_folder))
-    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label).without(
-        asked.refused
-    )
+    data = read_dataset(
+        Path(asked.evaluation), task, asked.columns, asked.label, asked.rule
+    ).without(asked.refused)
     try:
         setting = sweep(asked, shuffled(data.inputs), progress)
     except EngineFailed:

@@ -9,7 +9,7 @@ import msgspec
 
 from edgekit import __version__
 from edgekit.job import Progress, run_job
-from edgekit.nouns import Artifact, Noun, Variant
+from edgekit.nouns import Artifact, Noun, Standing, Variant
 from edgekit.profiles.data import Dataset
 from edgekit.profiles.quality_job import MeasuredQuality
 from edgekit.profiles.scenarios import Name
@@ -43,6 +43,9 @@ class BuildListener(Protocol):
 
     def done(self, made: "Candidate | Variant", number: int, total: int) -> None:
         """Take note of what one recipe came to: a candidate, or a variant that failed."""
+
+    def say(self, text: str) -> None:
+        """Take note of what the build has found out about its input."""
 
     def warn(self, text: str) -> None:
         """Something that the user should know."""
@@ -96,6 +99,7 @@ class PreparedBuild:
     reference: Path
     calibration: Dataset
     evaluation: Dataset
+    standing: Standing  # of the reference
     columns: list[str]
     excluded: list[int]  # calibration rows that are evaluation rows but for white space, or refused
     refused: list[int]  # rows of the evaluation file that the model refuses, and that are left out

@@ -1,21 +1,24 @@
 """A first edgekit.toml from a look at a model's folder and a data file."""
 
-import contextlib
 import csv
 import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
-from edgekit import strict_json
 from edgekit.edge.tasks import Row, load_task
 from edgekit.edge.tasks.row_files import read_rows
 from edgekit.errors import InputError
 from edgekit.files import write_durably
+from edgekit.quantize.config_json import is_multi_label
+from edgekit.quantize.label_column import Described, choose_label
 from edgekit.quantize.source import find_hf_task, read_source
 from edgekit.quantize.sources import SourceTask, checkpoint_of, source_task
+from edgekit.quantize.sources.columns import Chosen
+from edgekit.toml_file import toml_string
 
 MOST_CALIBRATION = 512  # rows; a fifth of the data where there are fewer
 TEMPLATE = """\
@@ -36,10 +39,13 @@ task = {task}
 [data]
 calibration = {calibration}   # {calibration_rows} rows: quantizing looks at these
 evaluation = {evaluation}     # {evaluation_rows} rows: accuracy is measured on these
+# input: {input_why}
 input = {input}
+# label: {label_why}
 label = {label}
 # on_too_long = "refuse"      # texts of more tokens; or "flag": cut, and marked so; or "window",
                               # the default of taggers: read in overlapping windows
+# labels_are = "names"        # or "indices from 0", "indices from 1": where both would do
 # calibration_samples = 256   # of the calibration rows, every label in its share
 # release_rows = [1, 2]       # evaluation rows that may travel in bundles as golden samples.
                               # Default: none; golden samples are made up
@@ -53,6 +59,7 @@ max_accuracy_drop = 0.01      # absolute; compared with the upper bound of the m
 # confidence = 0.95           # of that bound, over all variants together
 # on_too_few = "accept"       # where the measured drop is small enough and the rows are too few to
                               # be sure. Default: reject
+# allow_weak_reference = true # build even if the reference is no better than guessing
 # min_metric = 0.9            # whatever the reference has; and by class: [limits.min_recall] and
                               # [limits.min_precision]
 # p99_ms = 50                 # one input at a time
@@ -60,91 +67,101 @@ max_accuracy_drop = 0.01      # absolute; compared with the upper bound of the m
 """
 
 
-def write_first_spec(model: Path, data: Path, calibration: Path | None, out: Path) -> Path:
+class FirstSpec(NamedTuple):
+    """What was written, and what decided.
+
+    path: of the spec.
+    input, label: the columns that it names.
+    """
+
+    path: Path
+    input: Chosen
+    label: Chosen
+
+
+def write_first_spec(model: Path, data: Path, calibration: Path | None, out: Path) -> FirstSpec:
     """Write `out`, and two parts of `data` beside it if there is no calibration file.
 
     Raises InputError.
     """
     if out.exists():
         raise InputError(f"{out}: exists already; remove it or choose another name with --out")
-    name, labels = _look_at_model(model)
-    task = source_task(name)
+    described = _look_at_model(model)
+    task = source_task(described.name)
     rows = list(read_rows(data))
     if not rows:
         raise InputError(f"{data}: holds no rows")
-    label = _label_column(data, rows, labels)
-    columns = task.columns(model, rows, label)
+    label = choose_label(data, rows, described, _features(model, task, list(rows[0])))
+    inputs = task.columns(model, rows, label.columns[0])
+    _check_rows(data, rows, [*inputs.columns, *label.columns])
+    for path in filter(None, (model, data, calibration)):
+        toml_string(_relative(path, out.parent))  # refused before anything is written
     evaluation, evaluation_rows = data, len(rows)
     if calibration is None:
         calibration, evaluation, evaluation_rows = _split(
-            data, rows, columns, label, out.parent, task
+            data, rows, inputs.columns, label.columns[0], out.parent, task
         )
     calibration_rows = sum(1 for _ in read_rows(calibration))
     text = TEMPLATE.format(
-        name=out.name,
-        model=_quoted(_name(model)),
-        source=_quoted(_relative(model, out.parent)),
-        task=_quoted(name),
-        calibration=_quoted(_relative(calibration, out.parent)),
+        name=out.name if out.name.isprintable() else toml_string(out.name),
+        model=toml_string(_name(model)),
+        source=toml_string(_relative(model, out.parent)),
+        task=toml_string(described.name),
+        calibration=toml_string(_relative(calibration, out.parent)),
         calibration_rows=calibration_rows,
-        evaluation=_quoted(_relative(evaluation, out.parent)),
+        evaluation=toml_string(_relative(evaluation, out.parent)),
         evaluation_rows=evaluation_rows,
-        input=_quoted(columns[0] if len(columns) == 1 else columns),
-        label=_quoted(label),
+        input=_toml_strings(inputs.columns),
+        input_why=explained(inputs),
+        label=toml_string(label.columns[0]),
+        label_why=explained(label),
     )
     write_durably(out, text.encode())
-    return out
+    return FirstSpec(out, inputs, label)
 
 
-def _look_at_model(model: Path) -> tuple[str, list[str]]:
-    """Find the name of the task and the labels."""
+def explained(chosen: Chosen) -> str:
+    """Say why columns were chosen, in one line without a character that a comment can't hold."""
+    return f"{chosen.why}; runner-up: {chosen.runner_up}"
+
+
+def _toml_strings(names: Sequence[str]) -> str:
+    written = [toml_string(name) for name in names]
+    return written[0] if len(written) == 1 else f"[{', '.join(written)}]"
+
+
+def _features(model: Path, task: SourceTask, names: list[str]) -> list[str]:
+    """Return the columns that task.json says are inputs, whatever is in them."""
+    return load_task(model).columns(names, "") if task.kind == "table" else []
+
+
+def _check_rows(data: Path, rows: Sequence[Row], columns: Sequence[str]) -> None:
+    for number, row in enumerate(rows, 1):
+        missing = [name for name in columns if name not in row]
+        if missing:
+            raise InputError(f"{data}: row {number} has no column {missing[0]!r}")
+
+
+def _look_at_model(model: Path) -> Described:
+    """Find the task and the labels."""
     if not model.is_dir():
         raise InputError(
             f"{model}: no such folder; MODEL is a Hugging Face folder, or one with model.onnx and"
             " task.json"
         )
     if (model / "config.json").is_file():
-        task = find_hf_task(model)
-        labels = checkpoint_of(task).labels(model)
+        name = find_hf_task(model)
+        labels = tuple(checkpoint_of(name).labels(model))
+        found = Described(name, labels, not is_multi_label(model))
     elif (model / "task.json").is_file():
-        described = load_task(model)
-        task, labels = described.name, list(described.labels)
+        task = load_task(model)
+        found = Described(task.name, task.labels, getattr(task, "is_exclusive", True))
     else:
         raise InputError(
             f"{model}: neither config.json (Hugging Face) nor task.json (beside a model.onnx) in it"
         )
-    read_source(model, task)
-    return task, labels
-
-
-def _label_column(data: Path, rows: Sequence[Row], labels: Sequence[str]) -> str:
-    known = set(labels) | {str(index) for index in range(len(labels))}
-    for name in ("label", "labels", "score", *rows[0]):
-        if name in rows[0] and all(_is_label(row.get(name), known) for row in rows):
-            return name
-    wanted = (
-        f"only labels of the model, such as {labels[0]!r}"
-        if labels
-        else "a number for how alike two texts are"
-    )
-    raise InputError(f"{data}: no column holds {wanted}; columns: {', '.join(rows[0])}")
-
-
-def _is_label(value: object, known: set[str]) -> bool:
-    """Tell whether a value is a label of the model, or several, as a list or between commas.
-
-    Any number is one where the model has none.
-    """
-    text = str(value).strip()
-    if text in known:
-        return True
-    if not known:
-        return text.replace(".", "", 1).replace("-", "", 1).isdecimal()
-    if text.startswith("["):
-        with contextlib.suppress(ValueError, RecursionError):
-            value = strict_json.loads(text)
-    several = value if isinstance(value, list) else text.split(",")
-    return all(str(item).strip() in known for item in several)
+    read_source(model, found.name)
+    return found
 
 
 def _split(
@@ -191,7 +208,11 @@ def _split(
         writer = csv.DictWriter(text, list(rows[0]), extrasaction="ignore")
         writer.writeheader()
         writer.writerows({key: _cell(value) for key, value in row.items()} for row in half)
-        write_durably(path, text.getvalue().encode())
+        try:
+            content = text.getvalue().encode()
+        except UnicodeEncodeError:
+            raise InputError(f"{data}: holds half a character (a lone surrogate)") from None
+        write_durably(path, content)
     return (*paths, len(halves[1]))
 
 

@@ -23,6 +23,7 @@ from edgekit.profiles.data import (
     Dataset,
     check_disjoint,
     input_columns,
+    label_rule,
     read_dataset,
     refused_rows,
 )
@@ -37,6 +38,7 @@ from edgekit.quantize.build_context import (
 )
 from edgekit.quantize.cache import clear_leftovers, kept, key_of
 from edgekit.quantize.candidates import make_candidate
+from edgekit.quantize.check_reference import check_reference
 from edgekit.quantize.folder.check import FolderReport
 from edgekit.quantize.folder.newer import readable_folder
 from edgekit.quantize.newer_library import needs_reference_answers
@@ -104,6 +106,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) 
             limits=spec.limits,
             reference=(prepared.reference / WORDS).read_text("utf-8")
             + (", the source itself" if reference.is_quantized else ""),
+            standing=prepared.standing,
             evaluation_samples=len(prepared.evaluation),
             tested_confidence=confidence,
             source_sha256=source.sha256,
@@ -219,28 +222,38 @@ def _prepare(context: BuildContext, spec_path: Path) -> PreparedBuild:
     for doubt in task.doubts():
         context.listener.warn(f"{context.source.path}: {doubt}")
     _check_classes(spec.limits, task, spec_path)
-    columns = input_columns(Path(spec.data.evaluation), task, spec.data.input, spec.data.label)
-    evaluation = read_dataset(Path(spec.data.evaluation), task, columns, spec.data.label)
-    calibration = read_dataset(Path(spec.data.calibration), task, columns, spec.data.label)
+    data, paths = spec.data, (Path(spec.data.evaluation), Path(spec.data.calibration))
+    columns = input_columns(paths[0], task, data.input, data.label)
+    rule = label_rule(paths, task, data.label, data.labels_are)
+    context.listener.say(f"labels of {paths[0].name}: {rule} (column {data.label!r})")
+    evaluation, calibration = (
+        read_dataset(path, task, columns, data.label, rule) for path in paths
+    )
     excluded = check_disjoint(calibration, evaluation)
     if excluded:
         context.listener.warn(
             f"{calibration.path}: row {excluded[0] + 1} is in {evaluation.path} but for white space"
             f" or case; rows left out of calibration for that: {len(excluded)}"
         )
-    unfit, refused = (_refused(context, task, data) for data in (calibration, evaluation))
+    unfit, refused = (_refused(context, task, item) for item in (calibration, evaluation))
     if spec.model.threshold:
         task_folder = _with_threshold(
             context, spec.model.threshold, task_folder, calibration, columns, unfit
         )
+    reference = _reference(
+        context, task_folder, (calibration, unfit), (evaluation, refused), columns
+    )
+    judged = evaluation.without(refused)
+    standing = check_reference(
+        reference, load_task(task_folder), judged, spec.limits, context.listener.warn
+    )
     return PreparedBuild(
         context=context,
         task_folder=task_folder,
-        reference=_reference(
-            context, task_folder, (calibration, unfit), (evaluation, refused), columns
-        ),
+        reference=reference,
         calibration=calibration,
-        evaluation=evaluation.without(refused),
+        evaluation=judged,
+        standing=standing,
         columns=columns,
         excluded=sorted({*excluded, *unfit}),
         refused=refused,
@@ -321,6 +334,7 @@ def _with_threshold(
         calibration.sha256,
         columns,
         label,
+        calibration.rule,
         threshold,
         _given_digest(context),
         context.spec.model.max_length,
@@ -338,6 +352,7 @@ def _with_threshold(
                 refused=refused,
                 max_length=context.spec.model.max_length,
                 given=context.spec.model.reference_answers,
+                rule=calibration.rule,
                 threshold=threshold,
                 out=str(work),
             )
@@ -396,6 +411,7 @@ def _reference(
                 refused=evaluation[1],
                 max_length=context.spec.model.max_length,
                 given=context.spec.model.reference_answers,
+                rule=evaluation[0].rule,
                 release_rows=list(data.release_rows),
                 out=str(work),
             )

@@ -20,6 +20,7 @@ from edgekit.nouns import Golden, Noun
 from edgekit.profiles.answers import label_order, write_answers
 from edgekit.profiles.data import Dataset, read_dataset
 from edgekit.profiles.evaluations import evaluation_of
+from edgekit.profiles.evaluations.label_rule import LabelRule
 from edgekit.profiles.evaluations.reliability import threshold_for
 from edgekit.quantize.compare_preprocessing import compare_preprocessing, compare_with_given
 from edgekit.quantize.folder.beside_task import compare_with_task
@@ -59,6 +60,7 @@ class ThresholdRequest(Noun, frozen=True, kw_only=True):
     refused: list[int] = []  # indices of rows that the model refuses
     max_length: int | None
     given: str | None  # see ReferenceRequest
+    rule: LabelRule
     threshold: ThresholdPart
     out: str
 
@@ -78,6 +80,7 @@ class ReferenceRequest(Noun, frozen=True, kw_only=True):
     refused: list[int] = []  # and of evaluation rows
     max_length: int | None
     given: str | None  # the file with the answers of the user's own environment
+    rule: LabelRule
     release_rows: list[int]
     out: str
 
@@ -143,7 +146,7 @@ def threshold_job(request: object, progress: Progress) -> None:
     evaluation = evaluation_of(task)
     if wanted.label not in evaluation.scored_labels:
         raise InputError(f"model.threshold.label: {task.name} has no label {wanted.label!r}")
-    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
+    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label, asked.rule)
     kept = data.without(asked.refused)
     if asked.given:
         given = GivenAnswers(Path(asked.given), asked.source, task, asked.columns)
@@ -180,8 +183,10 @@ def reference_job(request: object, progress: Progress) -> None:
     """
     asked = msgspec.convert(request, ReferenceRequest)
     task, own = load_task(Path(asked.task_folder)), load_task(Path(asked.own_task_folder))
-    calibration = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
-    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
+    calibration, data = (
+        read_dataset(Path(path), task, asked.columns, asked.label, asked.rule)
+        for path in (asked.calibration, asked.evaluation)
+    )
     calibration_kept = calibration.without(asked.unfit)
     if asked.built != asked.source:
         _compared(asked.built, task, asked.max_length, calibration_kept, progress)

@@ -15,6 +15,7 @@ from edgekit.confidence import upper_bound
 from edgekit.edge.bundle.oci import CARD, PROVENANCE, SBOM
 from edgekit.errors import MissingPackage
 from edgekit.nouns import Artifact, Build, Evidence, File
+from edgekit.profiles.report.reference import reference_notes
 
 # of the serial numbers of our bills of materials
 NAMESPACE = uuid.UUID("0b7d3c0e-58b5-5c1e-9d0b-3b8a4f1f6c52")
@@ -49,6 +50,7 @@ def card(build: Build, artifact: Artifact, evidence: Evidence) -> str:
     rate, memory = speed.samples_per_s.value, speed.peak_rss_bytes / 1e6
     limits = ", ".join(f"{key} = {value}" for key, value in sorted(build.limits.given().items()))
     calibration = quality.calibration_sha256 or "none"
+    reference = "".join(f"* {line}.\n" for line in reference_notes(build))
     text = f"""\
 # {build.model} {build.version}
 
@@ -60,7 +62,7 @@ It is run by {artifact.engine} {evidence.versions.get(artifact.engine, "")}.
   The drop is at most {drop:.4f} at a confidence of {build.tested_confidence:.4f}.
 * p50 {speed.p50_ms.value:.2f} ms, {rate:.0f} samples/s, {memory:.0f} MB at most.
   Measured on: {evidence.machine}.
-* Limits of the build: {limits or "none"}.
+{reference}* Limits of the build: {limits or "none"}.
 * Evaluation data: {quality.evaluation_sha256}. Calibration data: {calibration}.
   No row of either is in this bundle but those that the spec released as golden samples.
 * Use it for inputs like those that it was evaluated on; of others nothing is known.

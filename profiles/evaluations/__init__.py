@@ -5,14 +5,17 @@ EVALUATIONS. A task that answers with labels takes `labels`, which is there.
 """
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 
 from edgekit.edge.tasks import Task
-from edgekit.nouns import Reliability
+from edgekit.nouns import Reliability, Standing
+from edgekit.profiles.evaluations.label_fit import Fit
+from edgekit.profiles.evaluations.label_rule import LabelRule
 from edgekit.profiles.evaluations.metrics import Assessment, Metric
+from edgekit.spec import LabelsAre
 
 Answers = Sequence[np.ndarray]
 # What a file says is right for one row: a label's index, the indices of several (or one for each
@@ -48,14 +51,26 @@ class Evaluation(Protocol):
     def columns(self, names: Sequence[str], label: str) -> list[str]:
         """Choose the input columns of an evaluation file, none where it is not plain which."""
 
-    def truth(self, value: object, given: Any) -> Truth:  # noqa: ANN401 - the task's own input
-        """Read what the label column of a row says of the input `given`; raises InputError."""
+    def fit(self, cells: Iterable[object], wanted: LabelsAre | None = None) -> Fit:
+        """Decide from the whole label column how it is read; raises InputError over two ways.
+
+        wanted: what the user says that its labels are.
+        """
+
+    def truth(self, value: object, given: Any, rule: LabelRule | None = None) -> Truth:  # noqa: ANN401 - the task's own input
+        """Read what the label column of a row says of the input `given`; raises InputError.
+
+        rule: of the whole column; without it, this value is all of it.
+        """
 
     def assess(self, answers: Answers, truths: Sequence[Truth]) -> Assessment:
         """Judge the answers to an evaluation set."""
 
     def probabilities(self, answers: Answers) -> np.ndarray:
         """Compute float64 [inputs, scored labels]."""
+
+    def standing(self, answers: Answers, truths: Sequence[Truth], confidence: float) -> Standing:
+        """Hold the answers against guessing."""
 
     def reliability(self, answers: Answers, truths: Sequence[Truth]) -> Reliability | None:
         """Say how far the probabilities can be trusted; None where there are none."""

@@ -1,16 +1,19 @@
 """Evaluation of tasks that answer with labels of a whole input: one each, or any number."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 import numpy as np
 
-from edgekit import strict_json
-from edgekit.errors import InputError
-from edgekit.nouns import Reliability
+from edgekit.nouns import Reliability, Standing
 from edgekit.profiles.evaluations import Answers, Evaluation, Truth
+from edgekit.profiles.evaluations.chance import mean_area
+from edgekit.profiles.evaluations.label_fit import Fit, fit_one, fit_several
+from edgekit.profiles.evaluations.label_rule import LabelRule, Labels, labels_of
 from edgekit.profiles.evaluations.metrics import F1, Accuracy, Assessment, class_counts
 from edgekit.profiles.evaluations.reliability import reliability_of
+from edgekit.profiles.evaluations.standing import by_area, by_recall
+from edgekit.spec import LabelsAre
 
 
 class LabelTask(Protocol):
@@ -37,7 +40,7 @@ class LabelEvaluation:
     def __init__(self, task: LabelTask) -> None:
         self.task = task
         self.classes = self.scored_labels = task.labels
-        self._indices = {label: index for index, label in enumerate(task.labels)}
+        self._labels = Labels(task.labels)
 
     def columns(self, names: Sequence[str], label: str) -> list[str]:
         """Choose as the task itself does."""
@@ -50,12 +53,19 @@ class LabelEvaluation:
     def reliability(self, answers: Answers, truths: Sequence[Truth]) -> Reliability:
         """Say how far the probabilities can be trusted."""
         shares = self.probabilities(answers)
+        return reliability_of(
+            self.task.labels,
+            shares,
+            self._is_true(shares, truths),
+            is_exclusive=self.task.is_exclusive,
+        )
+
+    def _is_true(self, shares: np.ndarray, truths: Sequence[Truth]) -> np.ndarray:
+        """Mark the labels that are right, bool, as large as `shares`."""
         is_true = np.zeros(shares.shape, dtype=bool)
         for row, truth in zip(is_true, truths, strict=True):
             row[np.array(truth, dtype=int)] = True
-        return reliability_of(
-            self.task.labels, shares, is_true, is_exclusive=self.task.is_exclusive
-        )
+        return is_true
 
 
 class OneLabel(LabelEvaluation):
@@ -63,9 +73,13 @@ class OneLabel(LabelEvaluation):
 
     metric = Accuracy()
 
-    def truth(self, value: object, given: object) -> int:
-        """Read the index of the label: by name, or by number where no label has that name."""
-        return label_index(value, self._indices)
+    def fit(self, cells: Iterable[object], wanted: LabelsAre | None = None) -> Fit:
+        """Decide how a column of labels is read."""
+        return fit_one(cells, self._labels, wanted)
+
+    def truth(self, value: object, given: object, rule: LabelRule | None = None) -> int:
+        """Read the index of the label."""
+        return self._labels.find(value, rule or self.fit([value]).rule)
 
     def assess(self, answers: Answers, truths: Sequence[Truth]) -> Assessment:
         """Compare the label that is said with the right one."""
@@ -79,30 +93,33 @@ class OneLabel(LabelEvaluation):
             classes=class_counts(pairs, lambda index: self.task.labels[index]),
         )
 
+    def standing(self, answers: Answers, truths: Sequence[Truth], confidence: float) -> Standing:
+        """Hold the balanced accuracy against guessing one of the labels that occur."""
+        shares = self.probabilities(answers)
+        return by_recall(
+            self.task.labels,
+            np.array(truths),
+            self.task.decide(answers),
+            lambda: mean_area(shares, self._is_true(shares, truths), confidence),
+            confidence,
+        )
+
 
 class ManyLabels(LabelEvaluation):
     """Any number of labels is right for each input; what is counted is labels, not inputs."""
 
     metric = F1("micro_f1")
 
-    def truth(self, value: object, given: object) -> tuple[int, ...]:
+    def fit(self, cells: Iterable[object], wanted: LabelsAre | None = None) -> Fit:
+        """Decide how a column of labels is read."""
+        return fit_several(cells, self._labels, wanted)
+
+    def truth(self, value: object, given: object, rule: LabelRule | None = None) -> tuple[int, ...]:
         """Read the indices of a JSON array of labels, or of labels with commas between them.
 
         None at all is an answer, too.
         """
-        if isinstance(value, str):
-            text = value.strip()
-            try:
-                value = (
-                    strict_json.loads(text)
-                    if text.startswith("[")
-                    else [part for part in text.split(",") if part.strip()]
-                )
-            except (ValueError, RecursionError):
-                raise InputError("its labels are not a JSON array") from None
-        if not isinstance(value, list):
-            raise InputError("its labels must be a JSON array, or names with commas between them")
-        return tuple(sorted({label_index(item, self._indices) for item in value}))
+        return labels_of(value, rule or self.fit([value]).rule, self._labels)
 
     def assess(self, answers: Answers, truths: Sequence[Truth]) -> Assessment:
         """Compare the labels that are said with the right ones."""
@@ -113,24 +130,15 @@ class ManyLabels(LabelEvaluation):
         ]
         return self.metric.assess(pairs, said, lambda index: self.task.labels[index])
 
+    def standing(self, answers: Answers, truths: Sequence[Truth], confidence: float) -> Standing:
+        """Hold the mean area under the labels' ROC curves against that of guessing, 0.5."""
+        shares = self.probabilities(answers)
+        return by_area(self.task.labels, shares, self._is_true(shares, truths), confidence)
+
 
 def indices(truth: Truth) -> tuple[int, ...]:
     """Return the indices that a truth consists of."""
     return truth if isinstance(truth, tuple) else (int(truth),)
-
-
-def label_index(value: object, known: Mapping[str, int]) -> int:
-    """Find the index of a label as a file writes it; raises InputError.
-
-    That is its name, or its number if no name matches.
-    """
-    text = str(value).strip()
-    if text in known:
-        return known[text]
-    if text.isdecimal() and int(text) < len(known):
-        return int(text)
-    names = ", ".join(list(known)[:5]) + (", ..." if len(known) > 5 else "")
-    raise InputError(f"the model has no label {text[:60]!r}; it has: {names}")
 
 
 def evaluation(task: LabelTask) -> Evaluation:

@@ -1,13 +1,18 @@
 """Evaluation of tasks that answer with vectors: pairs of inputs, and a number for how alike."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from edgekit.edge.tasks import RowFormat, as_number
 from edgekit.errors import InputError
+from edgekit.nouns import Standing
 from edgekit.profiles.evaluations import Answers, Evaluation, Truth
+from edgekit.profiles.evaluations.label_fit import Fit
+from edgekit.profiles.evaluations.label_rule import LabelRule
 from edgekit.profiles.evaluations.metrics import Assessment, SpearmanCosine
+from edgekit.profiles.evaluations.standing import by_order
+from edgekit.spec import LabelsAre
 
 
 class VectorEvaluation:
@@ -23,12 +28,17 @@ class VectorEvaluation:
         others = [name for name in names if name != label]
         return ["text"] if "text" in others else others if len(others) <= 2 else []
 
-    def truth(self, value: object, given: object) -> float:
+    def fit(self, cells: Iterable[object], wanted: LabelsAre | None = None) -> Fit:
+        """Count the numbers: there is one way to read them."""
+        found = [as_number(cell) is not None for cell in cells]
+        return Fit(rule=LabelRule(are="numbers"), fitting=sum(found) / max(1, len(found)))
+
+    def truth(self, value: object, given: object, rule: LabelRule | None = None) -> float:
         """Read how alike the two inputs of a row are, on any scale."""
-        number = as_number(value)
-        if number is None:
+        found = as_number(value)
+        if found is None:
             raise InputError("its label must be a number that says how alike the two texts are")
-        return number
+        return found
 
     def assess(self, answers: Answers, truths: Sequence[Truth]) -> Assessment:
         """Compute each pair's cosine."""
@@ -37,6 +47,10 @@ class VectorEvaluation:
         cosines = np.einsum("ij,ij->i", vectors[0::2], vectors[1::2])
         rows = np.stack([cosines, np.array(truths, dtype=np.float64)], axis=1)
         return Assessment(value=self.metric.value(rows), rows=rows, said=vectors, classes={})
+
+    def standing(self, answers: Answers, truths: Sequence[Truth], confidence: float) -> Standing:
+        """Hold the order of the cosines against no order."""
+        return by_order(self.assess(answers, truths).rows, confidence)
 
     def probabilities(self, answers: Answers) -> np.ndarray:
         """Compute nothing: a vector has no labels."""

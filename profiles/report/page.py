@@ -14,6 +14,7 @@ from edgekit.nouns import Build
 from edgekit.profiles.report.cost import CostSheet
 from edgekit.profiles.report.pareto import Level, Point, pareto_plot
 from edgekit.profiles.report.plots import twice
+from edgekit.profiles.report.reference import reference_notes
 from edgekit.profiles.report.strip_plots import Change, Spread, change_plot, latency_plot
 from edgekit.profiles.report.summary import chosen_of, in_words, tiles
 from edgekit.profiles.report.tables import (
@@ -68,6 +69,7 @@ def _content(build: Build, cost: CostSheet) -> dict[str, Any]:
         "build": build,
         "chosen": chosen_of(build),
         "words": list(in_words(build)),
+        "reference_notes": reference_notes(build),
         "tiles": tiles(build),
         "metric": metric,
         "effort": evidence[0].performance.effort if evidence else None,

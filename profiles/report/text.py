@@ -9,10 +9,19 @@ from rich.table import Table
 
 from edgekit.confidence import upper_bound
 from edgekit.console import human_bytes
-from edgekit.nouns import Build, Evidence, Figure, Part, Performance, Quality, Variant
+from edgekit.nouns import (
+    Build,
+    Evidence,
+    Figure,
+    Part,
+    Performance,
+    Quality,
+    Variant,
+)
 from edgekit.profiles.conditions import warnings
 from edgekit.profiles.intervals import UNBOUNDED
 from edgekit.profiles.report.cost import Cost, CostSheet
+from edgekit.profiles.report.reference import reference_notes
 from edgekit.profiles.scenarios import EFFORTS
 
 DIGITS = re.compile(r"\d+")
@@ -34,6 +43,7 @@ def build_as_json(build: Build, cost: CostSheet) -> dict[str, Any]:
         "objective": build.objective,
         "limits": build.limits.given(),
         "reference": build.reference,
+        "standing": msgspec.to_builtins(build.standing),
         "evaluation_samples": build.evaluation_samples,
         "tested_confidence": build.tested_confidence,
         "chosen": build.choice.chosen,
@@ -218,7 +228,7 @@ def with_interval(figure: Figure, digits: int) -> str:
 
 def notes(build: Build) -> list[str]:
     """List what must be said beside the table: the choice, and what the figures are not."""
-    lines = left_out(build) + notes_of(measured_in(build))
+    lines = reference_notes(build) + left_out(build) + notes_of(measured_in(build))
     if build.measured:
         lines.append(f"Measured on: {build.measured[0].evidence.machine}")
     chosen = build.choice.chosen

@@ -11,6 +11,7 @@ from edgekit.job import Progress
 from edgekit.nouns import Noun
 from edgekit.process import peak_memory
 from edgekit.profiles.data import Dataset, read_dataset
+from edgekit.profiles.evaluations.label_rule import LabelRule
 from edgekit.quantize.recipes import RECIPES, Ingredients, recipe_module
 from edgekit.quantize.source import Source
 from edgekit.quantize.weight_types import contents
@@ -26,6 +27,7 @@ class RecipeRequest(Noun, frozen=True, kw_only=True):
     calibration: str
     columns: list[str]
     label: str
+    rule: LabelRule | None = None
     samples: int
     excluded: list[int]
     isa: tuple[str, ...]
@@ -79,9 +81,8 @@ def _calibration(asked: RecipeRequest, task: Task[Any]) -> tuple[Dataset, Datase
 
     A recipe that tunes gets half.
     """
-    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(
-        asked.excluded
-    )
+    path = Path(asked.calibration)
+    data = read_dataset(path, task, asked.columns, asked.label, asked.rule).without(asked.excluded)
     most = len(data) // 2 if RECIPES[asked.recipe].tuned else len(data)
     sample, rest = data.split(min(asked.samples, most))
     return sample, rest.split(len(sample))[0]

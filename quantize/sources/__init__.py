@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from edgekit.edge.tasks import Row
 from edgekit.edge.tasks.text import TextConfig
 from edgekit.errors import InputError
+from edgekit.quantize.sources.columns import Chosen
 from edgekit.spec import OnTooLong
 from edgekit.targets import InputKind
 
@@ -65,7 +66,7 @@ class SourceTask(Protocol):
     def checkpoint(self) -> Checkpoint | None:
         """Return how its models come as Hugging Face folders; None where only as ONNX or GGUF."""
 
-    def columns(self, model: Path, rows: Sequence[Row], label: str) -> list[str]:
+    def columns(self, model: Path, rows: Sequence[Row], label: str) -> Chosen:
         """Choose the input columns of a data file for a first spec; raises InputError.
 
         model: the folder with the model.

@@ -10,7 +10,7 @@ from edgekit.edge.tasks.feature_extraction import Config
 from edgekit.edge.tasks.text import TextConfig
 from edgekit.quantize.config_json import library_config
 from edgekit.quantize.pooling import read_pooling
-from edgekit.quantize.sources.columns import longest_columns
+from edgekit.quantize.sources.columns import Chosen, longest_columns
 from edgekit.quantize.sources.text import Texts
 
 
@@ -35,7 +35,7 @@ class Embedders(Texts):
             **msgspec.structs.asdict(tokenizer),
         )
 
-    def columns(self, model: Path, rows: Sequence[Row], label: str) -> list[str]:
+    def columns(self, model: Path, rows: Sequence[Row], label: str) -> Chosen:
         """Choose the two columns with the longest texts."""
         return longest_columns(rows, label, 2)
 

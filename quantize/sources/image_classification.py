@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edgekit.edge.tasks import Row
-from edgekit.quantize.sources.columns import longest_columns
+from edgekit.quantize.sources.columns import Chosen, longest_columns
 from edgekit.spec import OnTooLong
 from edgekit.targets import InputKind
 
@@ -19,7 +19,7 @@ class Pictures:
     on_too_long: tuple[OnTooLong, ...] = ()
     checkpoint = None
 
-    def columns(self, model: Path, rows: Sequence[Row], label: str) -> list[str]:
+    def columns(self, model: Path, rows: Sequence[Row], label: str) -> Chosen:
         """Choose the column with the longest content: paths are longer than other columns."""
         return longest_columns(rows, label, 1)
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgekit.edge.tasks import Row, load_task
 from edgekit.errors import InputError
+from edgekit.quantize.sources.columns import Chosen
 from edgekit.spec import OnTooLong
 from edgekit.targets import InputKind
 
@@ -19,13 +20,13 @@ class Tables:
     on_too_long: tuple[OnTooLong, ...] = ()
     checkpoint = None
 
-    def columns(self, model: Path, rows: Sequence[Row], label: str) -> list[str]:
+    def columns(self, model: Path, rows: Sequence[Row], label: str) -> Chosen:
         """Choose the columns of the features that task.json names."""
         others = [name for name in rows[0] if name != label]
         features: list[str] = load_task(model).columns(others, label)
         if not features:
             raise InputError(f"the data lacks a feature that {model / 'task.json'} names")
-        return features
+        return Chosen(features, "the features that task.json names", "no other column is one")
 
     def anchored(self, row: Row, columns: Sequence[str], folder: Path) -> Row:
         """Return the row: numbers mean the same everywhere."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from edgekit.edge.tasks import Row
 from edgekit.edge.tasks.text import TextConfig
 from edgekit.quantize.config_json import config_labels
-from edgekit.quantize.sources.columns import longest_columns
+from edgekit.quantize.sources.columns import Chosen, longest_columns
 from edgekit.spec import OnTooLong
 from edgekit.targets import InputKind
 
@@ -38,7 +38,7 @@ class Texts:
         """Make the content of task.json; each task on texts has its own."""
         raise NotImplementedError
 
-    def columns(self, model: Path, rows: Sequence[Row], label: str) -> list[str]:
+    def columns(self, model: Path, rows: Sequence[Row], label: str) -> Chosen:
         """Choose the column with the longest texts."""
         return longest_columns(rows, label, 1)
 

@@ -88,6 +88,10 @@ class Bars:
             to_go = f"; about {human_seconds(left)} to go" if number < total else ""
             note(f"[{number}/{total}] {name}: {_outcome(made)}{to_go}")
 
+    def say(self, text: str) -> None:
+        """Print what was found out on a line of its own."""
+        note(text)
+
     def warn(self, text: str) -> None:
         """Print a warning on a line of its own."""
         note(text)

@@ -25,10 +25,13 @@ def init(model: Path, data: Path, calibration: Path | None, out: Path, as_json: 
       edgekit init my-model/ tickets.csv
       edgekit init my-model/ test.csv --calibration train-sample.csv
     """
-    from edgekit.quantize.init import write_first_spec
+    from edgekit.quantize.init import explained, write_first_spec
 
-    path = write_first_spec(model, data, calibration, out)
+    path, *chosen = write_first_spec(model, data, calibration, out)
     if as_json:
-        print_json({"spec": str(path)})
+        columns = zip(("input", "label"), chosen, strict=True)
+        print_json({"spec": str(path), **{key: item._asdict() for key, item in columns}})
         return
+    for key, item in zip(("input", "label"), chosen, strict=True):
+        click.echo(f"{key}: {', '.join(map(repr, item.columns))}: {explained(item)}")
     click.echo(f"{path}: written; read it, set your limits, then: edgekit build {path}")

@@ -15,6 +15,7 @@ from edgekit.toml_file import read_toml
 Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Objective = Literal["latency", "throughput", "energy", "size", "accuracy"]
+LabelsAre = Literal["names", "indices from 0", "indices from 1"]
 Count = Annotated[int, msgspec.Meta(ge=1)]
 OnTooLong = Literal["flag", "refuse", "window"]
 
@@ -57,6 +58,8 @@ class DataPart(Noun, frozen=True, kw_only=True):
         None  # the column, or for tabular the columns; None: the task's own default
     )
     label: str = "label"
+    # what the labels are where the column can be read in two ways; None: what fits all of it
+    labels_are: LabelsAre | None = None
     calibration_samples: Count = 256
     # rows of the evaluation file that may travel in bundles as golden samples
     release_rows: list[Count] = []

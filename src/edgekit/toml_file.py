@@ -4,6 +4,7 @@ What is wrong is said in one line that names the file and the key.
 """
 
 import difflib
+import json
 import re
 import tomllib
 from collections.abc import Mapping
@@ -38,6 +39,16 @@ def read_toml(path: Path, kind: type[T], parts: Mapping[str, type[msgspec.Struct
         return msgspec.convert(table, kind)
     except msgspec.ValidationError as error:
         raise InputError(f"{path}: {_explain(str(error), {'': kind, **parts})}") from None
+
+
+def toml_string(text: str) -> str:
+    """Write a text as TOML does; raises InputError where it is none, as a file's name may be."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{text!a}: not UTF-8; give it another name") from None
+    # json escapes all that TOML does but DEL, if it leaves other letters as they are
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def _explain(message: str, parts: Mapping[str, type[msgspec.Struct]]) -> str:

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 from edgekit.edge.tasks.row_files import read_rows
+from edgekit.edge.tasks.tabular_classification import Config, TabularClassification
 from edgekit.errors import InputError
-from edgekit.profiles.data import Dataset
+from edgekit.profiles.data import Dataset, label_rule, read_dataset
+from edgekit.spec import LabelsAre
 from tests.conftest import edgekit
 
 
@@ -141,3 +143,32 @@ def test_a_key_that_comes_twice_loses_no_value_in_silence(tmp_path: Path) -> Non
     path.write_text('{"text": "a"}\n{"text": "a", "text": "b"}\n')
     with pytest.raises(InputError, match="row 2 is not a JSON object, with each key once"):
         list(read_rows(path))
+
+
+SIGNS = TabularClassification(Config(labels=["-1", "0", "1"], features=["a"]))
+
+
+def both(
+    folder: Path, evaluation: str, calibration: str, wanted: LabelsAre | None = None
+) -> object:
+    """Read two files of one label a letter by one rule, as a build does."""
+    paths = [folder / "evaluation.csv", folder / "calibration.csv"]
+    for path, labels in zip(paths, (evaluation, calibration), strict=True):
+        path.write_text("a,label\n" + "".join(f"1,{label}\n" for label in labels.split()))
+    rule = label_rule(paths, SIGNS, "label", wanted)
+    return str(rule), [read_dataset(path, SIGNS, ["a"], "label", rule).truths for path in paths]
+
+
+def test_one_rule_for_evaluation_and_calibration(tmp_path: Path) -> None:
+    assert both(tmp_path, "0 1 2", "0 1") == ("indices from 0", [[0, 1, 2], [0, 1]])
+    # one file alone could be read in two ways
+    assert both(tmp_path, "0 1", "0 1 -1") == ("names", [[1, 2], [1, 2, 0]])
+    assert both(tmp_path, "0 1", "2") == ("indices from 0", [[0, 1], [2]])
+    with pytest.raises(
+        InputError,
+        match=r"evaluation.csv: column 'label' .* two ways: '0' is '0' as names and '-1'",
+    ):
+        both(tmp_path, "0 1", "1 0")
+    assert both(tmp_path, "0 1", "1 0", "names") == ("names", [[1, 2], [2, 1]])
+    with pytest.raises(InputError, match=r"calibration.csv: row 2: the model has no label '2'"):
+        both(tmp_path, "-1 0 1", "0 2")

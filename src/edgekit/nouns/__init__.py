@@ -23,7 +23,15 @@ from edgekit.nouns.performance import (
     Profiles,
     ServerFigure,
 )
-from edgekit.nouns.quality import Comparison, Counts, Paired, Quality, Reliability, Resampled
+from edgekit.nouns.quality import (
+    Comparison,
+    Counts,
+    Paired,
+    Quality,
+    Reliability,
+    Resampled,
+    Standing,
+)
 from edgekit.nouns.records import (
     MAX_DEPTH,
     AnyNoun,
@@ -77,6 +85,7 @@ __all__ = [
     "ServerFigure",
     "Setting",
     "Slot",
+    "Standing",
     "Status",
     "Unreadable",
     "Variant",

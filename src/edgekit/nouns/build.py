@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from msgspec import Meta
 
 from edgekit.nouns.artifact import File, Setting
+from edgekit.nouns.quality import Standing
 from edgekit.nouns.records import Part, Record
 from edgekit.nouns.variant import Limits, MeasuredVariant, Variant, measured
 
@@ -56,6 +57,7 @@ class Build(Record, frozen=True, kw_only=True):
     objective: what the choice makes as good as it can.
     limits: what every variant must keep.
     reference: what the variants were compared with, in words.
+    standing: how the reference stands against guessing; None in a build of before it was asked.
     evaluation_samples: how many samples the answers were measured on.
     tested_confidence: of each variant by itself, so that all together keep that of the limits.
     source_sha256: digest of the model that it was built from.
@@ -74,6 +76,7 @@ class Build(Record, frozen=True, kw_only=True):
     objective: str
     limits: Limits
     reference: str
+    standing: Standing | None = None
     evaluation_samples: int
     tested_confidence: float
     source_sha256: str = ""

@@ -117,3 +117,30 @@ class Quality(Part, frozen=True, kw_only=True):
     calibration_sha256: str
     cut_rows: int = 0
     refused_rows: int = 0
+
+
+class Standing(Part, frozen=True, kw_only=True):
+    """How the reference's answers to the evaluation data stand against guessing.
+
+    measure: balanced_accuracy, macro_roc_auc, spearman_cosine or entity_f1.
+    value: its value; None where the data can't tell anything from guessing.
+    low: the lowest value that is not ruled out.
+    high: the highest.
+    chance: what guessing has.
+    confidence: of each of the two bounds, one-sided.
+    samples: how many there were.
+    is_weak: it is no better than guessing; then a limit of the spec has allowed the build.
+    confusion: what it says most often instead of what is right.
+    warnings: what else is odd about its answers, a line each.
+    """
+
+    measure: str
+    value: float | None
+    low: float | None
+    high: float | None
+    chance: float
+    confidence: float
+    samples: int
+    is_weak: bool
+    confusion: str = ""
+    warnings: tuple[str, ...] = ()

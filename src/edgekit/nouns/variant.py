@@ -50,6 +50,8 @@ class Limits(Noun, frozen=True, kw_only=True):
     on_too_few: what becomes of a variant whose value keeps a limit, if samples can't show it.
     p99_ms: the most that the p99 latency may be, in milliseconds.
     memory_mb: the most memory that a process may take, in units of 1,000,000 bytes.
+    allow_weak_reference: build even if the reference is no better than guessing; no variant is
+        held against it.
     """
 
     max_accuracy_drop: Fraction | None = None
@@ -60,10 +62,12 @@ class Limits(Noun, frozen=True, kw_only=True):
     on_too_few: Literal["reject", "accept"] = "reject"
     p99_ms: Positive | None = None
     memory_mb: Positive | None = None
+    allow_weak_reference: bool = False
 
     def given(self) -> dict[str, object]:
         """Return the limits that are set, by their names in the spec, as values that JSON holds."""
         values = msgspec.to_builtins(self)
+        del values["allow_weak_reference"]  # no limit of a variant
         return {key: value for key, value in values.items() if value not in (None, {})}
 
 
