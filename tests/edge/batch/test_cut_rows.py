@@ -95,7 +95,7 @@ def test_a_file_that_has_the_column_already_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_run_that_an_edgekit_of_before_began_is_not_gone_on_with(tmp_path: Path) -> None:
-    """Its output has no such column."""
+    """A journal says which columns its output has; one that does not is of another version."""
     bound = {
         "input_digest": "d", "slot": "s", "columns": ["text"], "batch_size": 2, "kind": ".csv",
     }  # fmt: skip
