@@ -97,20 +97,22 @@ def compare_with_given(
 ) -> list[np.ndarray]:
     """Return the given answers to a data file, once edgekit's reading has been compared with them.
 
-    Where the library cut words off, edgekit's own answer stands: it may have seen more of them.
-    Raises InputError where the two part.
+    Where the library cut words off, edgekit's own answer stands: it may have seen more of them. An
+    input that the task refuses keeps what was given. Raises InputError where the two part.
     """
     rows = given.rows(data)
     right = list(rows.answers)
     for start in range(0, len(data.inputs), REFERENCE_BATCH):
         progress("comparing with the given answers", start / len(data.inputs))
         part = range(start, min(start + REFERENCE_BATCH, len(data.inputs)))
-        said = dict(zip(part, own([data.inputs[place] for place in part]), strict=True))
-        whole = [n for n in part if not _may_be_longer(data.inputs[n], rows.is_cut[n])]
+        read = [place for place in part if _is_read(task, data.inputs[place])]
+        if not read:
+            continue
+        said = dict(zip(read, own([data.inputs[place] for place in read]), strict=True))
+        whole = [n for n in read if not _may_be_longer(data.inputs[n], rows.is_cut[n])]
         tensors = task.encode([data.inputs[place] for place in whole]) if whole else {}
-        right[start : part.stop] = [
-            completed(right[n], said[n]) if n in whole else said[n] for n in part
-        ]
+        for place in read:
+            right[place] = completed(right[place], said[place]) if place in whole else said[place]
         place = start
         try:
             for at, place in enumerate(whole):
