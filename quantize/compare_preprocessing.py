@@ -107,8 +107,8 @@ def compare_with_given(
 
     file: with the indices of the rows that the model refuses, which are left out.
 
-    Where the library cut words off, edgekit's own answer stands: it may have seen more of them.
-    Raises InputError where the two part.
+    Where the library cut words off, edgekit's own answer stands: it may have seen more of them. An
+    input that this reading refuses keeps what was given. Raises InputError where the two part.
     """
     data, refused = file
     rows, left_out = given.rows(data), set(refused)
@@ -117,11 +117,14 @@ def compare_with_given(
     for start in range(0, len(kept), REFERENCE_BATCH):
         progress("comparing with the given answers", start / len(kept))
         part = kept[start : start + REFERENCE_BATCH]
-        said = dict(zip(part, own([data.inputs[place] for place in part]), strict=True))
-        whole = [n for n in part if not _may_be_longer(data.inputs[n], rows.is_cut[n])]
+        read = [place for place in part if _is_read(task, data.inputs[place])]
+        if not read:
+            continue
+        said = dict(zip(read, own([data.inputs[place] for place in read]), strict=True))
+        whole = [n for n in read if not _may_be_longer(data.inputs[n], rows.is_cut[n])]
         tensors = task.encode([data.inputs[place] for place in whole]) if whole else {}
-        for n in part:
-            right[n] = completed(right[n], said[n]) if n in whole else said[n]
+        for place in read:
+            right[place] = completed(right[place], said[place]) if place in whole else said[place]
         place = part[0]
         try:
             for at, place in enumerate(whole):
