@@ -9,7 +9,7 @@ import pytest
 from edgekit.edge.tasks import load_task
 from edgekit.edge.tasks.text import TokenizerTask
 from edgekit.errors import InputError
-from edgekit.profiles.data import refused_rows
+from edgekit.profiles.data import Dataset, refused_rows
 from edgekit.quantize.prepare import _say_on_too_long
 from edgekit.quantize.recipes.recipe_job import _encoded, _rows
 from edgekit.quantize.sources import SOURCES, source_task, what_is_too_long
@@ -95,10 +95,9 @@ def test_a_recipe_gets_each_window_by_itself(tmp_path: Path) -> None:
     null_model.write_text(tmp_path, task="token-classification", config=config)
     task = load_task(tmp_path)
 
-    class Sample:
-        inputs = [task.parse(text) for text in ("leak", "pump " * 40)]
-
-    encoded = _encoded(task, Sample())
+    inputs = [task.parse(text) for text in ("leak", "pump " * 40)]
+    sample = Dataset(path=tmp_path, sha256="", inputs=inputs, truths=[()] * len(inputs))
+    encoded = _encoded(task, sample)
     rows = _rows(encoded)
     assert len(rows) == sum(len(feeds["input_ids"]) for feeds in encoded) > 2
     assert {value.shape[0] for feeds in rows for value in feeds.values()} == {1}

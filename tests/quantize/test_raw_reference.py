@@ -19,6 +19,7 @@ from edgekit.edge.tasks.text import TokenizerTask
 from edgekit.errors import InputError
 from edgekit.profiles.answers import read_answers
 from edgekit.profiles.data import read_dataset
+from edgekit.profiles.evaluations.label_rule import NAMES
 from edgekit.quantize.prepare import (
     WORDS,
     InspectRequest,
@@ -58,6 +59,7 @@ class Project:
             evaluation=str(next(self.data.glob("evaluation.*"))),
             columns=self.columns,
             label="label",
+            rule=NAMES,
             max_length=None,
             given=str(given) if given else None,
             release_rows=[],

@@ -26,7 +26,7 @@ from edgekit.errors import Misfit
 from edgekit.profiles.build_folder import model_folder, read_build
 from edgekit.release.pack import pack
 from tests import small
-from tests.conftest import Built
+from tests.conftest import Built, script
 from tests.edge.serving.test_watch import (
     copy,
     given_up,
@@ -38,7 +38,6 @@ from tests.edge.serving.test_watch import (
     tell,
     until,
 )
-from tests.test_benchmarks import script
 
 spoilers = script("golden")  # of benchmarks/: it measures how far each of these strays
 # a number of the graph, and the one that wakes the sleepers below
