@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import onnx
 import pytest
 
 from edgekit.edge.tasks.tabular_classification import Config, TabularClassification
@@ -122,23 +121,10 @@ def test_the_report_says_how_the_reference_stands() -> None:
 @pytest.mark.processes
 def test_a_build_of_a_model_with_its_names_in_another_order(tmp_path: Path) -> None:
     """The fault that shipped: an accuracy of 0, and every variant agrees with the reference."""
-    (tmp_path / "model").mkdir()
-    onnx.save(small.model(LOGITS), tmp_path / "model" / "model.onnx")
+    spec, described = small.write_project(tmp_path), tmp_path / "model" / "task.json"
     names = [*small.LABELS[1:], small.LABELS[0]]
-    task = {"task": "tabular-classification", "labels": names, "features": small.FEATURES}
-    (tmp_path / "model" / "task.json").write_text(json.dumps(task))
-    for name, seed, count in (("calibration", 1, 12), ("evaluation", 2, 60)):
-        inputs, said = rows(count, seed)
-        lines = [",".join([*small.FEATURES, "label"])]
-        for values, label in zip(inputs, said, strict=True):
-            lines.append(",".join([*map(str, values), small.LABELS[label]]))
-        (tmp_path / f"{name}.csv").write_text("\n".join(lines))
-    spec = tmp_path / "edgekit.toml"
-    spec.write_text(
-        '[model]\nname = "pumps"\nsource = "model"\ntask = "tabular-classification"\n'
-        '[data]\ncalibration = "calibration.csv"\nevaluation = "evaluation.csv"\n'
-        '[target]\nrecipes = ["onnx-fp32"]\n[limits]\n'
-    )
+    described.write_text(json.dumps(json.loads(described.read_text()) | {"labels": names}))
+    spec.write_text('[target]\nrecipes = ["onnx-fp32"]\n' + spec.read_text())
     ran = edgekit("build", spec, "--quick", code=2)
     assert "labels of evaluation.csv: names (column 'label')" in ran.err
     assert "the reference is no better than guessing" in ran.err
