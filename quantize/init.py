@@ -228,11 +228,6 @@ def _cell(value: object) -> object:
     )
 
 
-def _quoted(value: object) -> str:
-    """Write a text, or a list of texts, as TOML has it: JSON's way, but for DEL and surrogates."""
-    return json.dumps(value, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
-
-
 def _relative(path: Path, folder: Path) -> str:
     path, folder = path.resolve(), folder.resolve()
     return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else str(path)

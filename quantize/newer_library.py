@@ -1,11 +1,11 @@
 """Folders that a newer library wrote than the one that is installed to read them."""
 
-import json
 import re
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from edgekit import strict_json
 from edgekit.quantize.folder.newer import is_translated
 
 
@@ -41,7 +41,7 @@ def _written(folder: Path) -> list[tuple[str, str, str]]:
 def _read(path: Path) -> dict[str, Any]:
     """Read a JSON object; an empty one where there is none: others say what is wrong with it."""
     try:
-        found = json.loads(path.read_text("utf-8"))
+        found = strict_json.loads(path.read_text("utf-8"))
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

@@ -223,7 +223,7 @@ def made_project(warm_project: Path, built: "Built") -> Path:
 @pytest.fixture
 def judged_project(made_project: Path, built: "Built") -> Path:
     """Return `made_project` with the answers of every variant measured already."""
-    keep(made_project, built, "judged", "golden")
+    keep(made_project, built, "quality")
     return made_project
 
 

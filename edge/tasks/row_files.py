@@ -77,8 +77,8 @@ def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
             row = None
         if not isinstance(row, dict):
             raise InputError(
-                f"{path}: row {number} is not a JSON object, with each key once (NaN, Infinity and"
-                " numbers beyond 64 bits are not JSON)"
+                f"{path}: row {number} is not a JSON object (NaN, Infinity, numbers beyond 64 bits"
+                " and a key that comes twice are not JSON)"
             )
         yield row
 

@@ -87,7 +87,7 @@ def readable_folder(folder: Path, out: Path) -> Path:
                 if path.name not in files:
                     _link(path.resolve(), work / path.name)
             for name, content in files.items():
-                (work / name).write_text(json.dumps(content, indent=2, ensure_ascii=False), "utf-8")
+                (work / name).write_text(json.dumps(content, indent=2, allow_nan=False), "utf-8")
     return out
 
 

@@ -343,7 +343,7 @@ def main() -> None:
         "files": [file_digest(Path(name)) for name in FILES],
     }
     with Path(OUT).open("wb") as file:
-        np.savez(file, about=np.array(json.dumps(about)), **arrays)
+        np.savez(file, about=np.array(json.dumps(about, allow_nan=False)), **arrays)
     print(f"{OUT}: written", file=sys.stderr)
 
 

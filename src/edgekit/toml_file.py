@@ -48,7 +48,7 @@ def toml_string(text: str) -> str:
     except UnicodeEncodeError:
         raise InputError(f"{text!a}: not UTF-8; give it another name") from None
     # json escapes all that TOML does but DEL, if it leaves other letters as they are
-    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(text, ensure_ascii=False, allow_nan=False).replace("\x7f", "\\u007f")
 
 
 def _explain(message: str, parts: Mapping[str, type[msgspec.Struct]]) -> str:

@@ -20,6 +20,7 @@ READERS = {
     "quantize/config_json.py",
     "quantize/pooling.py",
     "quantize/recipes/gguf_bert.py",
+    "quantize/reference/raw_answers.py",  # the script, which runs without edgekit
     "quantize/source.py",
     "release/documents.py",
     "src/edgekit/installation.py",

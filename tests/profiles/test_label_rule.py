@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from edgekit.edge.tasks.tags import TagScheme
 from edgekit.errors import InputError
 from edgekit.profiles.evaluations.entities import EntityEvaluation
 from edgekit.profiles.evaluations.label_fit import fit_one, fit_several
@@ -183,6 +184,7 @@ class Tagger:
     """What is asked of a tagger here."""
 
     labels = ("O", "B-1", "1")
+    tags = TagScheme(labels)
 
 
 def test_tags_are_read_by_the_rule_of_all_of_them() -> None:

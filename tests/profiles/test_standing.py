@@ -7,6 +7,7 @@ import pytest
 from scipy import stats
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
+from edgekit.edge.tasks.tags import TagScheme
 from edgekit.nouns import Standing
 from edgekit.profiles.evaluations.chance import (
     balanced_accuracy,
@@ -277,6 +278,7 @@ class Tagger:
     """What is asked of a tagger here."""
 
     labels = ("O", "B-PART", "B-SITE")
+    tags = TagScheme(labels)
 
 
 def tagged(truths: Sequence[Sequence[int]], said: Sequence[Sequence[int]]) -> Standing:
