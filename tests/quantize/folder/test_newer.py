@@ -159,8 +159,10 @@ def test_a_tokenizer_of_five_makes_the_ids_that_it_makes_there(family: str, tmp_
     out = tmp_path / "out"
     out.mkdir()
     write_task(copy, TASK, None, "flag", out)
-    feeds = load_task(out).encode([texts[-3]])
-    assert feeds["input_ids"][0].tolist() == saved.encode(texts[-3]).ids
+    task = load_task(out)
+    assert task.encode([texts[-1]])["input_ids"][0].tolist() == saved.encode(texts[-1]).ids
+    with pytest.raises(InputError, match="a token that the model has no embedding for"):
+        task.encode([texts[-3]])
 
 
 def test_an_embedder_of_five_keeps_its_pooling(tmp_path: Path) -> None:
