@@ -2,7 +2,7 @@
 
 import json
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 
@@ -10,6 +10,7 @@ from edgekit.edge.tasks import load_task
 from edgekit.edge.tasks.text import TokenizerTask
 from edgekit.errors import InputError
 from edgekit.profiles.data import Dataset, refused_rows
+from edgekit.quantize.pipeline import build
 from edgekit.quantize.prepare import _say_on_too_long
 from edgekit.quantize.recipes.recipe_job import _encoded, _rows
 from edgekit.quantize.sources import SOURCES, source_task, what_is_too_long
@@ -48,6 +49,25 @@ def test_why_a_classifier_has_no_windows() -> None:
         what_is_too_long("text-classification", "window", "edgekit.toml: data.on_too_long")
     with pytest.raises(InputError, match="takes no texts; leave it out"):
         what_is_too_long("image-classification", "flag", "edgekit.toml: data.on_too_long")
+
+
+def test_a_spec_that_asks_for_what_cannot_be_is_refused_before_anything_is_done(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "rows.csv").write_text("text,label\nx,y\n")
+    spec = tmp_path / "edgekit.toml"
+    spec.write_text(
+        '[model]\nname = "m"\nsource = "model"\ntask = "text-classification"\n[data]\n'
+        'calibration = "rows.csv"\nevaluation = "rows.csv"\non_too_long = "window"\n'
+    )
+    listener: Any = None
+    with pytest.raises(InputError, match=r"edgekit\.toml: data\.on_too_long = 'window': "):
+        build(spec, tmp_path / "out", effort="quick", listener=listener)
+    assert not (tmp_path / "out").exists()
+    spec.write_text(spec.read_text().replace("window", "cut"))
+    with pytest.raises(InputError, match=r"edgekit\.toml: data\.on_too_long: invalid enum value"):
+        build(spec, tmp_path / "out", effort="quick", listener=listener)
 
 
 @pytest.mark.parametrize(

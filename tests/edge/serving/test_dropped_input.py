@@ -10,6 +10,7 @@ import pytest
 
 from edgekit.nouns import Setting
 from tests import null_model
+from tests.conftest import edgekit
 from tests.edge.serving.test_front import ROW, Front, front
 
 pytestmark = pytest.mark.processes
@@ -70,6 +71,15 @@ def test_an_empty_answer_carries_the_mark_as_well(tmp_path: Path, name: str) -> 
     with texts(tmp_path, task=name, config=labels, seed=0) as server:
         _, (whole, cut) = server.predict(["leak", LONG])
         assert (whole["truncated"], cut["truncated"]) == (False, True)
+
+
+def test_predict_says_what_was_cut(tmp_path: Path) -> None:
+    box = null_model.appliance(tmp_path / "box", files=null_model.write_text, inputs=["leak"])
+    ran = edgekit("predict", box, LONG)
+    assert "a part of it was not read" in ran.err
+    assert edgekit("predict", box, LONG, "--json").json["truncated"] is True
+    ran = edgekit("predict", box, "leak", "--json")
+    assert (ran.json["truncated"], ran.err) == (False, "")
 
 
 def test_what_is_refused_is_the_clients_fault(tmp_path: Path) -> None:
