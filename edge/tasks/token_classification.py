@@ -1,5 +1,6 @@
 """token-classification: each word of a sentence gets logits, and those become labelled spans."""
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -8,7 +9,6 @@ import msgspec
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgekit import strict_json
 from edgekit.edge.tasks import Row, Tensors, largest_difference, one_column
 from edgekit.edge.tasks.classification import bounded, softmax
 from edgekit.edge.tasks.predictions import Entities, Entity, Prediction
@@ -187,7 +187,7 @@ def json_list(value: object) -> object:
     """Read the JSON array that a cell of a CSV holds; any other value stays as it is."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            return strict_json.loads(value)
+            return json.loads(value)  # what is no word or label in it is refused where it is read
         except (ValueError, RecursionError):
             return value
     return value
