@@ -22,7 +22,8 @@ SOUND = [helper.make_node("Softmax", ["l"], ["y"], axis=-1)]
 
 def evaluation(folder: Path, bad: int | None) -> Path:
     """Write 40 rows of which one, counted from 1, makes the model above answer NaN."""
-    random, rows = np.random.default_rng(0), []
+    random = np.random.default_rng(0)
+    rows: list[list[object]] = []
     while len(rows) < 40:
         row = random.normal(size=3).astype(np.float32)
         is_bad = bool((row @ MATRIX < 0).any())
