@@ -3,6 +3,7 @@
 A document that is longer than the model takes at once is read in windows (see windows.py).
 """
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -11,7 +12,6 @@ import msgspec
 import numpy as np
 from tokenizers import Tokenizer
 
-from edgekit import strict_json
 from edgekit.edge.tasks import Row, Tensors, largest_difference, one_column
 from edgekit.edge.tasks.classification import bounded, softmax
 from edgekit.edge.tasks.predictions import TRUNCATED, Entities, Entity, Prediction
@@ -214,7 +214,7 @@ def json_list(value: object) -> object:
     """Read the JSON array that a cell of a CSV holds; any other value stays as it is."""
     if isinstance(value, str) and value.lstrip().startswith("["):
         try:
-            return strict_json.loads(value)
+            return json.loads(value)  # what is no word or label in it is refused where it is read
         except (ValueError, RecursionError):
             return value
     return value

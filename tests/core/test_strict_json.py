@@ -17,6 +17,7 @@ READERS = {
     "edge/bundle/envelope.py",
     "edge/bundle/trust.py",
     "edge/engines/onnxruntime.py",
+    "edge/tasks/token_classification.py",
     "quantize/config_json.py",
     "quantize/pooling.py",
     "quantize/recipes/gguf_bert.py",
