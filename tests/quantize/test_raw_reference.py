@@ -154,21 +154,9 @@ def test_a_swapped_label_is_caught(classifier: Project) -> None:
     assert "its list of labels is read otherwise" in classifier.said()
 
 
-@pytest.mark.parametrize("task", ["text-classification", "token-classification"])
 def test_the_wrong_end_that_is_cut_is_caught(
-    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    classifier: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    source = make_family("bert", task, tmp_path / "model")
-    count = len(LONG.split())
-    rows = (
-        [["leak", "O"], [LONG, "O"]]
-        if task == "text-classification"
-        else [[json.dumps(text.split()), json.dumps(["O"] * len(text.split()))]
-              for text in ("leak", LONG)]
-    )  # fmt: skip
-    assert count > 24
-    write_csv(tmp_path, ["text", "label"], rows)  # type: ignore[arg-type]
-    made = project(source, task, tmp_path, ["text"])
     before = TokenizerTask.__init__
 
     def cut_left(self: TokenizerTask, tokenizer: Any, config: Any) -> None:  # noqa: ANN401
@@ -176,17 +164,28 @@ def test_the_wrong_end_that_is_cut_is_caught(
         tokenizer.enable_truncation(max_length=config.max_length, direction="left")
 
     monkeypatch.setattr(TokenizerTask, "__init__", cut_left)
-    assert "calibration.csv: row 2 is read otherwise" in made.said()
+    assert "calibration.csv: row 3 is read otherwise" in classifier.said()
 
 
-def test_words_are_read_as_the_fine_tuning_scripts_do(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def sentences(folder: Path, *texts: str) -> None:
+    words = [text.split() for text in texts]
+    rows: list[list[object]] = [[json.dumps(row), json.dumps(["O"] * len(row))] for row in words]
+    write_csv(folder, ["text", "label"], rows)
+
+
+def test_a_taggers_wrong_length_is_caught(tmp_path: Path) -> None:
+    """Words that the library cuts are no difference, but those are that it keeps."""
+    source = make_family("bert", "token-classification", tmp_path / "model")
+    sentences(tmp_path, "leak", LONG, "bearing noise and hot spindle")
+    made = project(source, "token-classification", tmp_path, ["text"])
+    made.edit("task.json", lambda config: config.update(max_length=6))
+    assert "calibration.csv: row 3 is read otherwise" in made.said()
+
+
+def test_words_are_read_as_the_fine_tuning_scripts_do(tmp_path: Path) -> None:
     """A tagger's words beyond the length, and one that holds nothing, are no difference."""
     source = make_family("roberta", "token-classification", tmp_path / "model")
-    words = [["leak", "hose"], ["pump", "\u200b", "leaks"], LONG.split(), []]
-    rows = [[json.dumps(row), json.dumps(["O"] * len(row))] for row in words]
-    write_csv(tmp_path, ["text", "label"], rows)  # type: ignore[arg-type]
+    sentences(tmp_path, "leak hose", "pump \ufe0f leaks", LONG, "")
     made = project(source, "token-classification", tmp_path, ["text"])
     answers = read_answers(made.refer() / "answers.npz")
     assert [len(answer) for answer in answers] == [0, len(LONG.split()), 3, 2]
