@@ -328,7 +328,7 @@ def main(families: str | None, tasks: str | None, inputs: int, out: Path | None)
                 case = make_case(name, task, here / "model", inputs)
                 for row in rows_of(case, here, work, over_http=task not in asked):
                     rows.append(row)
-                    click.echo(as_table([row])[-1], err=True)
+                    click.echo("\n".join([as_table([row])[-1], *as_reasons([row])]), err=True)
                 asked.add(task)
     click.echo("\n".join([*as_table(rows), *as_reasons(rows)]))
     if out:
