@@ -113,7 +113,7 @@ def _wrong_answer(right: Said, found: Said, tolerance: Tolerance) -> str:
             "the model is given other tokens or pixels",
         ),
         (
-            not (is_windowed or _is_same(right.answer, found.answer, tolerance)),
+            not (is_windowed or is_same(right.answer, found.answer, tolerance)),
             "another answer to what the model is given",
         ),
         (right.is_cut and not found.is_cut and not is_windowed, "cut in silence"),
@@ -149,7 +149,8 @@ def _is_given_the_same(
     return right.shape == found.shape and bool(np.all(np.abs(right - found) <= slack))
 
 
-def _is_same(right: Answer | None, found: Answer | None, tolerance: Tolerance) -> bool:
+def is_same(right: Answer | None, found: Answer | None, tolerance: Tolerance) -> bool:
+    """Tell whether two answers are the same within a tolerance."""
     if isinstance(right, dict) and isinstance(found, dict):
         return right.keys() == found.keys() and all(
             abs(right[label] - found[label]) <= tolerance.score for label in right

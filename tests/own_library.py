@@ -56,7 +56,12 @@ class Said:
 
 
 class Library:
-    """A model in its user's own library."""
+    """A model in its user's own library, on one thread: they are small."""
+
+    def __init__(self) -> None:
+        import torch
+
+        torch.set_num_threads(1)
 
     def says(self, value: Any, words: Words = ()) -> list[Said]:  # noqa: ANN401
         """Return what it answers to a raw input, or the kind of the error that it raises.
@@ -80,6 +85,7 @@ class TextClassifier(Library):
     """The pipeline text-classification with every label, cut at the model's length."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         from transformers import pipeline
 
         self._pipeline = pipeline("text-classification", model=str(folder), device="cpu")
@@ -99,6 +105,7 @@ class Tagger(Library):
     """
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         from transformers import AutoTokenizer, pipeline
 
         kind = json.loads((folder / "config.json").read_text())["model_type"]
@@ -184,6 +191,7 @@ class Embedder(Library):
     """SentenceTransformer.encode."""
 
     def __init__(self, folder: Path) -> None:
+        super().__init__()
         from sentence_transformers import SentenceTransformer
 
         self._model = SentenceTransformer(str(folder), device="cpu", local_files_only=True)
@@ -207,6 +215,7 @@ class PictureClassifier(Library):
     """ONNX Runtime behind transformers' image processor, and its way to open a picture."""
 
     def __init__(self, folder: Path, labels: Sequence[str]) -> None:
+        super().__init__()
         import onnxruntime
         from transformers import AutoImageProcessor
 
@@ -232,6 +241,7 @@ class TableClassifier(Library):
     """scikit-learn's predict_proba of a row in the order of the features."""
 
     def __init__(self, pipeline: Any, features: Sequence[str]) -> None:  # noqa: ANN401
+        super().__init__()
         self._pipeline = pipeline
         self._features = features
 
