@@ -1,4 +1,4 @@
-"""What config.json of a Hugging Face folder says, read without any of its libraries."""
+"""What config.json of a Hugging Face folder says; all but `library_config` needs no library."""
 
 import json
 from pathlib import Path
@@ -16,6 +16,24 @@ def read_config(folder: Path) -> dict[str, Any]:
         raise InputError(f"{path}: not valid JSON: {error}") from None
     if not isinstance(config, dict):
         raise InputError(f"{path}: must hold a JSON object")
+    return config
+
+
+def library_config(folder: Path) -> Any:  # noqa: ANN401 - of transformers
+    """Read config.json as transformers does, with the model's own defaults for what it leaves out.
+
+    What only changes what else the library hands out, or how it splits its work, is set as edgekit
+    needs it.
+    """
+    from transformers import AutoConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    config.return_dict, config.torchscript = True, False
+    config.output_hidden_states, config.output_attentions = False, False
+    config.chunk_size_feed_forward = 0
+    # ModernBERT would compile itself, which no exporter follows
+    if hasattr(config, "reference_compile"):
+        config.reference_compile = False
     return config
 
 
@@ -39,4 +57,20 @@ def config_labels(folder: Path) -> list[str]:
         raise InputError(
             f"{path}: id2label must number distinct labels from 0 to {len(labels) - 1}, each once"
         )
+    _check_twin(path, labels, config.get("label2id"))
     return [labels[index] for index in range(len(labels))]
+
+
+def _check_twin(path: Path, labels: dict[int, str], twin: object) -> None:
+    """Refuse a label2id that gives the same labels other numbers: one of the two is wrong.
+
+    One with other labels is passed over, as the library does: many folders keep LABEL_0 there.
+    """
+    if not isinstance(twin, dict) or set(twin) != set(labels.values()):
+        return
+    other = next((name for index, name in labels.items() if str(twin[name]) != str(index)), None)
+    if other is not None:
+        raise InputError(
+            f"{path}: id2label and label2id give {other!r} different numbers; make them agree on"
+            " what each output means"
+        )

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from edgekit.nouns import Noun, read_json
 
-Pooling = Literal["MEAN", "CLS", "RANK"]
+Pooling = Literal["MEAN", "CLS", "LAST", "RANK"]
 
 
 class Conversion(Noun, frozen=True, kw_only=True):

@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from edgekit.edge.tasks import Task, find_task, load_task
 from edgekit.errors import InputError
-from edgekit.files import make_folder, new_folder
+from edgekit.files import make_folder, new_folder, write_durably
 from edgekit.locks import lock
 from edgekit.nouns import Build, Limits, Variant
 from edgekit.profiles.build_folder import VariantFiles, write_build
@@ -26,8 +28,10 @@ from edgekit.quantize.build_context import (
     PreparedBuild,
     build_versions,
 )
-from edgekit.quantize.cache import clear_leftovers, key_of
+from edgekit.quantize.cache import clear_leftovers, kept, key_of
 from edgekit.quantize.candidates import make_candidate
+from edgekit.quantize.folder.check import FolderReport
+from edgekit.quantize.folder.newer import readable_folder
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
@@ -55,6 +59,10 @@ def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) 
     make_folder(out)
     with lock(out / "lock", "edgekit build"):
         clear_leftovers(out / "cache")
+        cache = make_folder(out / "cache")
+        is_own = reference is source
+        source = _readable(source, cache)
+        reference = source if is_own else _readable(reference, cache)
         context = BuildContext(
             spec=spec,
             source=source,
@@ -63,7 +71,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) 
             machine=machine,
             effort=effort,
             out=out,
-            cache=make_folder(out / "cache"),
+            cache=cache,
             logs=make_folder(out / "logs"),
             versions=build_versions(),
             listener=listener,
@@ -143,6 +151,15 @@ def _reference_source(spec: Spec, source: Source, path: Path) -> Source:
     return source
 
 
+def _readable(source: Source, cache: Path) -> Source:
+    """Return the source, read through a translated copy where a newer library wrote the folder."""
+    folder = Path(source.path)
+    found = readable_folder(folder, cache / "folders" / key_of(source.path, source.sha256))
+    if found == folder:
+        return source
+    return msgspec.structs.replace(source, path=str(found), origin=source.path)
+
+
 def _recipes(spec: Spec, source: Source, target: Target, path: Path) -> list[Recipe]:
     as_it_is = f"{source.kind}-source"
     names, task = spec.target.recipes, spec.model.task
@@ -194,16 +211,24 @@ def _prepare(context: BuildContext, spec_path: Path) -> PreparedBuild:
 
 
 def _inspect(context: BuildContext, source: Source) -> Path:
+    """Return the folder with a source's task, and say what the user should know of the source."""
     key = key_of(
         "inspect", source.sha256, source.task, context.spec.model.max_length, context.versions
     )
     folder = context.cache / "tasks" / key
+    report = folder.with_suffix(".json")
     if not folder.is_dir():
         with new_folder(folder) as work:
             request = InspectRequest(
                 source=source, max_length=context.spec.model.max_length, out=str(work)
             )
-            context.run("edgekit.quantize.prepare:inspect_job", request, "source")
+            found = context.run("edgekit.quantize.prepare:inspect_job", request, "source")
+            write_durably(report, msgspec.convert(found, FolderReport).to_json())
+    said = kept(report, FolderReport) or FolderReport()
+    for warning in said.warnings:
+        context.listener.warn(warning)
+    if source is context.source:
+        write_durably(context.out / "source-keys.json", said.to_json())
     return folder
 
 

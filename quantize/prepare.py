@@ -24,8 +24,16 @@ from edgekit.profiles.answers import label_order, write_answers
 from edgekit.profiles.data import Dataset, read_dataset
 from edgekit.profiles.evaluations import evaluation_of
 from edgekit.profiles.evaluations.reliability import threshold_for
-from edgekit.quantize.huggingface import compare_shapes, first_line, load_model, write_task
-from edgekit.quantize.pooling import pooled, read_pooling
+from edgekit.quantize.folder.beside_task import compare_with_task
+from edgekit.quantize.folder.check import FolderReport, check_folder
+from edgekit.quantize.huggingface import (
+    compare_shapes,
+    first_line,
+    load_model,
+    pooling_of,
+    write_task,
+)
+from edgekit.quantize.pooling import pooled
 from edgekit.quantize.source import Source
 from edgekit.quantize.sources import source_task
 from edgekit.spec import ThresholdPart
@@ -75,25 +83,43 @@ class ReferenceRequest(Noun, frozen=True, kw_only=True):
     out: str
 
 
-def inspect_job(request: object, progress: Progress) -> None:
+def inspect_job(request: object, progress: Progress) -> object:
     """Compare the weights with what the config says, and write task.json to `out`.
 
-    A text's task has tokenizer.json beside it.
+    A text's task has tokenizer.json beside it. Returns a FolderReport: what was done with every key
+    of the folder, and what the user should know of it.
     """
     asked = msgspec.convert(request, InspectRequest)
     progress("checking the source", 0)
     source, folder, out = asked.source, Path(asked.source.path), Path(asked.out)
     if source.kind == "huggingface":
+        report = check_folder(source)
         compare_shapes(folder, source.task)
         write_task(folder, source.task, asked.max_length, out)
-        return
-    task = load_task(folder)
-    if source.kind == "onnx":
-        _check_onnx(folder / "model.onnx", task)
-    for name in ("task.json", "tokenizer.json"):
-        if (folder / name).is_file():
-            shutil.copyfile(folder / name, out / name)
-    _check_outputs(folder, task, OWN_ENGINES[source.kind])
+    else:
+        report = FolderReport()
+        task = load_task(folder)
+        if source.kind == "onnx":
+            _check_onnx(folder / "model.onnx", task)
+        for name in ("task.json", "tokenizer.json"):
+            if (folder / name).is_file():
+                shutil.copyfile(folder / name, out / name)
+        if source_task(source.task).kind == "picture":
+            _turn_pictures(out / "task.json")
+        _check_outputs(folder, task, OWN_ENGINES[source.kind])
+    warnings = (*report.warnings, *compare_with_task(source, out))
+    return msgspec.to_builtins(msgspec.structs.replace(report, warnings=warnings))
+
+
+def _turn_pictures(path: Path) -> None:
+    """Let the task turn pictures as their EXIF data asks, unless task.json says otherwise.
+
+    Said in the file, since without it a bundle takes pictures as they are stored: so did those that
+    older versions built.
+    """
+    config = msgspec.json.decode(path.read_bytes())
+    config.setdefault("orientation", "exif")
+    write_durably(path, msgspec.json.encode(config, order="sorted"))
 
 
 def threshold_job(request: object, progress: Progress) -> None:
@@ -178,7 +204,7 @@ def reference_of(source: Source, task: Task[Any]) -> Answer:
 
     model = load_model(folder, source.task)
     names = list(inspect.signature(model.forward).parameters)
-    mode = read_pooling(folder).mode if source_task(source.task).pools else None
+    pooling = pooling_of(folder, source.task) if source_task(source.task).pools else None
 
     def answer(inputs: Sequence[Any]) -> list[np.ndarray]:
         feeds: Tensors = task.encode(inputs)
@@ -186,9 +212,9 @@ def reference_of(source: Source, task: Task[Any]) -> Answer:
             output = model(
                 **{name: torch.from_numpy(feeds[name]) for name in names if name in feeds}
             )
-        if mode is None:
+        if pooling is None:
             return task.answers({"logits": output.logits.numpy()}, feeds)
-        vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], mode)
+        vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], pooling)
         return task.answers({"sentence_embedding": vectors}, feeds)
 
     return answer

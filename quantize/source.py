@@ -7,6 +7,7 @@ runs code when it is opened.
 
 import json
 import mmap
+import pickletools
 import struct
 import zipfile
 from collections.abc import Sequence
@@ -33,6 +34,11 @@ QUANTIZED_OPERATORS = (
 )
 CODE = (".py", ".pyc", ".so", ".dll", ".dylib")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
+PICKLE_HEAD = 1 << 16  # bytes of a file that are looked at
+PICKLE_STEPS = 32  # opcodes in a row that no other file has by chance
+# As the oldest checkpoints call the parts of a normalization; transformers renames them, too.
+EXPORTS = ("model.onnx", "model_quantized.onnx", "model_optimized.onnx", "openvino_model.xml")
+OLD_NAMES = {"LayerNorm.gamma": "LayerNorm.weight", "LayerNorm.beta": "LayerNorm.bias"}
 
 
 class Source(Noun, frozen=True, kw_only=True):
@@ -40,6 +46,7 @@ class Source(Noun, frozen=True, kw_only=True):
 
     kind: what its files are.
     path: the folder.
+    origin: the folder as the user named it, where `path` is a translated copy; else "".
     task: what the model does, by its name in edgekit.edge.tasks.
     architecture: the class that config.json names, or the kind.
     is_quantized: it is taken as it is, and compared with another model or measured on its own.
@@ -49,6 +56,7 @@ class Source(Noun, frozen=True, kw_only=True):
 
     kind: Kind
     path: str
+    origin: str = ""
     task: str
     architecture: str
     is_quantized: bool = False
@@ -60,7 +68,7 @@ def read_source(folder: Path, task: str) -> Source:
     """Check a source's files as far as no heavy library is needed; raises InputError."""
     _refuse_code(folder)
     kind: Kind
-    if (folder / "config.json").is_file():
+    if _is_huggingface(folder):
         kind, architecture = "huggingface", _check_config(folder, task)
         _check_weights(folder)
     elif (folder / "model.onnx").is_file():
@@ -88,6 +96,30 @@ def read_source(folder: Path, task: str) -> Source:
     )
 
 
+def _is_huggingface(folder: Path) -> bool:
+    """Tell whether it is a folder of transformers; raises InputError for its neighbours.
+
+    An export of optimum has config.json, too: it is an ONNX model.
+    """
+    if not (folder / "config.json").is_file():
+        return False
+    if (folder / "adapter_config.json").is_file():
+        raise InputError(
+            f"{folder / 'adapter_config.json'}: an adapter, which stands on another model; merge"
+            " them (model.merge_and_unload().save_pretrained(FOLDER)) and build from that folder"
+        )
+    exported = next((name for name in EXPORTS if (folder / name).is_file()), None)
+    if exported is None or any(folder.glob("*.safetensors")):
+        return True
+    if exported == "model.onnx" and (folder / "task.json").is_file():
+        return False
+    raise InputError(
+        f"{folder}: an export ({exported} beside config.json, no safetensors); name the folder that"
+        " it was exported from in model.source, or keep it as model.onnx and write task.json beside"
+        " it (docs/your-own-model.md)"
+    )
+
+
 def _holds_any(path: Path, words: Sequence[bytes]) -> bool:
     """Tell whether a word is in a file; ONNX writes the names of operators as they are."""
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
@@ -112,12 +144,16 @@ def _refuse_code(folder: Path) -> None:
 
 
 def _is_pickle(path: Path) -> bool:
-    """Look for a pickle's first opcodes, or PyTorch's zip around one."""
+    """Look for a pickle's opcodes, or PyTorch's zip around one.
+
+    Two bytes of any binary file can be those that a pickle begins with: what follows must read as
+    one as well.
+    """
     with path.open("rb") as file:
-        head = file.read(4)
+        head = file.read(PICKLE_HEAD)
     if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return True
-    if head != b"PK\x03\x04":
+        return _reads_as_pickle(head)
+    if head[:4] != b"PK\x03\x04":
         return False
     try:
         with zipfile.ZipFile(path) as archive:
@@ -126,12 +162,28 @@ def _is_pickle(path: Path) -> bool:
         return False
 
 
+def _reads_as_pickle(head: bytes) -> bool:
+    """Tell whether bytes are opcodes up to the one that ends a pickle, or many of them."""
+    steps = 0
+    try:
+        for _ in pickletools.genops(head):
+            steps += 1
+    except Exception:  # noqa: BLE001 - what is no pickle can raise anything
+        return steps >= PICKLE_STEPS
+    return True
+
+
 def _check_config(folder: Path, task: str) -> str:
     path, config = folder / "config.json", read_config(folder)
     if "auto_map" in config:
         raise InputError(
             f"{path}: auto_map asks for remote code, which is never run; use an architecture of"
             " transformers"
+        )
+    if not isinstance(config.get("model_type"), str):
+        raise InputError(
+            f'{path}: model_type is missing; add it, such as "model_type": "bert" for a'
+            " BertForSequenceClassification"
         )
     named = config.get("architectures")
     if not isinstance(named, list) or len(named) != 1 or not isinstance(named[0], str):
@@ -200,6 +252,14 @@ def weight_shapes(folder: Path) -> dict[str, list[int]]:
                     " the file again"
                 )
     return shapes
+
+
+def todays_name(name: str) -> str:
+    """Return the name of a tensor as today's libraries have it."""
+    for old, new in OLD_NAMES.items():
+        if name.endswith(old):
+            return name.removesuffix(old) + new
+    return name
 
 
 def _header(path: Path) -> tuple[dict[str, Any], int]:

@@ -214,10 +214,15 @@ def _ids(tokenizer: Any) -> dict[str, int]:  # noqa: ANN401
 
 def write_pooling(folder: Path, mode: str) -> None:
     """What Sentence Transformers writes beside a model."""
-    modules = ["Transformer", "Pooling", "Normalize"]
+    modules = {"Transformer": "", "Pooling": "1_Pooling", "Normalize": "2_Normalize"}
     listed = [
-        {"idx": i, "path": "", "type": f"sentence_transformers.models.{name}"}
-        for i, name in enumerate(modules)
+        {
+            "idx": i,
+            "name": str(i),
+            "path": path,
+            "type": f"sentence_transformers.models.{name}",
+        }
+        for i, (name, path) in enumerate(modules.items())
     ]
     (folder / "modules.json").write_text(json.dumps(listed))
     (folder / "1_Pooling").mkdir(exist_ok=True)

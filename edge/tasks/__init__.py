@@ -110,7 +110,11 @@ class Task(RowFormat[I], Protocol[I]):
 
 
 class TaskModule(Protocol):
-    """What the module of each task offers; `Config` is its record of task.json."""
+    """What the module of each task offers."""
+
+    @property
+    def Config(self) -> type[Any]:  # noqa: N802 - the name of a class
+        """Return its record of task.json."""
 
     def load(self, folder: Path, config: object) -> Task[Any]:
         """Make the task from task.json's content, and from the files beside it.

@@ -32,6 +32,8 @@ class Config(Noun, frozen=True, kw_only=True):
     channels: 1 for grey, 3 for red, green and blue.
     mean, std: one for each channel, or one for all.
     resample: how a picture of another size is resized.
+    orientation: whether a picture is turned as its EXIF data asks, as viewers and transformers do;
+        models that were built before it was asked take pictures as they are stored.
     thresholds: the probability from which a label is said, for the labels that have one.
     input, output: the graph's tensors for the pictures and the logits.
     """
@@ -44,6 +46,7 @@ class Config(Noun, frozen=True, kw_only=True):
     mean: tuple[float, ...] = (0.0,)
     std: tuple[float, ...] = (1.0,)
     resample: Literal["nearest", "bilinear", "bicubic"] = "bilinear"
+    orientation: Literal["exif", "stored"] = "stored"
     thresholds: dict[str, float] = {}
     input: str = "pixel_values"
     output: str = "logits"
@@ -57,6 +60,13 @@ class ImageClassification(Classifier):
 
     def __init__(self, config: Config) -> None:
         super().__init__(config.labels, config.output, config.thresholds)
+        for key, values in (("mean", config.mean), ("std", config.std)):
+            if len(values) not in (1, config.channels):
+                raise InputError(
+                    f"task.json: {key} has {len(values)} numbers and channels = {config.channels}"
+                )
+        if not all(config.std):
+            raise InputError("task.json: std must not be 0")
         self._config = config
         self._mean = np.array(config.mean, dtype=np.float32).reshape(-1, 1, 1)
         self._std = np.array(config.std, dtype=np.float32).reshape(-1, 1, 1)
@@ -117,6 +127,8 @@ class ImageClassification(Classifier):
                 raise InputError(
                     "a picture of more than 8 bits a channel must be scaled to 8 bits first"
                 )
+            if config.orientation == "exif":
+                image = _turned(image)
             image = image.convert("L" if config.channels == 1 else "RGB")
         except (OSError, SyntaxError, ValueError):
             raise InputError("an input is not a picture that can be read") from None
@@ -150,6 +162,16 @@ def _bounded(data: bytes) -> bytes:
     if len(data) > MAX_BYTES:
         raise InputError(f"a picture must have at most {MAX_BYTES} bytes")
     return data
+
+
+def _turned(image: Any) -> Any:  # noqa: ANN401 - of Pillow
+    """Turn a picture as its EXIF data asks; raises InputError where that is damaged."""
+    from PIL import ImageOps
+
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception:  # noqa: BLE001 - Pillow reads EXIF lazily and raises anything
+        raise InputError("a picture's EXIF data can't be read") from None
 
 
 def _pillow() -> Any:  # noqa: ANN401 - a module

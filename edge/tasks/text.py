@@ -22,6 +22,9 @@ class TextConfig(Noun, frozen=True, kw_only=True):
     max_length: of a text in tokens, special ones included; what is beyond is cut.
     pad_id, pad_token, pad_type_id: what fills the shorter texts of a batch.
     padding_side: where it is put.
+    truncation_side: where a text that is too long is cut.
+    split_special_tokens: special tokens that stand in a text are cut like words.
+    prompt: what stands before each text.
     """
 
     max_length: int
@@ -29,6 +32,9 @@ class TextConfig(Noun, frozen=True, kw_only=True):
     pad_token: str
     pad_type_id: int = 0
     padding_side: Literal["left", "right"] = "right"
+    truncation_side: Literal["left", "right"] = "right"
+    split_special_tokens: bool = False
+    prompt: str = ""
 
 
 class TokenizerTask:
@@ -38,7 +44,8 @@ class TokenizerTask:
 
     def __init__(self, tokenizer: Tokenizer, config: TextConfig) -> None:
         self._tokenizer = tokenizer
-        tokenizer.enable_truncation(max_length=config.max_length)
+        tokenizer.encode_special_tokens = config.split_special_tokens
+        tokenizer.enable_truncation(max_length=config.max_length, direction=config.truncation_side)
         tokenizer.enable_padding(
             direction=config.padding_side,
             pad_id=config.pad_id,
@@ -46,6 +53,7 @@ class TokenizerTask:
             pad_token=config.pad_token,
         )
         self._max_length = config.max_length
+        self._prompt = config.prompt
 
     def takes(self, columns: Sequence[str]) -> bool:
         """Tell whether it is one column."""
@@ -94,7 +102,9 @@ class TextTask(TokenizerTask):
 
     def encode(self, inputs: Sequence[str]) -> Tensors:
         """Make int64 [batch, tokens] each: input_ids, attention_mask, token_type_ids."""
-        return tensors_of(self._tokenizer.encode_batch_fast(list(inputs)))
+        return tensors_of(
+            self._tokenizer.encode_batch_fast([self._prompt + text for text in inputs])
+        )
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Make texts of random words."""

@@ -12,7 +12,8 @@ import gguf
 from safetensors import safe_open
 
 from edgekit.errors import InputError
-from edgekit.quantize.config_json import config_labels, read_config
+from edgekit.quantize.config_json import config_labels, library_config
+from edgekit.quantize.source import todays_name
 
 HEAD = {
     "pooler.dense.weight": "cls.weight",
@@ -32,7 +33,7 @@ def write(folder: Path, out: Path, file_type: str) -> None:
     """Write a GGUF file: matrices in `file_type` (MOSTLY_F16 or MOSTLY_BF16), the rest in fp32.
     Raises InputError.
     """
-    config = read_config(folder)
+    config = library_config(folder).to_dict()  # with the defaults of what config.json leaves out
     if not (folder / "vocab.txt").is_file() and not (folder / "tokenizer.json").is_file():
         raise InputError(f"{folder}: neither vocab.txt nor tokenizer.json")
     kind = gguf.LlamaFileType[file_type]
@@ -95,16 +96,21 @@ def _phantom(token: str) -> str:
 
 def _tokens(folder: Path, size: int) -> list[str]:
     if (folder / "vocab.txt").is_file():
-        tokens = (folder / "vocab.txt").read_text("utf-8").splitlines()
+        # A token is a line; some hold signs that end a line elsewhere, such as U+2028.
+        lines = (folder / "vocab.txt").read_text("utf-8").removesuffix("\n").split("\n")
+        numbered = dict(enumerate(line.rstrip("\r") for line in lines))
     else:
-        table = json.loads((folder / "tokenizer.json").read_text("utf-8"))["model"]["vocab"]
+        held = json.loads((folder / "tokenizer.json").read_text("utf-8"))
+        table = held["model"]["vocab"]
         # WordPiece and BPE number their tokens; Unigram lists them with their scores.
-        tokens = (
-            [token for token, _ in table]
+        numbered = (
+            dict(enumerate(token for token, _ in table))
             if isinstance(table, list)
-            else sorted(table, key=table.__getitem__)
+            else {number: token for token, number in table.items()}
         )
-    return tokens + [f"[unused_{index}]" for index in range(len(tokens), size)]
+        numbered |= {item["id"]: item["content"] for item in held.get("added_tokens") or []}
+    last = max(numbered, default=-1)
+    return [numbered.get(n, f"[unused_{n}]") for n in range(max(size, last + 1))]
 
 
 def _write_tensors(
@@ -118,7 +124,7 @@ def _write_tensors(
         # Through torch: NumPy has no bfloat16, in which many checkpoints are saved.
         with safe_open(path, framework="pt") as file:
             for key in file.keys():  # noqa: SIM118 - not a mapping
-                name = _gguf_name(key.removeprefix("bert."), names)
+                name = _gguf_name(todays_name(key).removeprefix("bert."), names)
                 if name is None:
                     continue
                 tensor = file.get_tensor(key).float().numpy()

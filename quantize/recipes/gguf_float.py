@@ -35,7 +35,7 @@ BIASES = (
     "norm_bias",
     "classifier_bias",
 )
-POOLINGS: dict[str, Pooling] = {"mean": "MEAN", "cls": "CLS"}
+POOLINGS: dict[str, Pooling] = {"mean": "MEAN", "cls": "CLS", "lasttoken": "LAST"}
 
 
 def make(ingredients: Ingredients) -> None:
@@ -59,11 +59,27 @@ def make(ingredients: Ingredients) -> None:
             folder=str(folder),
             architecture=source.architecture,
             labels=config_labels(folder) if is_classifier else [],
-            pooling="RANK" if is_classifier else POOLINGS[read_pooling(folder).mode],
+            pooling="RANK" if is_classifier else pooling_of(folder),
             file_type=file_type,
             out=str(ingredients.out / "model.gguf"),
         )
     )
+
+
+def pooling_of(folder: Path) -> Pooling:
+    """Return llama.cpp's name of an embedder's pooling; raises InputError where it has none."""
+    said = read_pooling(folder)
+    if len(said.modes) != 1 or said.modes[0] not in POOLINGS:
+        raise InputError(
+            f"{folder / 'modules.json'}: pools by {', '.join(said.modes)}: llama.cpp pools by one"
+            f" of {', '.join(POOLINGS)}; build it as ONNX or OpenVINO"
+        )
+    if said.prompt and not said.is_prompt_pooled:
+        raise InputError(
+            f"{folder / 'modules.json'}: include_prompt = false: llama.cpp pools every token; build"
+            " it as ONNX or OpenVINO"
+        )
+    return POOLINGS[said.modes[0]]
 
 
 def check_architecture(architecture: str, folder: Path) -> None:
@@ -87,6 +103,11 @@ def check_architecture(architecture: str, folder: Path) -> None:
         )
     if config.get("position_embedding_type", "absolute") != "absolute":
         raise InputError(f"{path}: position_embedding_type: llama.cpp has absolute positions here")
+    head = config.get("classifier_activation", "gelu")
+    if architecture == f"ModernBert{CLASSIFIER}" and head not in GELU:
+        raise InputError(f"{path}: classifier_activation = {head!r}: llama.cpp has gelu here")
+    if config.get("is_decoder"):
+        raise InputError(f"{path}: is_decoder = true: llama.cpp looks at the whole text here")
     for key in BIASES if family == "ModernBert" else ():
         if config.get(key):
             raise InputError(f"{path}: {key} = true: llama.cpp's ModernBERT has no such bias")

@@ -2,14 +2,13 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import cast
 
 import msgspec
 
 from edgekit.edge.tasks import Row
 from edgekit.edge.tasks.feature_extraction import Config
 from edgekit.edge.tasks.text import TextConfig
-from edgekit.quantize.config_json import read_config
+from edgekit.quantize.config_json import library_config
 from edgekit.quantize.pooling import read_pooling
 from edgekit.quantize.sources.columns import longest_columns
 from edgekit.quantize.sources.text import Texts
@@ -29,10 +28,10 @@ class Embedders(Texts):
 
     def describe(self, folder: Path, tokenizer: TextConfig) -> Config:
         """Say how long a vector is, and whether it gets length 1."""
-        hidden = read_config(folder)
+        pooling = read_pooling(folder)
         return Config(
-            dimensions=cast(int, hidden.get("hidden_size", hidden.get("dim"))),
-            normalize=read_pooling(folder).normalize,
+            dimensions=library_config(folder).hidden_size * len(pooling.modes),
+            normalize=pooling.normalize,
             **msgspec.structs.asdict(tokenizer),
         )
 

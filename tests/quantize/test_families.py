@@ -80,7 +80,8 @@ def test_an_embedder_pools_as_its_folder_says(tmp_path: Path) -> None:
 def test_a_pooling_that_we_do_not_have_is_refused(tmp_path: Path) -> None:
     folder = make_family("bert", "feature-extraction", tmp_path / "model")
     write_pooling(folder, "max_tokens")
-    with pytest.raises(
-        InputError, match=r"1_Pooling/config.json: pools by pooling_mode_max_tokens; supported: "
-    ):
+    assert read_pooling(folder).modes == ("max",)
+    settings = folder / "1_Pooling" / "config.json"
+    settings.write_text('{"pooling_mode": "attention"}')
+    with pytest.raises(InputError, match=r"1_Pooling/config.json: pooling_mode: known are: cls, "):
         read_pooling(folder)

@@ -219,6 +219,7 @@ SLOW = pytest.mark.slow
         ("RobertaForSequenceClassification", "RANK"),
         ("ModernBertForSequenceClassification", "RANK"),
         ("BertModel", "MEAN"),
+        ("BertModel", "LAST"),
         ("DistilBertModel", "CLS"),
         ("XLMRobertaModel", "CLS"),
         pytest.param("XLMRobertaForSequenceClassification", "RANK", marks=SLOW),
@@ -251,7 +252,7 @@ def test_llama_cpp_answers_as_pytorch_does(architecture: str, pooling: str, tmp_
         assert labels.contents() == [f"label {index}" for index in range(12)]
 
 
-MODES = {"MEAN": "mean_tokens", "CLS": "cls_token"}
+MODES = {"MEAN": "mean_tokens", "CLS": "cls_token", "LAST": "lasttoken"}
 
 
 def say_pooling(folder: Path, **modes: bool) -> None:
@@ -304,6 +305,12 @@ def test_bf16_keeps_the_pooler_too(tmp_path: Path) -> None:
         ("BertModel", {"hidden_act": "relu"}, "hidden_act = 'relu'"),
         ("BertModel", {"position_embedding_type": "relative_key"}, "position_embedding_type"),
         ("ModernBertModel", {"mlp_bias": True}, "mlp_bias = true"),
+        ("BertModel", {"is_decoder": True}, "is_decoder = true"),
+        (
+            "ModernBertForSequenceClassification",
+            {"classifier_activation": "tanh"},
+            "classifier_activation = 'tanh'",
+        ),
     ],
 )
 def test_what_llama_cpp_does_not_compute_is_refused(
@@ -314,15 +321,54 @@ def test_what_llama_cpp_does_not_compute_is_refused(
         gguf_float.check_architecture(architecture, tmp_path)
 
 
+def test_the_oldest_config_and_a_vocabulary_with_gaps(tmp_path: Path) -> None:
+    from edgekit.quantize.recipes import gguf_bert
+
+    folder = tmp_path / "model"
+    make_encoder(folder, "BertForSequenceClassification")
+    config = json.loads((folder / "config.json").read_text())
+    del config["layer_norm_eps"]
+    (folder / "config.json").write_text(json.dumps(config))
+    path = folder / "tokenizer.json"
+    held = json.loads(path.read_text())
+    vocabulary = held["model"]["vocab"]
+    for name in ("<pad>", "<s>"):  # they stand among the added tokens as well
+        del vocabulary[name]
+    path.write_text(json.dumps(held))
+    gguf_bert.write(folder, tmp_path / "model.gguf", "MOSTLY_F16")
+    fields = gguf.GGUFReader(tmp_path / "model.gguf").fields
+    assert fields["bert.attention.layer_norm_epsilon"].contents() == pytest.approx(1e-12)
+    tokens = fields["tokenizer.ggml.tokens"].contents()
+    assert len(tokens) == config["vocab_size"]
+    assert [tokens[n].removeprefix("\u2581") for n in (0, 1, 2, 9)] == [
+        "<s>",
+        "<pad>",
+        "</s>",
+        "w4",
+    ]
+
+
+def test_a_token_may_hold_a_sign_that_ends_lines(tmp_path: Path) -> None:
+    from edgekit.quantize.recipes import gguf_bert
+
+    (tmp_path / "vocab.txt").write_text("[PAD]\n\u2028\nleak\n", "utf-8")
+    assert gguf_bert._tokens(tmp_path, 4) == ["[PAD]", "\u2028", "leak", "[unused_3]"]
+
+
 def test_how_a_folder_pools(tmp_path: Path) -> None:
-    assert read_pooling(tmp_path).mode == "mean"
+    assert read_pooling(tmp_path).modes == ("mean",)
     say_pooling(tmp_path, pooling_mode_cls_token=True, pooling_mode_mean_tokens=False)
-    assert read_pooling(tmp_path).mode == "cls"
+    assert read_pooling(tmp_path).modes == ("cls",)
+    assert gguf_float.pooling_of(tmp_path) == "CLS"
     say_pooling(tmp_path, pooling_mode_cls_token=True, pooling_mode_mean_tokens=True)
-    with pytest.raises(
-        InputError, match="pools by pooling_mode_cls_token, pooling_mode_mean_tokens"
-    ):
-        read_pooling(tmp_path)
+    assert read_pooling(tmp_path).modes == ("cls", "mean")
+    with pytest.raises(InputError, match=r"pools by cls, mean: llama\.cpp pools by one of mean"):
+        gguf_float.pooling_of(tmp_path)
+    say_pooling(tmp_path, pooling_mode_cls_token=True, include_prompt=False)
+    described = {"prompts": {"q": "find: "}, "default_prompt_name": "q"}
+    (tmp_path / "config_sentence_transformers.json").write_text(json.dumps(described))
+    with pytest.raises(InputError, match=r"include_prompt = false: llama\.cpp pools every token"):
+        gguf_float.pooling_of(tmp_path)
     text = (tmp_path / "modules.json").read_text()
     (tmp_path / "modules.json").write_text(text.replace("Normalize", "Dense"))
     with pytest.raises(InputError, match="a Dense module is not supported"):

@@ -290,3 +290,32 @@ def test_every_task_reads_rows_and_is_judged() -> None:
     # A batch reads one column; an evaluation file of an embedder has pairs.
     assert embedder.columns(names, "score") == []
     assert evaluation_of(embedder).columns(names, "score") == ["first", "second"]
+
+
+def test_a_text_is_cut_where_the_task_says() -> None:
+    text = "the coolant pump on line two leaks near the hose since the last shift"
+    pieces = FAMILIES["bert"][1]()
+    whole = pieces.encode(text).ids
+    for side in ("left", "right"):
+        task = classifier(truncation_side=side)
+        ids = task.encode([text])["input_ids"][0].tolist()
+        kept = whole[-11:-1] if side == "left" else whole[1:11]
+        assert ids == [whole[0], *kept, whole[-1]]
+
+
+def test_a_prompt_stands_before_each_text() -> None:
+    plain, prompted = classifier(), classifier(prompt="the pump: ")
+    said = prompted.encode(["leaks", "", "hose"])
+    right = plain.encode(["the pump: leaks", "the pump: ", "the pump: hose"])
+    for name, values in right.items():
+        np.testing.assert_array_equal(said[name], values)
+
+
+def test_special_tokens_in_a_text_are_words_where_the_task_says() -> None:
+    text = "pump [SEP] leaks"
+    end = FAMILIES["bert"][1]().token_to_id("[SEP]")
+    counts = [
+        classifier(split_special_tokens=split).encode([text])["input_ids"][0].tolist().count(end)
+        for split in (False, True)
+    ]
+    assert counts == [2, 1]
