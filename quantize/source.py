@@ -5,6 +5,7 @@ task.json. Pickles and Python files are refused by their content and name, never
 runs code when it is opened.
 """
 
+import itertools
 import json
 import mmap
 import pickletools
@@ -12,7 +13,7 @@ import struct
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal
 
 import msgspec
 
@@ -34,7 +35,6 @@ QUANTIZED_OPERATORS = (
 )
 CODE = (".py", ".pyc", ".so", ".dll", ".dylib")
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".joblib")
-PICKLE_HEAD = 1 << 16  # bytes of a file that are looked at
 PICKLE_STEPS = 32  # opcodes in a row that no other file has by chance
 # As the oldest checkpoints call the parts of a normalization; transformers renames them, too.
 EXPORTS = ("model.onnx", "model_quantized.onnx", "model_optimized.onnx", "openvino_model.xml")
@@ -150,10 +150,11 @@ def _is_pickle(path: Path) -> bool:
     one as well.
     """
     with path.open("rb") as file:
-        head = file.read(PICKLE_HEAD)
-    if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
-        return _reads_as_pickle(head)
-    if head[:4] != b"PK\x03\x04":
+        head = file.read(4)
+        if head[:1] == b"\x80" and head[1:2] in (b"\x02", b"\x03", b"\x04", b"\x05"):
+            file.seek(0)
+            return _reads_as_pickle(file)
+    if head != b"PK\x03\x04":
         return False
     try:
         with zipfile.ZipFile(path) as archive:
@@ -162,14 +163,13 @@ def _is_pickle(path: Path) -> bool:
         return False
 
 
-def _reads_as_pickle(head: bytes) -> bool:
-    """Tell whether bytes are opcodes up to the one that ends a pickle, or many of them."""
-    steps = 0
+def _reads_as_pickle(file: BinaryIO) -> bool:
+    """Tell whether a file is opcodes up to the one that ends a pickle, or many of them."""
     try:
-        for _ in pickletools.genops(head):
-            steps += 1
+        for _ in itertools.islice(pickletools.genops(file), PICKLE_STEPS):
+            pass
     except Exception:  # noqa: BLE001 - what is no pickle can raise anything
-        return steps >= PICKLE_STEPS
+        return False
     return True
 
 

@@ -27,6 +27,7 @@ TOKENIZER_FILES: dict[str, Table] = {
     "special_tokens_map.json": keys.SPECIAL_TOKENS_MAP,
 }
 SENTENCE_TRANSFORMERS = "config_sentence_transformers.json"
+CROSS_ENCODER = "sequence-classification"  # what Sentence Transformers calls that task
 SENTENCE_FILES = (SENTENCE_TRANSFORMERS, "sentence_bert_config.json", "1_Pooling")
 # What a cross-encoder makes of its outputs, by the end of the name of the class.
 ACTIVATIONS = {"Identity": "none", "Softmax": "softmax", "Sigmoid": "sigmoid"}
@@ -102,23 +103,19 @@ def _files(folder: Path, source: Source) -> Iterator[tuple[str, dict[str, Any], 
         if (folder / name).is_file():
             yield name, read_object(folder / name), table
     if (folder / "modules.json").is_file():
-        yield from _sentence_files(folder, source_task(source.task).pools)
+        yield from _sentence_files(folder, source.task)
 
 
-def _sentence_files(folder: Path, pools: bool) -> Iterator[tuple[str, dict[str, Any], Table]]:
+def _sentence_files(folder: Path, task: str) -> Iterator[tuple[str, dict[str, Any], Table]]:
     """Yield the files of Sentence Transformers."""
+    pools = source_task(task).pools
     read_pooling(folder)  # which refuses what it can't follow
     pooling, settings = pooling_settings(folder), transformer_settings(folder)
     for item in read_json_file(folder / "modules.json"):
         yield "modules.json", item, keys.MODULES
     if settings:
         said = read_object(settings)
-        modality = said.get("modality_config")
-        if isinstance(modality, dict) and modality.get("text") not in TEXTS:
-            raise InputError(
-                f"{settings}: modality_config: text: only a model's last hidden state, or its"
-                " logits, are taken"
-            )
+        _check_transformer(settings, said, task)
         yield settings.name, said, keys.SENTENCE_BERT
     if pooling and pools:
         yield pooling.relative_to(folder).as_posix(), read_object(pooling), keys.POOLING
@@ -128,6 +125,18 @@ def _sentence_files(folder: Path, pools: bool) -> Iterator[tuple[str, dict[str, 
         if described.get("model_type", right) != right:
             raise InputError(f"{path}: model_type: for this task it must be {right}")
         yield path.name, described, keys.SENTENCE_TRANSFORMERS
+
+
+def _check_transformer(path: Path, said: dict[str, Any], task: str) -> None:
+    """Refuse a first step that is not an encoder of texts, or not for the task."""
+    if said.get("transformer_task", task) not in (task, CROSS_ENCODER):
+        raise InputError(f"{path}: transformer_task: for this model it must be {task}")
+    modality = said.get("modality_config")
+    if isinstance(modality, dict) and modality.get("text") not in TEXTS:
+        raise InputError(
+            f"{path}: modality_config: text: only a model's last hidden state, or its logits, are"
+            " taken"
+        )
 
 
 def _look_up(path: Path, file: str, content: dict[str, Any], table: Table) -> list[Key]:

@@ -114,6 +114,8 @@ OWN_KEYS: Mapping[str, frozenset[str]] = {
          "embedding_size", "norm_rel_ebd", "pooler_hidden_size", "position_buckets",
          "share_att_key", "z_steps"}
     ),
+    "electra": frozenset({"summary_first_dropout", "summary_proj_to_labels"}),
+    "modernbert": frozenset({"rope_scaling"}),
 }  # fmt: skip
 
 TOKENIZER_CONFIG: Table = {
@@ -180,10 +182,7 @@ SENTENCE_BERT: Table = {
     **_read("max_seq_length", "is the longest text in tokens"),
     **_read("do_lower_case", "puts texts into small letters first"),
     **_read("modality_config", "must take texts by the model's last hidden state, or its logits"),
-    **_refused(
-        "transformer_task", "only encoders of texts are built",
-        (*UNSET, "feature-extraction", "sequence-classification"),
-    ),
+    **_read("transformer_task", "must be what the task is for"),
     **_refused(
         "module_output_name", "vectors are pooled from token_embeddings",
         (*UNSET, "token_embeddings", "scores"),

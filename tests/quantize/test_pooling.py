@@ -90,7 +90,8 @@ def write_embedder(folder: Path, spelling: str, modes: list[str]) -> None:
     """What Sentence Transformers writes, before version 5.4 and since."""
     write_pooling(folder, "mean_tokens")
     settings = folder / "1_Pooling" / "config.json"
-    old = {key: mode in modes for key, mode in OLD_MODES.items()}
+    old = {"word_embedding_dimension": 64}
+    old |= {key: mode in modes for key, mode in OLD_MODES.items()}
     new = {"pooling_mode": modes[0] if len(modes) == 1 else modes, "embedding_dimension": 64}
     settings.write_text(json.dumps(old if spelling == "old" else new))
     if spelling == "new":

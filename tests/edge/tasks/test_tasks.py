@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 from sklearn.metrics import f1_score, roc_auc_score
+from tokenizers import Tokenizer
 
 from edgekit.edge.tasks import TASKS
 from edgekit.edge.tasks.classification import sigmoid, softmax
@@ -292,19 +293,27 @@ def test_every_task_reads_rows_and_is_judged() -> None:
     assert evaluation_of(embedder).columns(names, "score") == ["first", "second"]
 
 
+def same_pieces(count: int) -> list[Tokenizer]:
+    """Tokenizers that cut alike: two that are trained alike may differ."""
+    text = FAMILIES["bert"][1]().to_str()
+    return [Tokenizer.from_str(text) for _ in range(count)]
+
+
 def test_a_text_is_cut_where_the_task_says() -> None:
     text = "the coolant pump on line two leaks near the hose since the last shift"
-    pieces = FAMILIES["bert"][1]()
+    pieces, *others = same_pieces(3)
     whole = pieces.encode(text).ids
-    for side in ("left", "right"):
-        task = classifier(truncation_side=side)
+    for side, own in zip(("left", "right"), others, strict=True):
+        task = TextClassification(own, Config(labels=["a", "b"], truncation_side=side, **COMMON))
         ids = task.encode([text])["input_ids"][0].tolist()
         kept = whole[-11:-1] if side == "left" else whole[1:11]
         assert ids == [whole[0], *kept, whole[-1]]
 
 
 def test_a_prompt_stands_before_each_text() -> None:
-    plain, prompted = classifier(), classifier(prompt="the pump: ")
+    one, other = same_pieces(2)
+    prompted = TextClassification(one, Config(labels=["a", "b"], prompt="the pump: ", **COMMON))
+    plain = TextClassification(other, Config(labels=["a", "b"], **COMMON))
     said = prompted.encode(["leaks", "", "hose"])
     right = plain.encode(["the pump: leaks", "the pump: ", "the pump: hose"])
     for name, values in right.items():

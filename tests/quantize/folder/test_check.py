@@ -117,7 +117,11 @@ def test_what_the_task_does_anyhow_passes(folder: Path, function: str) -> None:
             {"processing_kwargs": {"text": {"padding": 1}}},
             "processing",
         ),
-        ("sentence_bert_config.json", {"transformer_task": "fill-mask"}, "only encoders of texts"),
+        (
+            "sentence_bert_config.json",
+            {"transformer_task": "fill-mask"},
+            "transformer_task: for this",
+        ),
         (
             "sentence_bert_config.json",
             {"modality_config": {"text": {"method": "x", "method_output_name": "y"}}},
