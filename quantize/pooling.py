@@ -68,13 +68,15 @@ def read_pooling(folder: Path) -> Pooling:
     pooling = next((place for name, place in steps if name == "Pooling"), None)
     described = read_object(pooling / "config.json") if pooling else {}
     longest = settings.get("max_seq_length")
+    if longest is not None and (type(longest) is not int or longest < 1):
+        raise InputError(f"{transformer_settings(folder)}: max_seq_length: must be a whole number")
     return Pooling(
         modes=_modes(pooling / "config.json", described) if pooling else ("mean",),
         prompt=default_prompt(folder),
         is_prompt_pooled=described.get("include_prompt", True) is not False,
         normalize=any(name == "Normalize" for name, _ in steps),
         lower_case=settings.get("do_lower_case") is True,
-        max_length=longest if isinstance(longest, int) and longest > 0 else None,
+        max_length=longest,
     )
 
 

@@ -120,7 +120,7 @@ def _expected(path: Path, said: dict[str, Any]) -> Iterator[tuple[str, str, obje
         yield from _expected_size(path, said.get("size"))
         if isinstance(said.get("resample"), int):
             yield "resample", "resample", FILTERS.get(said["resample"], "unknown")
-    factor = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
+    factor: Any = said.get("rescale_factor", 1 / 255) if said.get("do_rescale", True) else 1.0
     normalizes = said.get("do_normalize", True)
     mean, deviation = (said.get("image_mean"), said.get("image_std")) if normalizes else (0.0, 1.0)
     try:
@@ -152,7 +152,7 @@ def _expected_size(path: Path, size: object) -> Iterator[tuple[str, str, object]
 
 
 def _numbers(value: object) -> list[float]:
-    listed = value if isinstance(value, list | tuple) else [value]
+    listed: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
     return [float(item) for item in listed]
 
 

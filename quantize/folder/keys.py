@@ -27,7 +27,7 @@ class Rule(NamedTuple):
 
 
 Table = Mapping[str, Rule]
-UNSET = (None, False, "", [], {})
+UNSET: tuple[object, ...] = (None, False, "", [], {})
 
 
 def _read(names: str, why: str) -> dict[str, Rule]:

@@ -167,7 +167,9 @@ def _flat_bases(path: Path, said: Config) -> Config:
     """Translate one set of rotary settings, which all layers share."""
     known = dict(said)
     kind = known.pop("rope_type", "default")
-    found = {key: known.pop(key) for key in ("rope_theta", "partial_rotary_factor") if key in known}
+    found: Config = {
+        key: known.pop(key) for key in ("rope_theta", "partial_rotary_factor") if key in known
+    }
     if kind == "default" and known:
         raise InputError(f"{path}: rope_parameters: {min(known)} has no meaning to transformers 4")
     return found if kind == "default" else found | {"rope_scaling": {"rope_type": kind, **known}}
@@ -183,7 +185,10 @@ def _nested_bases(path: Path, kind: str, said: Config) -> Config:
     for key, layers in zip(
         NESTED_BASES[kind], ("full_attention", "sliding_attention"), strict=True
     ):
-        flat = _flat_bases(path, said.get(layers) or {})
+        own = said.get(layers) or {}
+        if not isinstance(own, dict):
+            raise InputError(f"{path}: rope_parameters: {layers} must be an object")
+        flat = _flat_bases(path, own)
         if set(flat) - {"rope_theta"}:
             raise InputError(
                 f"{path}: rope_parameters: {layers} has more than rope_theta, for which the"
@@ -233,7 +238,8 @@ def _todays_tokenizer(folder: Path, config: Config) -> list[str]:
     if "model_specific_special_tokens" in config:
         config["extra_special_tokens"] = config.pop("model_specific_special_tokens")
         done.append("model_specific_special_tokens")
-    first = (read_object(path).get("pre_tokenizer") or {}).get("add_prefix_space")
+    cutter = read_object(path).get("pre_tokenizer")
+    first = cutter.get("add_prefix_space") if isinstance(cutter, dict) else None
     if first is not None and config.get("add_prefix_space") != first:
         config["add_prefix_space"] = first
         done.append("add_prefix_space")

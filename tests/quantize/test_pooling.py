@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -86,13 +87,13 @@ def test_openvino_pools_as_well(tmp_path: Path) -> None:
     np.testing.assert_allclose(said, pooled(STATES, MASK, pooling), atol=1e-5)
 
 
-def write_embedder(folder: Path, spelling: str, modes: list[str]) -> None:
+def write_embedder(folder: Path, spelling: str, modes: Sequence[str]) -> None:
     """What Sentence Transformers writes, before version 5.4 and since."""
     write_pooling(folder, "mean_tokens")
     settings = folder / "1_Pooling" / "config.json"
     old = {"word_embedding_dimension": 64}
     old |= {key: mode in modes for key, mode in OLD_MODES.items()}
-    new = {"pooling_mode": modes[0] if len(modes) == 1 else modes, "embedding_dimension": 64}
+    new = {"pooling_mode": modes[0] if len(modes) == 1 else list(modes), "embedding_dimension": 64}
     settings.write_text(json.dumps(old if spelling == "old" else new))
     if spelling == "new":
         listed = json.loads((folder / "modules.json").read_text())
@@ -142,7 +143,8 @@ def test_vectors_of_raw_texts_are_those_of_encode(
 
 def test_both_spellings_mean_the_same(tmp_path: Path) -> None:
     folder = make_family("bert", TASK, tmp_path)
-    for modes in (["mean"], ["cls", "max"], MODES):
+    chosen: list[Sequence[str]] = [["mean"], ["cls", "max"], MODES]
+    for modes in chosen:
         write_embedder(folder, "old", modes)
         old = read_pooling(folder)
         write_embedder(folder, "new", modes)

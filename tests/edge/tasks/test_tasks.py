@@ -304,7 +304,8 @@ def test_a_text_is_cut_where_the_task_says() -> None:
     pieces, *others = same_pieces(3)
     whole = pieces.encode(text).ids
     for side, own in zip(("left", "right"), others, strict=True):
-        task = TextClassification(own, Config(labels=["a", "b"], truncation_side=side, **COMMON))
+        config: dict[str, Any] = {**COMMON, "truncation_side": side}
+        task = TextClassification(own, Config(labels=["a", "b"], **config))
         ids = task.encode([text])["input_ids"][0].tolist()
         kept = whole[-11:-1] if side == "left" else whole[1:11]
         assert ids == [whole[0], *kept, whole[-1]]

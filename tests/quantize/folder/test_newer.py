@@ -93,6 +93,13 @@ SLIDING = {"sliding_attention": {"rope_theta": 1.0}}
         ({"model_type": "qwen9", "rope_parameters": SLIDING}, "has no translation for qwen9"),
         ({"model_type": "modernbert", "rope_parameters": [1]}, "must be an object"),
         (
+            {
+                "model_type": "modernbert",
+                "rope_parameters": {"full_attention": 1, "sliding_attention": {}},
+            },
+            "full_attention must be an object",
+        ),
+        (
             {"model_type": "modernbert", "rope_parameters": {"chunked_attention": {}}},
             "has no translation for modernbert",
         ),
