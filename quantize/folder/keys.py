@@ -4,8 +4,8 @@ A key is `read` (by edgekit, or by the library that loads the folder for it), `i
 depends on it) or `refused` (it changes answers in a way that edgekit does not follow), each with
 the reason. What is in no table is warned of; `check.py` does both. The keys that a model's own
 class has, such as hidden_size, are asked of the installed library (`model_keys`), with what its
-code reads beside them in OWN_KEYS. task.json needs no table: a task's `Config` names every key, and
-any other is an error.
+code reads beside them in OWN_KEYS. Two files need no table: task.json, since a task's `Config`
+names every key, and any other is an error; and added_tokens.json, whose keys are tokens.
 """
 
 import inspect

@@ -14,6 +14,8 @@ import pytest
 from edgekit.nouns import Build, read_json
 from tests.conftest import Built, edgekit
 from tests.families import CORPUS, make_family
+from tests.quantize.folder.test_check import change
+from tests.quantize.folder.test_newer import as_five
 
 WORDS = sorted({word for line in CORPUS for word in line.split()})
 
@@ -52,7 +54,8 @@ def deployed(folder: Path, keys: Path, variant: str) -> Path:
 
 
 def test_a_tagger(tmp_path: Path, keys: Path) -> None:
-    make_family("bert", "token-classification", tmp_path / "model")
+    folder = make_family("bert", "token-classification", tmp_path / "model")
+    change(folder / "config.json", hobby="fishing")
     rng = random.Random(2)
     for name, seed, count in (("calibration", 0, 20), ("evaluation", 1, 60)):
         lines = [
@@ -62,7 +65,11 @@ def test_a_tagger(tmp_path: Path, keys: Path) -> None:
         (tmp_path / f"{name}.conll").write_text("\n".join(lines))
     recipes = ["onnx-fp32", "onnx-int8-static", "openvino-int8"]
     spec = write_spec(tmp_path, "token-classification", "conll", recipes)
-    built = edgekit("build", spec, "--quick", "--json").json
+    ran = edgekit("build", spec, "--quick", "--json")
+    built = ran.json
+    assert "model/config.json: hobby: edgekit does not know this key" in ran.err
+    listed = json.loads((tmp_path / "build" / "source-keys.json").read_text())["keys"]
+    assert {"config.json", "tokenizer.json"} < {item["file"] for item in listed}
     assert [item["status"] for item in built["variants"]] == ["accepted"] * 3, built["variants"]
     float_one, integer, _ = built["variants"]
     assert float_one["metric"] == "entity_f1"
@@ -83,7 +90,7 @@ def test_a_tagger(tmp_path: Path, keys: Path) -> None:
 
 
 def test_an_embedder(tmp_path: Path, keys: Path) -> None:
-    make_family("roberta", "feature-extraction", tmp_path / "model")
+    as_five(make_family("roberta", "feature-extraction", tmp_path / "model"))
     rng = random.Random(3)
     for name, seed, count in (("calibration", 0, 10), ("evaluation", 1, 40)):
         with (tmp_path / f"{name}.csv").open("w", newline="") as file:
@@ -94,7 +101,9 @@ def test_an_embedder(tmp_path: Path, keys: Path) -> None:
                     [f"{seed} " + " ".join(words), " ".join([*words[1:], str(seed)]), rng.random()]
                 )
     spec = write_spec(tmp_path, "feature-extraction", "csv", ["onnx-fp32", "onnx-int8-dynamic"])
-    built = edgekit("build", spec, "--quick", "--json").json
+    ran = edgekit("build", spec, "--quick", "--json")
+    built = ran.json
+    assert "model: written by transformers 5 or later; transformers 4." in ran.err
     assert [item["status"] for item in built["variants"]] == ["accepted"] * 2, built["variants"]
     assert built["variants"][0]["metric"] == "spearman_cosine"
     assert built["variants"][0]["agreement"] > 0.9999
