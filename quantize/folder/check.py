@@ -87,6 +87,10 @@ def check_folder(source: Source) -> FolderReport:
     if late:
         warnings.append(f"{named / SENTENCE_TRANSFORMERS}: written by {late}; every key is known")
     warnings += [f"{named / item.file}: {item.key}: {item.why}" for item in unknown]
+    if source_task(source.task).pools and not (folder / "modules.json").is_file():
+        warnings.append(
+            f"{named}: no modules.json: a vector is the mean over the tokens, and gets length 1"
+        )
     warnings += _passed_over(named, folder)
     return FolderReport(keys=tuple(found_keys), warnings=tuple(warnings))
 
