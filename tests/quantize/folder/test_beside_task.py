@@ -4,10 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
+from onnx import TensorProto, helper
 
 from edgekit.errors import InputError
 from edgekit.quantize.folder.beside_task import compare_preprocessor, compare_sections
+from edgekit.quantize.prepare import InspectRequest, inspect_job
+from edgekit.quantize.source import Source
 
 VIT = {
     "do_resize": True,
@@ -145,3 +149,52 @@ def test_words_that_are_cut_at_random_are_refused(tmp_path: Path) -> None:
     path.write_text(json.dumps({"model": {"dropout": 0.1}}))
     with pytest.raises(InputError, match=r"model\.dropout cuts words at random"):
         compare_sections(path, TEXT, tmp_path, own=False)
+
+
+def write_picture_model(folder: Path, task: dict[str, Any]) -> None:
+    """Write an ONNX model that answers with the mean of each of three channels."""
+    shape = ["batch", 3, task["height"], task["width"]]
+    graph = helper.make_graph(
+        [
+            helper.make_node("GlobalAveragePool", ["pixel_values"], ["means"]),
+            helper.make_node("Flatten", ["means"], ["logits"]),
+        ],
+        "g",
+        [helper.make_tensor_value_info("pixel_values", TensorProto.FLOAT, shape)],
+        [helper.make_tensor_value_info("logits", TensorProto.FLOAT, ["batch", 3])],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.save(model, folder / "model.onnx")
+    described = {"task": "image-classification", "labels": ["a", "b", "c"], **task}
+    (folder / "task.json").write_text(json.dumps(described))
+
+
+def inspect(folder: Path, out: Path) -> dict[str, Any]:
+    """Let the build look at a folder, and return task.json as it would pack it."""
+    out.mkdir()
+    source = Source(
+        kind="onnx",
+        path=str(folder),
+        task="image-classification",
+        architecture="onnx",
+        sha256="",
+        files=(),
+    )
+    inspect_job(InspectRequest(source=source, max_length=None, out=str(out)), lambda *_: None)
+    described: dict[str, Any] = json.loads((out / "task.json").read_text())
+    return described
+
+
+def test_a_build_writes_down_how_pictures_are_turned(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    write_picture_model(folder, TASK)
+    assert inspect(folder, tmp_path / "one")["orientation"] == "exif"
+    write_picture_model(folder, TASK | {"orientation": "stored"})
+    assert inspect(folder, tmp_path / "two")["orientation"] == "stored"
+    (folder / "preprocessor_config.json").write_text(json.dumps(VIT | {"resample": 2}))
+    with pytest.raises(InputError, match=r"resample and .*task\.json: resample contradict"):
+        inspect(folder, tmp_path / "three")
+    write_picture_model(folder, TASK | {"std": [0.2, 0.2]})
+    with pytest.raises(InputError, match=r"task\.json: std has 2 numbers and channels = 3"):
+        inspect(folder, tmp_path / "four")
