@@ -14,7 +14,8 @@ from edgekit.errors import InputError
 from edgekit.quantize.config_json import library_config
 from edgekit.quantize.folder.newer import is_translated, newer, readable_folder
 from edgekit.quantize.huggingface import load_model, load_tokenizer, write_task
-from tests.families import TEXTS, make_family
+from edgekit.quantize.pooling import read_pooling
+from tests.families import TEXTS, make_family, write_pooling
 from tests.quantize.folder.test_check import change
 
 TASK = "text-classification"
@@ -41,6 +42,7 @@ def test_a_folder_of_the_installed_version_is_read_where_it_lies(tmp_path: Path)
     assert not (tmp_path / "copy").exists()
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit:DeprecationWarning")  # transformers' ModernBERT
 def test_rotary_bases_and_layers_of_five_answer_as_they_do_there(tmp_path: Path) -> None:
     folder = make_family(
         "modernbert", TASK, tmp_path / "model", global_rope_theta=77.0, local_rope_theta=5.0
@@ -159,6 +161,16 @@ def test_a_tokenizer_of_five_makes_the_ids_that_it_makes_there(family: str, tmp_
     write_task(copy, TASK, None, out)
     feeds = load_task(out).encode([texts[-3]])
     assert feeds["input_ids"][0].tolist() == saved.encode(texts[-3]).ids
+
+
+def test_an_embedder_of_five_keeps_its_pooling(tmp_path: Path) -> None:
+    folder = make_family("bert", "feature-extraction", tmp_path / "model")
+    write_pooling(folder, "cls_token")
+    as_five(folder)
+    copy = readable_folder(folder, tmp_path / "copy")
+    assert copy != folder
+    assert read_pooling(copy) == read_pooling(folder)
+    assert read_pooling(copy).modes == ("cls",)
 
 
 def test_a_tokenizer_of_five_without_its_file_is_refused(tmp_path: Path) -> None:
