@@ -1,22 +1,42 @@
 """What config.json of a Hugging Face folder says; all but `library_config` needs no library."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
 from edgekit.errors import InputError
 
+SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")  # half of a pair, or alone
+
 
 def read_config(folder: Path) -> dict[str, Any]:
     """Read config.json as a mapping; raises InputError."""
-    path = folder / "config.json"
-    try:
-        config = json.loads(path.read_text("utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
-    if not isinstance(config, dict):
+    return read_object(folder / "config.json")
+
+
+def read_object(path: Path) -> dict[str, Any]:
+    """Read a JSON object; raises InputError."""
+    found = read_json_file(path)
+    if not isinstance(found, dict):
         raise InputError(f"{path}: must hold a JSON object")
-    return config
+    return found
+
+
+def read_json_file(path: Path) -> Any:  # noqa: ANN401 - any JSON value
+    """Read a JSON file; raises InputError."""
+    try:
+        text = path.read_text("utf-8")
+        found = json.loads(text)
+        if SURROGATE.search(text):
+            json.dumps(found, ensure_ascii=False).encode()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, and the files beside it ask for it") from None
+    except UnicodeEncodeError:
+        raise InputError(f"{path}: holds a lone surrogate, which is no text") from None
+    except (OSError, ValueError, RecursionError) as error:
+        raise InputError(f"{path}: not valid JSON: {error}") from None
+    return found
 
 
 def library_config(folder: Path) -> Any:  # noqa: ANN401 - of transformers

@@ -11,8 +11,8 @@ import msgspec
 
 from edgekit.edge.tasks.text import TextConfig
 from edgekit.errors import InputError
-from edgekit.quantize.config_json import library_config
-from edgekit.quantize.pooling import Pooling, read_object, read_pooling
+from edgekit.quantize.config_json import library_config, read_object
+from edgekit.quantize.pooling import Pooling, read_pooling
 from edgekit.quantize.source import todays_name, weight_shapes
 from edgekit.quantize.sources import checkpoint_of, source_task
 

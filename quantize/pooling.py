@@ -5,7 +5,6 @@ longest text, and config_sentence_transformers.json the prompts. Both spellings 
 today, and the one before version 5.4.
 """
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +14,7 @@ import numpy as np
 
 from edgekit.errors import InputError
 from edgekit.nouns import Noun
+from edgekit.quantize.config_json import read_json_file, read_object
 
 Mode = Literal["cls", "max", "mean", "mean_sqrt_len_tokens", "weightedmean", "lasttoken"]
 # The spelling before 5.4, in the order in which several modes are put together.
@@ -99,7 +99,8 @@ def default_prompt(folder: Path) -> str:
     name, prompts = config.get("default_prompt_name"), config.get("prompts") or {}
     if name is None:
         return ""
-    found = prompts.get(name) if isinstance(prompts, dict) else None
+    is_named = isinstance(prompts, dict) and isinstance(name, str)
+    found = prompts.get(name) if is_named else None
     if not isinstance(found, str):
         raise InputError(f"{path}: default_prompt_name: prompts has no text under that name")
     return found
@@ -120,7 +121,7 @@ def _steps(folder: Path) -> list[tuple[str, Path]]:
         if name not in STEPS:
             raise InputError(f"{path}: a {name} module is not supported; {', '.join(STEPS)} are")
         # by its words: in a translated copy the folders are links
-        if Path(place).is_absolute() or ".." in Path(place).parts:
+        if Path(place).is_absolute() or ".." in Path(place).parts or "\0" in place:
             raise InputError(f"{path}: path leads out of the folder")
         steps.append((name, folder / place))
     _check_order(path, [name for name, _ in steps if name != "Dropout"])
@@ -161,24 +162,6 @@ def _modes(path: Path, config: dict[str, Any]) -> tuple[Mode, ...]:
 
 def _settings(path: Path | None) -> dict[str, Any]:
     return read_object(path) if path else {}
-
-
-def read_object(path: Path) -> dict[str, Any]:
-    """Read a JSON object; raises InputError."""
-    found = read_json_file(path)
-    if not isinstance(found, dict):
-        raise InputError(f"{path}: must hold a JSON object")
-    return found
-
-
-def read_json_file(path: Path) -> Any:  # noqa: ANN401 - any JSON value
-    """Read a JSON file; raises InputError."""
-    try:
-        return json.loads(path.read_text("utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file, and the files beside it ask for it") from None
-    except (OSError, ValueError, RecursionError) as error:
-        raise InputError(f"{path}: not valid JSON: {error}") from None
 
 
 def pooled(states: np.ndarray, mask: np.ndarray, pooling: Pooling) -> np.ndarray:

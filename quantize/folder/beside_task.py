@@ -9,8 +9,8 @@ import msgspec
 
 from edgekit.edge.tasks import find_task
 from edgekit.errors import InputError
+from edgekit.quantize.config_json import read_object
 from edgekit.quantize.folder import keys
-from edgekit.quantize.pooling import read_object
 from edgekit.quantize.source import Source
 from edgekit.quantize.sources import source_task
 

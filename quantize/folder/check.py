@@ -6,17 +6,11 @@ from typing import Any, Literal
 
 from edgekit.errors import InputError
 from edgekit.nouns import Noun
-from edgekit.quantize.config_json import config_labels, read_config
+from edgekit.quantize.config_json import config_labels, read_config, read_json_file, read_object
 from edgekit.quantize.folder import keys
 from edgekit.quantize.folder.keys import Rule, Table
 from edgekit.quantize.folder.newer import newer
-from edgekit.quantize.pooling import (
-    pooling_settings,
-    read_json_file,
-    read_object,
-    read_pooling,
-    transformer_settings,
-)
+from edgekit.quantize.pooling import pooling_settings, read_pooling, transformer_settings
 from edgekit.quantize.source import Source
 from edgekit.quantize.sources import SourceTask, source_task
 

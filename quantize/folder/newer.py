@@ -15,8 +15,7 @@ from typing import Any
 from edgekit.errors import InputError
 from edgekit.files import new_folder
 from edgekit.nouns import Noun
-from edgekit.quantize.config_json import read_config
-from edgekit.quantize.pooling import read_object
+from edgekit.quantize.config_json import read_config, read_object
 
 Config = dict[str, Any]
 FIVE = 5  # the version whose folders version 4 reads wrongly

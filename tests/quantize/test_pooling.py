@@ -182,10 +182,11 @@ def test_a_model_in_a_folder_of_its_own_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "modules.json").write_text(json.dumps(listed))
     with pytest.raises(InputError, match=r"the model lies in 0_Transformer.* save it again"):
         read_pooling(tmp_path)
-    listed[0]["path"] = "../elsewhere"
-    (tmp_path / "modules.json").write_text(json.dumps(listed))
-    with pytest.raises(InputError, match="path leads out of the folder"):
-        read_pooling(tmp_path)
+    for place in ("../elsewhere", "/etc", "1\0"):
+        listed[0]["path"] = place
+        (tmp_path / "modules.json").write_text(json.dumps(listed))
+        with pytest.raises(InputError, match="path leads out of the folder"):
+            read_pooling(tmp_path)
 
 
 def test_the_tokens_of_a_prompt_are_counted_without_the_end(tmp_path: Path) -> None:

@@ -127,6 +127,8 @@ def test_what_the_task_does_anyhow_passes(folder: Path, function: str) -> None:
             {"modality_config": {"text": {"method": "x", "method_output_name": "y"}}},
             "modality_config: text",
         ),
+        ("config_sentence_transformers.json", {"default_prompt_name": ["q"]}, "default_prompt"),
+        ("config_sentence_transformers.json", {"prompts": {"q": "\ud800"}}, "a lone surrogate"),
         ("sentence_bert_config.json", {"max_seq_length": 0}, "max_seq_length: must be a whole"),
         ("sentence_bert_config.json", {"max_seq_length": "9"}, "max_seq_length: must be a whole"),
         ("1_Pooling/config.json", {"pooling_mode": "attention"}, "pooling_mode: known are: cls"),
