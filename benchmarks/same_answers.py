@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ SPECIALISTS = {
     "gradient boosting": "tabular-classification",
 }
 POOLINGS = {"bert": "mean_tokens", "distilbert": "cls_token", "roberta": "mean_tokens"}
-LIBRARIES: dict[str, type[Library]] = {
+LIBRARIES: dict[str, Callable[[Path], Library]] = {
     "text-classification": own_library.TextClassifier,
     "token-classification": own_library.Tagger,
     "feature-extraction": own_library.Embedder,

@@ -10,6 +10,7 @@ from onnx import helper
 
 from edgekit.errors import InputError
 from edgekit.nouns import Setting
+from edgekit.profiles.evaluations.label_rule import NAMES
 from edgekit.profiles.quality_job import QualityRequest, quality_job
 from edgekit.quantize.prepare import ReferenceRequest, reference_job
 from edgekit.quantize.source import read_source
@@ -39,9 +40,11 @@ def reference(folder: Path, data: Path, released: list[int]) -> Path:
     """Let the model in `folder` answer the evaluation file."""
     own, out = str(inspected(folder)), folder / "reference"
     out.mkdir()
+    source = read_source(folder, "tabular-classification")
     request = ReferenceRequest(
-        source=read_source(folder, "tabular-classification"), own_task_folder=own, task_folder=own,
-        evaluation=str(data), columns=FEATURES, label="label", release_rows=released, out=str(out),
+        source=source, built=source, own_task_folder=own, task_folder=own, rule=NAMES,
+        calibration=str(data), evaluation=str(data), columns=FEATURES, label="label",
+        max_length=None, given=None, release_rows=released, out=str(out),
     )  # fmt: skip
     reference_job(msgspec.to_builtins(request), lambda what, share: None)
     return out
