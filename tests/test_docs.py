@@ -114,8 +114,8 @@ def test_every_command_on_a_page_exists(page: Path) -> None:
     """Look in blocks of code, and at what stands between backticks."""
     text = page.read_text()
     blocks = re.findall(r"^```.*?^```", text, re.MULTILINE | re.DOTALL)
-    named = re.findall(r"^\s*(?:\$ )?edgekit ([a-z]+)\b", "\n".join(blocks), re.MULTILINE)
-    named += re.findall(r"`edgekit ([a-z]+)\b", text)
+    named = re.findall(r"^\s*(?:\$ )?edgekit ([a-z]+(?:-[a-z]+)*)", "\n".join(blocks), re.MULTILINE)
+    named += re.findall(r"`edgekit ([a-z]+(?:-[a-z]+)*)", text)
     assert set(named) <= set(VERBS)
 
 
