@@ -29,7 +29,7 @@ def read_json_file(path: Path) -> Any:  # noqa: ANN401 - any JSON value
         text = path.read_text("utf-8")
         found = json.loads(text)
         if SURROGATE.search(text):
-            json.dumps(found, ensure_ascii=False).encode()
+            json.dumps(found, ensure_ascii=False, allow_nan=False).encode()
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, and the files beside it ask for it") from None
     except UnicodeEncodeError:

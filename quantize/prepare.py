@@ -12,6 +12,7 @@ from typing import Any
 import msgspec
 import numpy as np
 
+from edgekit.edge.model.tensor_model import checked
 from edgekit.edge.tasks import Task, load_task
 from edgekit.errors import EdgekitError, EngineFailed, InputError
 from edgekit.files import write_durably
@@ -230,7 +231,7 @@ def _compared(
     reference = reference_of(source, task, max_length)
     if reference.tensors([task.parse(value) for value in task.made_inputs(1, 0)]) is not None:
         compare_preprocessing(reference, own_answers(source, task), task, calibration, progress)
-    return reference.answers, reference.words
+    return lambda inputs: checked(reference.answers(inputs)), reference.words
 
 
 def _check_finite(answers: Sequence[np.ndarray], data: Dataset, words: str) -> None:

@@ -19,7 +19,6 @@ READERS = {
     "edge/engines/onnxruntime.py",
     "edge/tasks/token_classification.py",
     "quantize/config_json.py",
-    "quantize/pooling.py",
     "quantize/recipes/gguf_bert.py",
     "quantize/reference/raw_answers.py",  # the script, which runs without edgekit
     "quantize/source.py",
