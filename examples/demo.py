@@ -95,8 +95,9 @@ def ask_over_http() -> None:
         body = json.dumps({"inputs": TICKET, "top_k": 3})
         show(f"curl {url} \\\n  -d '{body}'")
         with urllib.request.urlopen(url, body.encode(), timeout=30) as answer:
-            labels = json.loads(answer.read())
-        print("[" + ",\n ".join(json.dumps(label) for label in labels) + "]")
+            said = json.loads(answer.read())
+        labels = ",\n            ".join(json.dumps(label) for label in said["labels"])
+        print(f'{{"labels": [{labels}],\n "truncated": {json.dumps(said["truncated"])}}}')
     finally:
         server.terminate()
         server.wait()

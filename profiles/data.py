@@ -10,6 +10,7 @@ import numpy as np
 
 from edgekit.edge.tasks import Row, Task
 from edgekit.edge.tasks.row_files import read_rows
+from edgekit.edge.tasks.text import TokenizerTask
 from edgekit.errors import InputError
 from edgekit.profiles.evaluations import Truth, evaluation_of
 
@@ -159,6 +160,22 @@ def _inputs(
         )
     for name in columns:
         yield task.read(row, [name], folder)
+
+
+def refused_rows(task: Task[Any], rows: Sequence[Sequence[Any]]) -> dict[int, str]:
+    """Return the rows that a task refuses only when it has made tokens of them, and why.
+
+    They are texts that are longer than the spec lets them be, or of which no token is left.
+    """
+    found: dict[int, str] = {}
+    if not isinstance(task, TokenizerTask) or not task.may_refuse:
+        return found
+    for index, row in enumerate(rows):
+        try:
+            task.encode(row)
+        except InputError as error:
+            found[index] = str(error)
+    return found
 
 
 def input_columns(

@@ -148,10 +148,10 @@ def _ideal_ms(work: Work, variant: MeasuredVariant, peak: Peak, speed: float) ->
 def tokens_of(task: Task[Any], inputs: Sequence[Any]) -> int:
     """Return the median length of the inputs, in tokens of the model's tokenizer.
 
-    It is 1 for tasks without a text.
+    It is 1 for tasks without a text. Of a document that is read in windows, the longest counts.
     """
     lengths = [
-        int(mask.sum())
+        int(mask.sum(axis=1).max())
         for value in inputs
         if (mask := task.encode([value]).get("attention_mask")) is not None
     ]

@@ -12,7 +12,7 @@ from edgekit.edge.tasks import load_task
 from edgekit.errors import InputError, JobFailed
 from edgekit.job import run_job
 from edgekit.nouns import Noun, Performance, Profile, Profiles
-from edgekit.profiles.data import input_columns, read_inputs
+from edgekit.profiles.data import input_columns, read_inputs, refused_rows
 from edgekit.profiles.scenarios import Name
 from edgekit.profiles.session import (
     MOST_INPUTS,
@@ -62,13 +62,18 @@ def _collect(first: Subject, data: Path | None, columns: Sequence[str], path: Pa
     inputs = read_inputs(data, task, input_columns(data, task, list(columns) or None, "label"))
     if not inputs:
         raise InputError(f"{data}: holds no rows; it needs at least one input")
+    refused = refused_rows(task, [[value] for value in inputs])
+    if len(refused) == len(inputs):
+        raise InputError(f"{data}: the model refuses every row: {next(iter(refused.values()))}")
+    inputs = [value for index, value in enumerate(inputs) if index not in refused]
     write_inputs(task, inputs, path)
     drawn = (
         f"{MOST_INPUTS}, drawn from {len(inputs)},"
         if len(inputs) > MOST_INPUTS
         else f"{len(inputs)}"
     )
-    return f"{drawn} of {data.name}"
+    left_out = f", without {len(refused)} that the model refuses" if refused else ""
+    return f"{drawn} of {data.name}{left_out}"
 
 
 def measure(

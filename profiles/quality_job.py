@@ -14,7 +14,7 @@ import numpy as np
 
 from edgekit.confidence import share_lower_bound, upper_bound
 from edgekit.edge.model.health import golden_difference, read_golden
-from edgekit.edge.model.tensor_model import Model, open_model
+from edgekit.edge.model.tensor_model import Answer, Model, open_model
 from edgekit.edge.tasks import Task, load_task
 from edgekit.edge.worker.scheduler import TensorScheduler
 from edgekit.job import Progress
@@ -45,6 +45,7 @@ class QualityRequest(Noun, frozen=True, kw_only=True):
     evaluation_sha256: str
     columns: list[str]
     label: str
+    refused: list[int] = []  # indices of rows that the model refuses, and that are left out
     reference: str  # folder with answers.npz and golden.json
     effort: Name
     calibration_sha256: str
@@ -69,11 +70,16 @@ def quality_job(request: object, progress: Progress) -> object:
     """Return the MeasuredQuality of one artifact."""
     asked = msgspec.convert(request, QualityRequest)
     folder, task = Path(asked.folder), load_task(Path(asked.task_folder))
-    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
+    data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label).without(
+        asked.refused
+    )
     setting = sweep(asked, shuffled(data.inputs), progress)
     progress("loading", 0)
     model, reference = open_model(folder, asked.engine, setting), Path(asked.reference)
-    quality = gate_figures(model, task, data, reference, asked.calibration_sha256, progress)
+    quality = msgspec.structs.replace(
+        gate_figures(model, task, data, reference, asked.calibration_sha256, progress),
+        refused_rows=len(asked.refused),
+    )
     golden = own_golden(model, read_golden(reference))
     return msgspec.to_builtins(
         MeasuredQuality(
@@ -160,7 +166,8 @@ def gate_figures(
     expected, evaluation = read_answers(reference / "answers.npz"), evaluation_of(task)
     metric, right = evaluation.metric, evaluation.assess(expected, data.truths)
     sizes = sorted({1, model.setting.batch_size})
-    answers = {size: _all_answers(model, task, data, size, progress) for size in sizes}
+    read = {size: _all_answers(model, task, data, size, progress) for size in sizes}
+    answers = {size: [answer.values for answer in found] for size, found in read.items()}
     found = {size: evaluation.assess(answers[size], data.truths) for size in sizes}
     compared = {size: metric.compare(right, found[size]) for size in sizes}
     worst = max(sizes, key=lambda size: upper_bound(compared[size], 0.95))
@@ -184,7 +191,13 @@ def gate_figures(
         golden_difference=golden_difference(model, read_golden(reference)),
         evaluation_sha256=data.sha256,
         calibration_sha256=calibration_sha256,
+        cut_rows=_cut_rows(read[worst], data.width),
     )
+
+
+def _cut_rows(answers: Sequence[Answer], width: int) -> int:
+    """Count the rows of which an input was cut; a row has `width` inputs."""
+    return len({place // width for place, answer in enumerate(answers) if answer.truncated})
 
 
 def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, float], ...]:
@@ -206,27 +219,28 @@ def metric_bounds(metric: Metric, variant: Assessment) -> tuple[tuple[float, flo
 
 def _all_answers(
     model: Model, task: Task[Any], data: Dataset, size: int, progress: Progress
-) -> list[np.ndarray]:
+) -> list[Answer]:
     """Answer the whole evaluation set, in batches of `size`, `setting.streams` side by side."""
     order = label_order(model.task.labels, task.labels)
     what = "one at a time" if size == 1 else f"in batches of {size}"
     batches = [data.inputs[start : start + size] for start in range(0, len(data.inputs), size)]
-    answers: list[np.ndarray] = []
+    answers: list[Answer] = []
     for index, part in enumerate(_answered(model, batches)):
         if index % 32 == 0:
             progress(f"measuring accuracy {what}", index / len(batches))
         for answer in part:
-            if not np.isfinite(answer).all():
+            if not np.isfinite(answer.values).all():
                 row = len(answers) // data.width + 1
                 raise ArithmeticError(
                     f"answers with NaN or infinity {what}, first for row {row} of the evaluation"
                     " file"
                 )
-            answers.append(answer if order is None else answer[..., order])
+            ordered = answer.values if order is None else answer.values[..., order]
+            answers.append(answer._replace(values=ordered))
     return answers
 
 
-def _answered(model: Model, batches: Sequence[Sequence[Any]]) -> Iterator[list[np.ndarray]]:
+def _answered(model: Model, batches: Sequence[Sequence[Any]]) -> Iterator[list[Answer]]:
     """Yield the answers to each batch, all streams at work side by side."""
     with TensorScheduler(model) as scheduler:
-        yield from scheduler.in_order(batches, model.answers)
+        yield from scheduler.in_order(batches, model.read)

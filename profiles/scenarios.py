@@ -208,7 +208,7 @@ def server(
     it. Raises EngineFailed over an input that has no answer.
     """
     arrivals = np.cumsum(np.random.default_rng(seed).exponential(1 / rate, queries))
-    queue = _Queue(model, inputs, arrivals)
+    queue = _Queue(inputs, arrivals)
     with TensorScheduler(model) as scheduler:
         for index, arrival in enumerate(arrivals):
             pause = arrival - queue.now()
@@ -230,11 +230,10 @@ class _Queue:
     times_ms: from arrival to prediction, float64 [queries]; NaN for what has no answer yet.
     """
 
-    def __init__(self, model: Model, inputs: Sequence[Any], arrivals: np.ndarray) -> None:
+    def __init__(self, inputs: Sequence[Any], arrivals: np.ndarray) -> None:
         self.times_ms = np.full(len(arrivals), np.nan)
         self.problems: list[EdgekitError] = []
         self.all_answered = threading.Event()
-        self._model = model
         self._inputs = inputs
         self._arrivals = arrivals
         self._oldest = self._answered = 0
@@ -259,8 +258,6 @@ class _Queue:
             [outcome] = outcomes
             if isinstance(outcome, EdgekitError):
                 self.problems.append(outcome)
-            else:
-                self._model.task.decode([value], [outcome])
             self.times_ms[index] = (self.now() - self._arrivals[index]) * 1e3
             with self._lock:
                 self._answered += 1

@@ -96,7 +96,8 @@ class PreparedBuild:
     calibration: Dataset
     evaluation: Dataset
     columns: list[str]
-    excluded: list[int]  # calibration rows that are evaluation rows but for white space
+    excluded: list[int]  # calibration rows that are evaluation rows but for white space, or refused
+    refused: list[int]  # rows of the evaluation file that the model refuses, and that are left out
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,6 +128,7 @@ def _measured_quality(
         evaluation_sha256=prepared.evaluation.sha256,
         columns=prepared.columns,
         label=context.spec.data.label,
+        refused=prepared.refused,
         reference=str(prepared.reference),
         effort=context.effort,
         calibration_sha256=artifact.calibration_sha256,

@@ -12,6 +12,7 @@ from edgekit.quantize.config_json import read_config
 from edgekit.quantize.pooling import read_pooling
 from edgekit.quantize.source import weight_shapes
 from edgekit.quantize.sources import checkpoint_of, source_task
+from edgekit.spec import OnTooLong
 
 POSITIONS_FROM_PADDING = ("roberta", "xlm-roberta", "camembert", "mpnet")
 
@@ -125,7 +126,9 @@ def compare_shapes(folder: Path, task: str) -> None:
         )
 
 
-def write_task(folder: Path, task: str, max_length: int | None, out: Path) -> None:
+def write_task(
+    folder: Path, task: str, max_length: int | None, on_too_long: OnTooLong, out: Path
+) -> None:
     """Write task.json and tokenizer.json to `out`; raises InputError."""
     tokenizer = load_tokenizer(folder, task)
     longest = longest_input(folder, tokenizer)
@@ -140,6 +143,7 @@ def write_task(folder: Path, task: str, max_length: int | None, out: Path) -> No
         pad_token=tokenizer.pad_token,
         pad_type_id=tokenizer.pad_token_type_id,
         padding_side=tokenizer.padding_side,
+        on_too_long=on_too_long,
     )
     config = checkpoint_of(task).describe(folder, common)
     (out / "task.json").write_bytes(config.to_json())

@@ -30,13 +30,15 @@ name = {model}
 version = "0.1.0"
 source = {source}
 task = {task}
-# max_length = 128            # tokens; longer texts are cut. Default: what the model can take.
+# max_length = 128            # tokens. Default: what the model can take.
 
 [data]
 calibration = {calibration}   # {calibration_rows} rows: quantizing looks at these
 evaluation = {evaluation}     # {evaluation_rows} rows: accuracy is measured on these
 input = {input}
 label = {label}
+# on_too_long = "refuse"      # texts of more tokens; or "flag": cut, and marked so; or "window",
+                              # the default of taggers: read in overlapping windows
 # calibration_samples = 256   # of the calibration rows, every label in its share
 # release_rows = [1, 2]       # evaluation rows that may travel in bundles as golden samples.
                               # Default: none; golden samples are made up

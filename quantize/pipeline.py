@@ -16,7 +16,13 @@ from edgekit.locks import lock
 from edgekit.nouns import Build, Limits, Variant
 from edgekit.profiles.build_folder import VariantFiles, write_build
 from edgekit.profiles.choose import choose, judge_all
-from edgekit.profiles.data import Dataset, check_disjoint, input_columns, read_dataset
+from edgekit.profiles.data import (
+    Dataset,
+    check_disjoint,
+    input_columns,
+    read_dataset,
+    refused_rows,
+)
 from edgekit.profiles.evaluations import evaluation_of
 from edgekit.profiles.scenarios import Name
 from edgekit.quantize.build_context import (
@@ -31,7 +37,7 @@ from edgekit.quantize.candidates import make_candidate
 from edgekit.quantize.prepare import REFERENCES, InspectRequest, ReferenceRequest, ThresholdRequest
 from edgekit.quantize.recipes import Recipe, find_recipe
 from edgekit.quantize.source import Source, read_source
-from edgekit.quantize.sources import source_task
+from edgekit.quantize.sources import source_task, what_is_too_long
 from edgekit.quantize.time_variants import time_all
 from edgekit.spec import Spec, ThresholdPart, load_spec
 from edgekit.targets import Target, find_target
@@ -45,6 +51,7 @@ def build(spec_path: Path, out: Path, *, effort: Name, listener: BuildListener) 
     """
     spec, out = load_spec(spec_path), out.resolve()
     find_task(spec.model.task, f"{spec_path}: model.task")
+    what_is_too_long(spec.model.task, spec.data.on_too_long, f"{spec_path}: data.on_too_long")
     for name in spec.target.recipes or ():
         find_recipe(name, f"{spec_path}: target.recipes")
     machine = detect_machine()
@@ -178,30 +185,56 @@ def _prepare(context: BuildContext, spec_path: Path) -> PreparedBuild:
             f"{calibration.path}: row {excluded[0] + 1} is in {evaluation.path} but for white space"
             f" or case; rows left out of calibration for that: {len(excluded)}"
         )
+    unfit, refused = (_refused(context, task, data) for data in (calibration, evaluation))
     if spec.model.threshold:
         task_folder = _with_threshold(
-            context, spec.model.threshold, task_folder, calibration, columns
+            context, spec.model.threshold, task_folder, calibration, columns, unfit
         )
     return PreparedBuild(
         context=context,
         task_folder=task_folder,
-        reference=_reference(context, task_folder, evaluation, columns),
+        reference=_reference(context, task_folder, evaluation, columns, refused),
         calibration=calibration,
-        evaluation=evaluation,
+        evaluation=evaluation.without(refused),
         columns=columns,
-        excluded=excluded,
+        excluded=sorted({*excluded, *unfit}),
+        refused=refused,
     )
+
+
+def _refused(context: BuildContext, task: Task[Any], data: Dataset) -> list[int]:
+    """Return the rows that the model refuses, as the appliance will, so that none is judged by it.
+
+    Raises InputError where no others are left.
+    """
+    found = refused_rows(task, data.rows())
+    if not found:
+        return []
+    row, reason = next(iter(found.items()))
+    said = f"{data.path}: row {row + 1}: {reason}"
+    if len(found) == len(data):
+        raise InputError(f"{said}; the model refuses every row of the file")
+    context.listener.warn(f"{said}; rows left out for such a reason: {len(found)}")
+    return list(found)
 
 
 def _inspect(context: BuildContext, source: Source) -> Path:
     key = key_of(
-        "inspect", source.sha256, source.task, context.spec.model.max_length, context.versions
+        "inspect",
+        source.sha256,
+        source.task,
+        context.spec.model.max_length,
+        context.spec.data.on_too_long,
+        context.versions,
     )
     folder = context.cache / "tasks" / key
     if not folder.is_dir():
         with new_folder(folder) as work:
             request = InspectRequest(
-                source=source, max_length=context.spec.model.max_length, out=str(work)
+                source=source,
+                max_length=context.spec.model.max_length,
+                on_too_long=context.spec.data.on_too_long,
+                out=str(work),
             )
             context.run("edgekit.quantize.prepare:inspect_job", request, "source")
     return folder
@@ -225,6 +258,7 @@ def _with_threshold(
     task_folder: Path,
     calibration: Dataset,
     columns: list[str],
+    refused: list[int],
 ) -> Path:
     """Return the folder of the task with the threshold that the spec asks for."""
     label = context.spec.data.label
@@ -246,6 +280,7 @@ def _with_threshold(
                 calibration=str(calibration.path),
                 columns=columns,
                 label=label,
+                refused=refused,
                 threshold=threshold,
                 out=str(work),
             )
@@ -254,7 +289,11 @@ def _with_threshold(
 
 
 def _reference(
-    context: BuildContext, task_folder: Path, evaluation: Dataset, columns: list[str]
+    context: BuildContext,
+    task_folder: Path,
+    evaluation: Dataset,
+    columns: list[str],
+    refused: list[int],
 ) -> Path:
     data = context.spec.data
     own = (
@@ -281,6 +320,7 @@ def _reference(
                 evaluation=str(evaluation.path),
                 columns=columns,
                 label=data.label,
+                refused=refused,
                 release_rows=list(data.release_rows),
                 out=str(work),
             )

@@ -15,7 +15,7 @@ import numpy as np
 
 from edgekit.edge.engines import load_engine
 from edgekit.edge.model.tensor_model import Model
-from edgekit.edge.tasks import Task, Tensors, load_task
+from edgekit.edge.tasks import Task, Tensors, load_task, run_in_parts
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.job import Progress
@@ -27,8 +27,8 @@ from edgekit.profiles.evaluations.reliability import threshold_for
 from edgekit.quantize.huggingface import compare_shapes, first_line, load_model, write_task
 from edgekit.quantize.pooling import pooled, read_pooling
 from edgekit.quantize.source import Source
-from edgekit.quantize.sources import source_task
-from edgekit.spec import ThresholdPart
+from edgekit.quantize.sources import source_task, what_is_too_long
+from edgekit.spec import OnTooLong, ThresholdPart
 
 REFERENCE_BATCH = 32  # inputs of mixed lengths together, as they come in the file
 GOLDEN_SAMPLES = 16
@@ -47,6 +47,8 @@ class InspectRequest(Noun, frozen=True, kw_only=True):
 
     source: Source
     max_length: int | None
+    # None: as a task.json says, or else the task's default
+    on_too_long: OnTooLong | None = None
     out: str
 
 
@@ -58,6 +60,7 @@ class ThresholdRequest(Noun, frozen=True, kw_only=True):
     calibration: str
     columns: list[str]
     label: str
+    refused: list[int] = []  # indices of rows that the model refuses
     threshold: ThresholdPart
     out: str
 
@@ -71,6 +74,7 @@ class ReferenceRequest(Noun, frozen=True, kw_only=True):
     evaluation: str
     columns: list[str]
     label: str
+    refused: list[int] = []  # indices of rows that the model refuses
     release_rows: list[int]
     out: str
 
@@ -85,7 +89,8 @@ def inspect_job(request: object, progress: Progress) -> None:
     source, folder, out = asked.source, Path(asked.source.path), Path(asked.out)
     if source.kind == "huggingface":
         compare_shapes(folder, source.task)
-        write_task(folder, source.task, asked.max_length, out)
+        on_too_long = what_is_too_long(source.task, asked.on_too_long, "data.on_too_long")
+        write_task(folder, source.task, asked.max_length, on_too_long or "flag", out)
         return
     task = load_task(folder)
     if source.kind == "onnx":
@@ -93,7 +98,18 @@ def inspect_job(request: object, progress: Progress) -> None:
     for name in ("task.json", "tokenizer.json"):
         if (folder / name).is_file():
             shutil.copyfile(folder / name, out / name)
+    _say_on_too_long(out / "task.json", source.task, asked.on_too_long)
     _check_outputs(folder, task, OWN_ENGINES[source.kind])
+
+
+def _say_on_too_long(path: Path, task: str, asked: OnTooLong | None) -> None:
+    """Write into a task.json what becomes of texts that are too long; raises InputError."""
+    config = msgspec.json.decode(path.read_bytes())
+    own = config.get("on_too_long")
+    way = what_is_too_long(task, asked or own, "data.on_too_long" if asked else str(path))
+    if way and way != (own or "flag"):
+        config["on_too_long"] = way
+        path.write_bytes(msgspec.json.encode(config, order="sorted"))
 
 
 def threshold_job(request: object, progress: Progress) -> None:
@@ -107,7 +123,9 @@ def threshold_job(request: object, progress: Progress) -> None:
     evaluation = evaluation_of(task)
     if wanted.label not in evaluation.scored_labels:
         raise InputError(f"model.threshold.label: {task.name} has no label {wanted.label!r}")
-    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label)
+    data = read_dataset(Path(asked.calibration), task, asked.columns, asked.label).without(
+        asked.refused
+    )
     answers = _in_batches(reference_of(asked.source, task), data.inputs, progress)
     index = evaluation.scored_labels.index(wanted.label)
     truths = [truth if isinstance(truth, tuple) else (truth,) for truth in data.truths]
@@ -134,7 +152,8 @@ def reference_job(request: object, progress: Progress) -> None:
     task, own = load_task(task_folder), load_task(Path(asked.own_task_folder))
     data = read_dataset(Path(asked.evaluation), task, asked.columns, asked.label)
     answer = _aligned(reference_of(asked.source, own), own, task)
-    write_answers(out / "answers.npz", _in_batches(answer, data.inputs, progress))
+    judged = data.without(asked.refused)
+    write_answers(out / "answers.npz", _in_batches(answer, judged.inputs, progress))
     wire = _released(asked, task, data) or task.made_inputs(GOLDEN_SAMPLES, GOLDEN_SEED)
     answers = answer([task.parse(value) for value in wire])
     golden = Golden(
@@ -163,6 +182,9 @@ def _released(asked: ReferenceRequest, task: Task[Any], data: Dataset) -> list[o
         raise InputError(
             f"data.release_rows: {data.path} has no row {beyond[0]}; it has {len(data)}"
         )
+    refused = [number for number in asked.release_rows if number - 1 in asked.refused]
+    if refused:
+        raise InputError(f"data.release_rows: row {refused[0]} is one that the model refuses")
     rows = data.rows()
     return [task.wire(value) for number in asked.release_rows for value in rows[number - 1]]
 
@@ -180,16 +202,19 @@ def reference_of(source: Source, task: Task[Any]) -> Answer:
     names = list(inspect.signature(model.forward).parameters)
     mode = read_pooling(folder).mode if source_task(source.task).pools else None
 
-    def answer(inputs: Sequence[Any]) -> list[np.ndarray]:
-        feeds: Tensors = task.encode(inputs)
+    def run(feeds: Tensors) -> Tensors:
         with torch.inference_mode():
             output = model(
                 **{name: torch.from_numpy(feeds[name]) for name in names if name in feeds}
             )
         if mode is None:
-            return task.answers({"logits": output.logits.numpy()}, feeds)
+            return {"logits": output.logits.numpy()}
         vectors = pooled(output.last_hidden_state.numpy(), feeds["attention_mask"], mode)
-        return task.answers({"sentence_embedding": vectors}, feeds)
+        return {"sentence_embedding": vectors}
+
+    def answer(inputs: Sequence[Any]) -> list[np.ndarray]:
+        feeds = task.encode(inputs)
+        return task.answers(run_in_parts(run, feeds, REFERENCE_BATCH), feeds)
 
     return answer
 

@@ -35,6 +35,8 @@ QUALITY: dict[str, Any] = {
     "golden_difference": 0.0,
     "evaluation_sha256": "",
     "calibration_sha256": "",
+    "cut_rows": 0,
+    "refused_rows": 0,
 }
 EVIDENCE: dict[str, Any] = {
     "setting": Setting(),

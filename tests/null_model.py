@@ -1,8 +1,14 @@
-"""Models on the null engine: three numbers in, one of three labels out, made of two small files."""
+"""Models on the null engine: three numbers in, one of three labels out, made of two small files.
+
+Or a text in, with a tokenizer of a dozen words: see `write_text`.
+"""
 
 import json
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 
 from edgekit import __version__
 from edgekit.digests import describe_folder, digest_bytes
@@ -15,6 +21,9 @@ from edgekit.targets.detect import detect_machine
 INPUTS: list[object] = [[1.0, 2.0, 3.0], [0.5, 0.0, -4.0]]
 LABELS = ["sound", "worn", "leaking"]
 FEATURES = ["vibration", "temperature", "pressure"]
+WORDS = ["pump", "leak", "hose", "belt", "slip", "noise", "bearing", "hot", "##s"]
+MAX_LENGTH = 12  # tokens that a model of texts takes
+Write = Callable[..., Path]
 
 
 def write(folder: Path, **description: Any) -> Path:  # noqa: ANN401 - fields of null.json
@@ -34,6 +43,57 @@ def write(folder: Path, **description: Any) -> Path:  # noqa: ANN401 - fields of
     return folder
 
 
+def tokenizer(*, has_template: bool = True) -> Tokenizer:
+    """Make a tokenizer of WORDS, a plural being two tokens.
+
+    has_template: it puts a special token at either end.
+    """
+    pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", *WORDS]
+    vocabulary = {piece: number for number, piece in enumerate(pieces)}
+    made = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    made.normalizer = normalizers.BertNormalizer()
+    made.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    if has_template:
+        made.post_processor = processors.TemplateProcessing(
+            single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+        )
+    return made
+
+
+def write_text(
+    folder: Path,
+    *,
+    task: str = "text-classification",
+    has_template: bool = True,
+    config: Mapping[str, object] | None = None,
+    **description: Any,  # noqa: ANN401 - fields of null.json
+) -> Path:
+    """Write the files of a model of texts that answers with LABELS, or with a vector.
+
+    config: more of task.json.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer(has_template=has_template).save(str(folder / "tokenizer.json"))
+    vector = task == "feature-extraction"
+    said = {
+        "task": task,
+        "max_length": MAX_LENGTH,
+        "pad_id": 0,
+        "pad_token": "[PAD]",
+        **({"dimensions": len(LABELS), "output": "logits"} if vector else {"labels": LABELS}),
+        **(config or {}),
+    }
+    (folder / "task.json").write_text(json.dumps(said))
+    by_word = {"per_token": task == "token-classification"}
+    (folder / "null.json").write_text(json.dumps({"width": len(LABELS), **by_word, **description}))
+    return folder
+
+
+def text_model(folder: Path, *, batch_size: int = 1, **given: Any) -> Model:  # noqa: ANN401
+    """Return an open model of texts; given: as `write_text` takes it."""
+    return open_model(write_text(folder, **given), "null", Setting(batch_size=batch_size))
+
+
 def model(folder: Path, *, streams: int = 1, batch_size: int = 1, **description: Any) -> Model:  # noqa: ANN401
     """Return an open model."""
     write(folder, **description)
@@ -45,20 +105,22 @@ def write_slot(
     setting: Setting | None = None,
     *,
     shift: float = 0.0,
+    files: Write = write,
+    inputs: Sequence[object] = INPUTS,
     **description: Any,  # noqa: ANN401
 ) -> str:
     """Write a slot as the store holds it; return the digest of its slot.json.
 
-    shift: what the golden samples' answers are off.
+    shift: what the golden samples' answers are off. files: what writes the model's files.
     """
     setting = setting or Setting()
-    write(folder, **description)
+    files(folder, **description)
     opened = open_model(folder, "null", setting)
-    parsed = [opened.task.parse(value) for value in INPUTS]
+    parsed = [opened.task.parse(value) for value in inputs]
     golden = Golden(
-        inputs=INPUTS,
+        inputs=list(inputs),
         answers=[(row + shift).tolist() for row in opened.answers(parsed)],
-        labels=LABELS,
+        labels=list(opened.task.labels),
     )
     (folder / "golden.json").write_bytes(golden.to_json())
     slot = Slot(

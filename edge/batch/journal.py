@@ -5,6 +5,8 @@ import time
 from pathlib import Path
 from typing import BinaryIO
 
+import msgspec
+
 from edgekit.errors import InputError
 from edgekit.files import write_durably
 from edgekit.nouns import Noun, Unreadable, read_json
@@ -16,6 +18,7 @@ class Bound(Noun, frozen=True, kw_only=True):
     input_digest: of the file that is read.
     slot: the digest that names the model.
     columns: of the input.
+    results: the columns that the model adds.
     batch_size: rows in one engine call.
     kind: the output file's suffix.
     """
@@ -23,6 +26,7 @@ class Bound(Noun, frozen=True, kw_only=True):
     input_digest: str
     slot: str
     columns: list[str]
+    results: list[str]
     batch_size: int
     kind: str
 
@@ -31,17 +35,19 @@ class Journal(Noun, frozen=True, kw_only=True):
     """How far a run is.
 
     rows: that are durable. bytes: that they take in the output. errors: rows without a prediction.
+    truncated: rows of which a part was not read.
     """
 
     bound: Bound
     rows: int
     bytes: int
     errors: int
+    truncated: int
 
 
 def begin(journal_path: Path, part: Path, bound: Bound, *, restart: bool) -> Journal:
     """Return where to go on; raises InputError for the journal of another run, or a damaged one."""
-    fresh = Journal(bound=bound, rows=0, bytes=0, errors=0)
+    fresh = Journal(bound=bound, rows=0, bytes=0, errors=0, truncated=0)
     if restart or not journal_path.exists() or not part.exists():
         return fresh
     try:
@@ -69,9 +75,12 @@ class Output:
         """Return whether it is time to save."""
         return time.monotonic() - self._saved >= self._pause
 
-    def save(self, bound: Bound, rows: int, errors: int) -> Journal:
-        """Make everything so far durable, then say so in the journal."""
-        journal = Journal(bound=bound, rows=rows, bytes=self.file.tell(), errors=errors)
+    def save(self, journal: Journal) -> Journal:
+        """Make everything so far durable, then say so in the journal; return it as it is kept.
+
+        journal: with the rows that were written, of which the bytes are counted here.
+        """
+        journal = msgspec.structs.replace(journal, bytes=self.file.tell())
         self.file.flush()
         os.fsync(self.file.fileno())
         write_durably(self._journal_path, journal.to_json())

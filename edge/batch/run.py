@@ -8,21 +8,20 @@ in a child process of its own, which is the only one that opens the model and re
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import msgspec
-import numpy as np
 
 from edgekit.digests import fast_digest
 from edgekit.edge.batch.journal import Bound, Journal, Output, begin
 from edgekit.edge.batch.writers import WRITERS
 from edgekit.edge.model.tensor_model import Model, open_slot
 from edgekit.edge.tasks import Row
+from edgekit.edge.tasks.predictions import TRUNCATED
 from edgekit.edge.tasks.row_files import read_rows
-from edgekit.edge.worker.scheduler import TensorScheduler
+from edgekit.edge.worker.scheduler import Outcome, TensorScheduler
 from edgekit.errors import EdgekitError, InputError, JobFailed
 from edgekit.files import sync_folder
 from edgekit.job import Progress, run_job
@@ -52,10 +51,11 @@ class BatchRequest(Noun, frozen=True, kw_only=True):
 
 
 class Done(Noun, frozen=True, kw_only=True):
-    """What a run did: rows in the output, rows in error, and the row that it went on from."""
+    """What a run did: rows in the output, in error and cut, and the row that it went on from."""
 
     rows: int
     errors: int
+    truncated: int
     resumed_at: int
 
 
@@ -123,6 +123,7 @@ def run_batch(
         input_digest=fast_digest(source),
         slot=slot,
         columns=names,
+        results=list(model.task.results),
         batch_size=model.setting.batch_size,
         kind=target.suffix.lower(),
     )
@@ -139,7 +140,7 @@ def run_batch(
         journal_path.unlink()
         sync_folder(target.resolve().parent)
         _beside(target, "lock").unlink()  # held until here; `lock` notices when its file is gone
-    return Done(rows=done.rows, errors=done.errors, resumed_at=start.rows)
+    return Done(rows=done.rows, errors=done.errors, truncated=done.truncated, resumed_at=start.rows)
 
 
 def _beside(target: Path, what: str) -> Path:
@@ -176,21 +177,25 @@ def _write_rows(
     model: Model, source: Path, start: Journal, output: Output, tell: Callable[[int], None]
 ) -> Journal:
     """Append the rows that are missing."""
-    bound, rows, errors = start.bound, start.rows, start.errors
+    bound, done = start.bound, start
     names = [*next(iter(read_rows(source))), *model.task.results, ERROR]
     writer = WRITERS[bound.kind]
-    if rows == 0:
+    if done.rows == 0:
         output.file.write(writer.head(names))
     todo = islice(read_rows(source), start.rows, None)
     for chunk, results in _predicted(model, source, bound, names, todo):
         for row, result in zip(chunk, results, strict=True):
             output.file.write(writer.line({**row, **result}, names))
-            errors += bool(result[ERROR])
-        rows += len(chunk)
-        tell(rows)
+        done = msgspec.structs.replace(
+            done,
+            rows=done.rows + len(chunk),
+            errors=done.errors + sum(bool(result[ERROR]) for result in results),
+            truncated=done.truncated + sum(bool(result.get(TRUNCATED)) for result in results),
+        )
+        tell(done.rows)
         if output.is_due():
-            output.save(bound, rows, errors)
-    return output.save(bound, rows, errors)
+            output.save(done)
+    return output.save(done)
 
 
 def _predicted(
@@ -210,7 +215,7 @@ def _predicted(
             chunk, inputs = waiting.popleft()
             coming = iter(answers)
             outcomes = [item if isinstance(item, InputError) else next(coming) for item in inputs]
-            yield chunk, list(map(partial(_result, model), inputs, outcomes))
+            yield chunk, [_result(model.task.results, outcome) for outcome in outcomes]
 
 
 def _input(
@@ -229,9 +234,9 @@ def _input(
         return error
 
 
-def _result(model: Model, value: Any, answer: np.ndarray | EdgekitError) -> dict[str, object]:  # noqa: ANN401
-    names = model.task.results
-    if isinstance(answer, EdgekitError):
-        return {**dict.fromkeys(names, ""), ERROR: str(answer)}
-    row = model.task.decode([value], [answer])[0].row()
+def _result(names: Sequence[str], outcome: Outcome) -> dict[str, object]:
+    """Return the columns that the output adds to a row; all but the error are empty beside one."""
+    if isinstance(outcome, EdgekitError):
+        return {**dict.fromkeys(names, ""), ERROR: str(outcome)}
+    row = [*outcome.row(), *([outcome.truncated] if TRUNCATED in names else [])]
     return {**dict(zip(names, row, strict=True)), ERROR: ""}

@@ -23,7 +23,7 @@ class Writer(Protocol):
 
 
 class CsvWriter:
-    """Writes RFC 4180 with a header."""
+    """Writes RFC 4180 with a header; true and false are spelled as in JSON."""
 
     def head(self, names: Sequence[str]) -> bytes:
         """Return the header."""
@@ -35,7 +35,8 @@ class CsvWriter:
 
     def _text(self, values: Sequence[object]) -> bytes:
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerow(values)
+        spelled = [str(value).lower() if isinstance(value, bool) else value for value in values]
+        csv.writer(text, lineterminator="\n").writerow(spelled)
         return text.getvalue().encode(errors="replace")
 
 

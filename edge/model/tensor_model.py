@@ -4,70 +4,111 @@ Server, batch, golden check and profiler call it, through `edgekit.edge.worker.s
 several inputs wait.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import msgspec
 import numpy as np
 
 from edgekit.edge.engines import Compiled, TensorSession, load_compiler, load_engine
 from edgekit.edge.model.device_compile import read_compiled
 from edgekit.edge.model.slot import check_slot
-from edgekit.edge.tasks import Task, load_task
-from edgekit.edge.tasks.predictions import Prediction
+from edgekit.edge.tasks import Task, Tensors, load_task, run_in_parts
+from edgekit.edge.tasks.predictions import TRUNCATED, Prediction
 from edgekit.errors import EdgekitError, EngineFailed
 from edgekit.nouns import Setting
 from edgekit.process import forget_peak_memory
 
 
+class Answer(NamedTuple):
+    """What the model says of one input.
+
+    values: float32, as the task makes them (see Task); they may be NaN.
+    truncated: a part of the input was not read, since the model takes no more.
+    """
+
+    values: np.ndarray
+    truncated: bool
+
+
 class Model:
     """A model that turns inputs into answers, and answers into predictions.
 
-    An answer is one float32 array for each input (see Task). All methods may be called from
-    `setting.streams` threads at once.
+    All methods may be called from `setting.streams` threads at once.
+
+    after_call: called whenever an engine call has ended; one input may take several.
     """
 
     def __init__(self, task: Task[Any], session: TensorSession, setting: Setting) -> None:
         self.task = task
         self.setting = setting
+        self.after_call: Callable[[], None] = lambda: None
         self._session = session
 
-    def answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+    def read(self, inputs: Sequence[Any]) -> list[Answer]:
         """Return the answers, by calls of at most `setting.batch_size` inputs.
 
-        They are as the engine gave them: an answer may be NaN. Raises what task and engine raise.
+        Raises what task and engine raise.
         """
         size = self.setting.batch_size
         parts = [inputs[start : start + size] for start in range(0, len(inputs), size)]
         return [answer for part in parts for answer in self._call(part)]
 
+    def answers(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+        """Return the values of the answers; raises what task and engine raise."""
+        return [answer.values for answer in self.read(inputs)]
+
     def predict(self, inputs: Sequence[Any]) -> list[Prediction]:
         """Return one prediction for each input; raises what task and engine raise, EngineFailed."""
-        answers = self.answers(inputs)
-        if problem := next(filter(None, map(_not_a_number, answers)), None):
+        found = self._judged(inputs)
+        if problem := next((item for item in found if isinstance(item, EdgekitError)), None):
             raise problem
-        return self.task.decode(inputs, answers)
+        return [item for item in found if not isinstance(item, EdgekitError)]
 
-    def attempt(self, inputs: Sequence[Any]) -> list[np.ndarray | EdgekitError]:
-        """Return for each input its answer, or why it has none: an error of one spoils no other."""
+    def attempt(self, inputs: Sequence[Any]) -> list[Prediction | EdgekitError]:
+        """Return for each input its prediction, or why it has none: one's error spoils no other."""
         try:
-            answers = self.answers(inputs)
+            return self._judged(inputs)
         except Exception:  # noqa: BLE001 - an engine may raise anything over one input: find which
             return [self._attempt_one(value) for value in inputs]
-        return [_not_a_number(answer) or answer for answer in answers]
 
-    def _call(self, inputs: Sequence[Any]) -> list[np.ndarray]:
+    def _call(self, inputs: Sequence[Any]) -> list[Answer]:
         feeds = self.task.encode(inputs)
-        return self.task.answers(self._session.run(feeds), feeds)
+        outputs = run_in_parts(self._run, feeds, self.setting.batch_size)
+        values = self.task.answers(outputs, feeds)
+        cut = feeds[TRUNCATED].tolist() if TRUNCATED in feeds else [False] * len(values)
+        return list(map(Answer, values, cut))
 
-    def _attempt_one(self, value: Any) -> np.ndarray | EdgekitError:  # noqa: ANN401
+    def _run(self, feeds: Tensors) -> Tensors:
+        outputs = self._session.run(feeds)
+        self.after_call()
+        return outputs
+
+    def _judged(self, inputs: Sequence[Any]) -> list[Prediction | EdgekitError]:
+        """Return predictions, and what is wrong with an answer that is no number in their place."""
+        answers = self.read(inputs)
+        problems = [_not_a_number(answer.values) for answer in answers]
+        sound = [place for place, problem in enumerate(problems) if problem is None]
+        said = self.task.decode(
+            [inputs[place] for place in sound], [answers[place].values for place in sound]
+        )
+        marked = (
+            msgspec.structs.replace(prediction, truncated=True)
+            if answers[place].truncated
+            else prediction
+            for place, prediction in zip(sound, said, strict=True)
+        )
+        return [problem or next(marked) for problem in problems]
+
+    def _attempt_one(self, value: Any) -> Prediction | EdgekitError:  # noqa: ANN401
         try:
-            [answer] = self._call([value])
+            [found] = self._judged([value])
         except EdgekitError as error:
             return error
         except Exception as error:  # noqa: BLE001 - its text could quote the input
             return EngineFailed(f"the engine failed on this input ({type(error).__name__})")
-        return _not_a_number(answer) or answer
+        return found
 
 
 def _not_a_number(answer: np.ndarray) -> EngineFailed | None:

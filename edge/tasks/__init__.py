@@ -11,7 +11,7 @@ To add a task, say sound-classification, write one file in each folder that need
 """
 
 import importlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 
@@ -39,7 +39,8 @@ TASKS = {
 class RowFormat(Protocol[I_co]):
     """How a task's inputs lie in the rows of a file, and which columns a prediction adds to them.
 
-    results: the columns that a batch adds, in the order of a prediction's `row`.
+    results: the columns that a batch adds, in the order of a prediction's `row`; a task on texts
+        has TRUNCATED behind them.
     """
 
     results: tuple[str, ...]
@@ -66,11 +67,13 @@ class Task(RowFormat[I], Protocol[I]):
     name: as Hugging Face's users know it; the key in TASKS.
     labels: what an answer's last axis stands for; empty where it is a vector.
     tensor: datatype and shape of many inputs as KServe v2 writes them, -1 for any.
+    most_length: how long the inputs of one request may be together, in the unit of `length`.
     """
 
     name: str
     labels: tuple[str, ...]
     tensor: tuple[str, list[int]]
+    most_length: int
 
     def parse(self, value: object) -> I:
         """Make an input from its wire form (JSON); raises InputError, without echoing the value."""
@@ -88,9 +91,10 @@ class Task(RowFormat[I], Protocol[I]):
         """
 
     def encode(self, inputs: Sequence[I]) -> Tensors:
-        """Make tensors with the batch as their first axis.
+        """Make tensors with the engine's rows as their first axis, one row or more for each input.
 
-        Some may be for `answers` only: engines pass over them.
+        Some may be for `answers` only: engines pass over them. Where inputs may be cut, TRUNCATED
+        is among them: bool [batch]. Raises InputError for what can't be encoded.
         """
 
     def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
@@ -128,6 +132,21 @@ def largest_difference(said: np.ndarray, right: np.ndarray) -> float:
         return float("inf")
     # Not max(), which a NaN that is not the first one gets past.
     return float(np.max(np.abs(said - right))) if said.size else 0.0
+
+
+def run_in_parts(run: Callable[[Tensors], Tensors], feeds: Tensors, size: int) -> Tensors:
+    """Run an engine on at most `size` rows at a time, and join what it makes of them.
+
+    There are more rows than inputs where long documents are read in windows.
+    """
+    rows = max(map(len, feeds.values()))
+    if rows <= size:
+        return run(feeds)
+    parts = [
+        run({name: value[start : start + size] for name, value in feeds.items()})
+        for start in range(0, rows, size)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def one_column(columns: Sequence[str]) -> str:

@@ -1,5 +1,6 @@
 """What the tasks share that answer with labels: probabilities, decisions, predictions."""
 
+import sys
 from collections.abc import Mapping, Sequence
 
 import numpy as np
@@ -16,10 +17,12 @@ class Classifier:
     thresholds: a label that is said as soon as its probability reaches this, whatever the others
         have.
     is_exclusive: one label is right for each input; otherwise any number of them may be.
+    most_length: no bound where every input has the length 1 (see Task).
     """
 
     results: tuple[str, ...] = ("predicted_label", "predicted_score")
     is_exclusive = True
+    most_length = sys.maxsize
 
     def __init__(
         self, labels: Sequence[str], output: str, thresholds: Mapping[str, float] | None = None

@@ -12,7 +12,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from edgekit.edge.tasks import Tensors, largest_difference
-from edgekit.edge.tasks.predictions import Embedding, Prediction
+from edgekit.edge.tasks.predictions import TRUNCATED, Embedding, Prediction
 from edgekit.edge.tasks.text import TextConfig, TextTask, load_tokenizer
 
 
@@ -22,12 +22,14 @@ class Config(TextConfig, frozen=True, kw_only=True):
     dimensions: of a vector.
     normalize: vectors have length 1, so that their dot product is their cosine.
     output: the graph's tensor that holds the vectors.
+    on_too_long: as in TextConfig; one vector for a whole text can't be made of windows.
     """
 
     task: Literal["feature-extraction"] = "feature-extraction"
     dimensions: int
     normalize: bool = True
     output: str = "sentence_embedding"
+    on_too_long: Literal["flag", "refuse"] = "flag"
 
 
 class FeatureExtraction(TextTask):
@@ -35,7 +37,7 @@ class FeatureExtraction(TextTask):
 
     name = "feature-extraction"
     labels: tuple[str, ...] = ()
-    results: tuple[str, ...] = ("embedding",)
+    results: tuple[str, ...] = ("embedding", TRUNCATED)
 
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
         super().__init__(tokenizer, config)

@@ -19,13 +19,15 @@ MAX_BYTES = 32 << 20  # of one encoded picture
 # others of Pillow's start programs, or are rarely tested
 FORMATS = ("PNG", "JPEG", "BMP", "TIFF", "WEBP")
 MAX_PIXELS = 64_000_000  # of one decoded picture: a small file can hold a huge one
+OPAQUE = 255  # of the alpha channel
 Side = Annotated[int, msgspec.Meta(ge=1, le=4096)]
 
 
 class Config(Noun, frozen=True, kw_only=True):
     """task.json of this task.
 
-    A picture is resized, scaled to 0..1, and normalized as (x - mean) / std for each channel.
+    A picture is turned as its EXIF says, resized, scaled to 0..1, and normalized as
+    (x - mean) / std for each channel.
 
     labels: in the order of the model's outputs.
     height, width: pixels that the model takes.
@@ -110,15 +112,11 @@ class ImageClassification(Classifier):
         image_module = _pillow()
         config = self._config
         try:
-            image = image_module.open(io.BytesIO(data), formats=FORMATS)
-            if image.width * image.height > MAX_PIXELS:
-                raise InputError(f"a picture must have at most {MAX_PIXELS} pixels")
-            if image.mode.startswith(("I", "F")):
-                raise InputError(
-                    "a picture of more than 8 bits a channel must be scaled to 8 bits first"
-                )
+            image = _upright(image_module.open(io.BytesIO(data), formats=FORMATS))
             image = image.convert("L" if config.channels == 1 else "RGB")
-        except (OSError, SyntaxError, ValueError):
+        except (InputError, MemoryError):
+            raise
+        except Exception:  # noqa: BLE001 - Pillow raises anything over a damaged picture
             raise InputError("an input is not a picture that can be read") from None
         if image.size != (config.width, config.height):
             image = image.resize(
@@ -144,6 +142,26 @@ class ImageClassification(Classifier):
             )
             made.append(self.wire(file.getvalue()))
         return made
+
+
+def _upright(image: Any) -> Any:  # noqa: ANN401 - of Pillow
+    """Turn a picture as its EXIF says; raises InputError where a part of it would be left out.
+
+    That is what transformers and Pillow make of it, who leave such parts out in silence.
+    """
+    from PIL import ImageOps
+
+    if image.width * image.height > MAX_PIXELS:
+        raise InputError(f"a picture must have at most {MAX_PIXELS} pixels")
+    if image.mode.startswith(("I", "F")):
+        raise InputError("a picture of more than 8 bits a channel must be scaled to 8 bits first")
+    # The other pictures of a camera's MPO file are previews, or the other eye's.
+    if getattr(image, "is_animated", False) and image.format != "MPO":
+        raise InputError("a picture has several frames or pages; save the one that counts")
+    ImageOps.exif_transpose(image, in_place=True)
+    if image.has_transparency_data and image.convert("RGBA").getextrema()[3][0] < OPAQUE:
+        raise InputError("a picture has transparent parts; lay it on a background first")
+    return image
 
 
 def _bounded(data: bytes) -> bytes:

@@ -11,15 +11,24 @@ from typing import Any, ClassVar, Self
 import msgspec
 
 Tensor = dict[str, Any]  # of KServe v2: name, datatype, shape, data
+# The key of an answer, the column of a batch and the parameter of KServe that say what was cut; and
+# among a task's tensors what is so marked.
+TRUNCATED = "truncated"
 
 
 class BasePrediction(msgspec.Struct, frozen=True, kw_only=True):
     """What a task says of one input.
 
     word: the key under which JSON shows it.
+    truncated: a part of the input was not read: it is longer than the model takes.
     """
 
     word: ClassVar[str]
+    truncated: bool = False
+
+    def as_json(self, labels: Sequence[str], top_k: int) -> dict[str, Any]:
+        """Write it as a JSON object: what `shown` writes under its word, and the mark."""
+        return {self.word: self.shown(labels, top_k), TRUNCATED: self.truncated}
 
     def shown(self, labels: Sequence[str], top_k: int) -> list[Any]:
         """Write it as JSON; labels: the task's; top_k: how many of them, where all are ranked."""

@@ -2,7 +2,7 @@
 
 import csv
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any, TextIO
@@ -10,6 +10,7 @@ from typing import Any, TextIO
 from edgekit.edge.tasks import Row
 from edgekit.errors import InputError
 
+OTHERS = {"\t": "tab", ";": "semicolon", "|": "vertical bar"}  # that separate columns elsewhere
 MAX_LINE = 16 << 20  # characters: one row is never larger than this in memory
 
 
@@ -40,7 +41,8 @@ def _reader(path: Path) -> Callable[[TextIO, Path], Iterator[Row]]:
 def _csv_rows(file: TextIO, path: Path) -> Iterator[Row]:
     csv.field_size_limit(MAX_LINE)
     rows = csv.DictReader(file, strict=True)
-    names = rows.fieldnames or []
+    names = list(rows.fieldnames or [])
+    _check_separator(names, path)
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InputError(f"{path}: has two columns named {twice[0]!r}")
@@ -53,6 +55,16 @@ def _csv_rows(file: TextIO, path: Path) -> Iterator[Row]:
         yield row
 
 
+def _check_separator(names: Sequence[str], path: Path) -> None:
+    """Refuse a file of which every row would be one value, with all its columns in it."""
+    found = [name for letter, name in OTHERS.items() if len(names) == 1 and letter in names[0]]
+    if found:
+        raise InputError(
+            f"{path}: its header is one column with a {found[0]} in it; the columns of a .csv are"
+            " separated by commas: save it so, or rename that column"
+        )
+
+
 def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
     number = 0
     while line := file.readline(MAX_LINE):
@@ -60,12 +72,20 @@ def _jsonl_rows(file: TextIO, path: Path) -> Iterator[Row]:
             continue
         number += 1
         try:
-            row: Any = json.loads(line)
+            row: Any = json.loads(line, object_pairs_hook=_once)
         except (ValueError, RecursionError):  # not JSON, or a number of thousands of digits
             row = None
         if not isinstance(row, dict):
-            raise InputError(f"{path}: row {number} is not a JSON object")
+            raise InputError(f"{path}: row {number} is not a JSON object, with each key once")
         yield row
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object; raises ValueError where a key comes twice, and one value would be lost."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        raise ValueError("a key comes twice")
+    return made
 
 
 def _conll_rows(file: TextIO, path: Path) -> Iterator[Row]:

@@ -14,6 +14,8 @@ from edgekit.edge.tasks.classification import Classifier
 from edgekit.errors import InputError
 from edgekit.nouns import Noun
 
+MOST_NAMED = 20  # features in an error
+
 
 class Config(Noun, frozen=True, kw_only=True):
     """task.json of this task.
@@ -49,6 +51,12 @@ class TabularClassification(Classifier):
             missing = [name for name in features if name not in value]
             if missing:
                 raise InputError(f"an input lacks the feature {missing[0]!r}")
+            if not set(features).issuperset(value):
+                raise InputError(
+                    "an input has a feature that the model does not know; it knows:"
+                    f" {', '.join(features[:MOST_NAMED])}"
+                    + (", ..." if len(features) > MOST_NAMED else "")
+                )
             value = [value[name] for name in features]
         if not isinstance(value, Sequence) or isinstance(value, str) or len(value) != len(features):
             raise InputError(

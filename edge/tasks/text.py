@@ -1,6 +1,10 @@
-"""What the tasks on texts share: the tokenizer, with the model's own maximum length and padding."""
+"""What the tasks on texts share: the tokenizer, with the model's own maximum length and padding.
 
-from collections.abc import Sequence
+A text with more tokens than the model takes is never cut in silence: by `on_too_long` it is cut and
+flagged, refused, or (by a tagger) read in windows.
+"""
+
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
 
@@ -8,20 +12,26 @@ import numpy as np
 from tokenizers import Encoding, Tokenizer
 
 from edgekit.edge.tasks import Row, Tensors, one_column
+from edgekit.edge.tasks.predictions import TRUNCATED
 from edgekit.errors import InputError
 from edgekit.nouns import Noun
+from edgekit.spec import OnTooLong
 
-MAX_CHARACTERS = 100_000  # of one text; what is beyond max_length tokens is cut anyway
+MAX_CHARACTERS = 100_000  # of one text
+MAX_REQUEST = 1 << 25  # characters of the texts of one request, which are more than its body holds
 # words of a made input: attention over thousands costs gigabytes and shows nothing more
 LONGEST_MADE = 512
+OVERLAP = 4  # a window of a long text shares one token in so many with the window before
 
 
 class TextConfig(Noun, frozen=True, kw_only=True):
     """What task.json says about the tokenizer, which is tokenizer.json beside it.
 
-    max_length: of a text in tokens, special ones included; what is beyond is cut.
+    max_length: of a text in tokens, special ones included, that the model takes at once.
     pad_id, pad_token, pad_type_id: what fills the shorter texts of a batch.
     padding_side: where it is put.
+    on_too_long: whether a longer text is cut, and flagged as such, refused, or read in windows. A
+        task.json that does not say flags: the golden samples beside it were made so.
     """
 
     max_length: int
@@ -29,27 +39,74 @@ class TextConfig(Noun, frozen=True, kw_only=True):
     pad_token: str
     pad_type_id: int = 0
     padding_side: Literal["left", "right"] = "right"
+    on_too_long: OnTooLong = "flag"
 
 
 class TokenizerTask:
-    """A tokenizer that pads to the longest text of the batch, as Hugging Face's does."""
+    """A tokenizer that pads to the longest text of the batch, as Hugging Face's does.
+
+    max_length: tokens that the model takes at once, special ones included.
+    may_refuse: whether `encode` refuses some texts that `parse` takes.
+    """
 
     tensor = ("BYTES", [-1])
+    overlap = 0  # tokens that two windows of a long text share
 
     def __init__(self, tokenizer: Tokenizer, config: TextConfig) -> None:
         self._tokenizer = tokenizer
-        tokenizer.enable_truncation(max_length=config.max_length)
+        self.max_length = config.max_length
+        self.on_too_long = config.on_too_long
+        self._specials = tokenizer.num_special_tokens_to_add(False)
+        self.may_refuse = config.on_too_long != "flag" or not self._specials
+        # Tokens of the text itself that the model takes at once.
+        self.room = config.max_length - self._specials
+        if self.room < 1:
+            raise InputError(
+                f"max_length = {config.max_length} leaves no room for a text beside"
+                f" {self._specials} special tokens"
+            )
+        if config.on_too_long == "window":
+            self.overlap = self.room // OVERLAP
+        self.step = self.room - self.overlap
+        tokenizer.enable_truncation(max_length=config.max_length, stride=self.overlap)
         tokenizer.enable_padding(
             direction=config.padding_side,
             pad_id=config.pad_id,
             pad_type_id=config.pad_type_id,
             pad_token=config.pad_token,
         )
-        self._max_length = config.max_length
 
     def takes(self, columns: Sequence[str]) -> bool:
         """Tell whether it is one column."""
         return len(columns) == 1
+
+    def tensors(self, encodings: Sequence[Encoding]) -> Tensors:
+        """Make the tensors of texts, or of their windows; raises InputError.
+
+        And TRUNCATED, where texts may be cut: that is known from what the tokenizer left over.
+        """
+        feeds = tensors_of(encodings)
+        lengths = feeds["attention_mask"].sum(axis=1)
+        _check_lengths(lengths)
+        if self.on_too_long == "window":
+            return feeds
+        # What the tokenizer left over is copied when it is looked at, so only where there can be.
+        cut = [
+            length >= self.max_length and bool(item.overflowing)
+            for length, item in zip(lengths.tolist(), encodings, strict=True)
+        ]
+        if self.on_too_long == "refuse" and any(cut):
+            longest = encodings[cut.index(True)]
+            tokens = self.tokens([longest, *longest.overflowing])
+            raise InputError(
+                f"the text has {tokens} tokens, and the model takes at most {self.max_length}"
+            )
+        return {**feeds, TRUNCATED: np.array(cut, dtype=bool)}
+
+    def tokens(self, windows: Sequence[Encoding]) -> int:
+        """Count the tokens of a text of which these are all the windows, special ones included."""
+        shared: int = (self._specials + self.overlap) * (len(windows) - 1)
+        return sum(sum(window.attention_mask) for window in windows) - shared
 
     def made_words(self, count: int, seed: int) -> list[list[str]]:
         """Make texts of random words from the tokenizer's vocabulary, as lists of words.
@@ -59,13 +116,15 @@ class TokenizerTask:
         random = np.random.default_rng(seed)
         pieces = {piece.lstrip("Ġ▁") for piece in self._tokenizer.get_vocab()}
         words = sorted(piece for piece in pieces if piece.isalpha() and len(piece) > 2)
-        lengths = np.geomspace(1, min(max(2, self._max_length), LONGEST_MADE), count).astype(int)
+        lengths = np.geomspace(1, min(max(2, self.max_length), LONGEST_MADE), count).astype(int)
         chosen = ([str(word) for word in random.choice(words, size=length)] for length in lengths)
         return [[_spelled(word, place) for place, word in enumerate(row)] for row in chosen]
 
 
 class TextTask(TokenizerTask):
-    """What the tasks share whose input is one text."""
+    """What the tasks share whose input is one text, and whose answer is about all of it."""
+
+    most_length = MAX_REQUEST
 
     def parse(self, value: object) -> str:
         """Take a JSON string."""
@@ -93,12 +152,33 @@ class TextTask(TokenizerTask):
         return ["text"] if "text" in others else others[:1] if len(others) == 1 else []
 
     def encode(self, inputs: Sequence[str]) -> Tensors:
-        """Make int64 [batch, tokens] each: input_ids, attention_mask, token_type_ids."""
-        return tensors_of(self._tokenizer.encode_batch_fast(list(inputs)))
+        """Make int64 [batch, tokens] each: input_ids, attention_mask, token_type_ids.
+
+        And TRUNCATED, bool [batch].
+        """
+        return self.tensors(self._tokenizer.encode_batch_fast(list(inputs)))
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Make texts of random words."""
-        return [" ".join(words) for words in self.made_words(count, seed)]
+        return [
+            fitting(words, " ".join, lambda text: self.encode([self.parse(text)]))
+            for words in self.made_words(count, seed)
+        ]
+
+
+def fitting(
+    words: list[str],
+    written: Callable[[list[str]], object],
+    encode: Callable[[object], object],
+) -> object:
+    """Write made words as an input, without the last ones where `encode` refuses so many."""
+    while len(words) > 1:
+        try:
+            encode(written(words))
+            break
+        except InputError:
+            words = words[: -max(1, len(words) // 8)]
+    return written(words)
 
 
 def _spelled(word: str, place: int) -> str:
@@ -120,6 +200,16 @@ def checked_text(value: object) -> str:
     if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
         raise InputError("an input must be valid Unicode, without lone surrogates")
     return value
+
+
+def _check_lengths(lengths: np.ndarray) -> None:
+    """Refuse a text of which the tokenizer leaves nothing, alone and beside others alike.
+
+    A tokenizer that adds no special tokens makes no token of an empty text, and no model answers
+    to nothing.
+    """
+    if not lengths.all():
+        raise InputError("the text has no token that the model could read")
 
 
 def tensors_of(encodings: Sequence[Encoding]) -> Tensors:

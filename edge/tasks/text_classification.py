@@ -9,7 +9,7 @@ import numpy as np
 from tokenizers import Tokenizer
 
 from edgekit.edge.tasks.classification import Classifier, sigmoid
-from edgekit.edge.tasks.predictions import Labels, Prediction
+from edgekit.edge.tasks.predictions import TRUNCATED, Labels, Prediction
 from edgekit.edge.tasks.text import TextConfig, TextTask, load_tokenizer
 
 EVEN = 0.5  # a label applies from here on, where the model has no threshold of its own for it
@@ -22,6 +22,7 @@ class Config(TextConfig, frozen=True, kw_only=True):
     multi_label: any number of labels may apply to a text, each by its own probability.
     thresholds: the probability from which a label is said, for the labels that have one.
     output: the graph's tensor that holds the logits.
+    on_too_long: as in TextConfig; one answer for a whole text can't be made of windows.
     """
 
     task: Literal["text-classification"] = "text-classification"
@@ -29,12 +30,14 @@ class Config(TextConfig, frozen=True, kw_only=True):
     multi_label: bool = False
     thresholds: dict[str, float] = {}
     output: str = "logits"
+    on_too_long: Literal["flag", "refuse"] = "flag"
 
 
 class TextClassification(TextTask, Classifier):
     """One label for each text."""
 
     name = "text-classification"
+    results: tuple[str, ...] = ("predicted_label", "predicted_score", TRUNCATED)
 
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
         TextTask.__init__(self, tokenizer, config)
@@ -44,7 +47,7 @@ class TextClassification(TextTask, Classifier):
 class MultiLabel(TextClassification):
     """Any number of labels for each text."""
 
-    results: tuple[str, ...] = ("predicted_labels",)
+    results: tuple[str, ...] = ("predicted_labels", TRUNCATED)
     is_exclusive = False
 
     def probabilities(self, answers: Sequence[np.ndarray]) -> np.ndarray:

@@ -1,4 +1,7 @@
-"""token-classification: each word of a sentence gets logits, and those become labelled spans."""
+"""token-classification: each word of a sentence gets logits, and those become labelled spans.
+
+A document that is longer than the model takes at once is read in windows (see windows.py).
+"""
 
 import json
 import re
@@ -13,17 +16,22 @@ from tokenizers import Tokenizer
 
 from edgekit.edge.tasks import Row, Tensors, largest_difference, one_column
 from edgekit.edge.tasks.classification import softmax
-from edgekit.edge.tasks.predictions import Entities, Entity, Prediction
+from edgekit.edge.tasks.predictions import TRUNCATED, Entities, Entity, Prediction
 from edgekit.edge.tasks.text import (
+    MAX_CHARACTERS,
     TextConfig,
     TokenizerTask,
     checked_text,
+    fitting,
     load_tokenizer,
-    tensors_of,
 )
+from edgekit.edge.tasks.windows import answered_words
+from edgekit.errors import InputError
 
 WORD = re.compile(r"\w+|[^\w\s]")
 OUTSIDE = "O"
+MAX_WORDS = 1 << 15  # of one document; as many tokens, which a document in windows may have
+MAX_REQUEST = 1 << 18  # words of the documents of one request: each has a span, and logits
 
 
 class Sentence(NamedTuple):
@@ -70,23 +78,24 @@ class TokenClassification(TokenizerTask):
     """A word's logits are those of its first token, as models of this kind are trained."""
 
     name = "token-classification"
-    results: tuple[str, ...] = ("predicted_entities",)
+    results: tuple[str, ...] = ("predicted_entities", TRUNCATED)
+    most_length = MAX_REQUEST
 
     def __init__(self, tokenizer: Tokenizer, config: Config) -> None:
         super().__init__(tokenizer, config)
         self.labels = tuple(config.labels)
         self._indices = {label: index for index, label in enumerate(self.labels)}
         self._output = config.output
-        # What a word beyond max_length is taken to be.
+        # What a word is taken to be that the model has not read, or that has no token.
         self._cut = np.zeros(len(self.labels), dtype=np.float32)
         self._cut[self._indices.get(OUTSIDE, 0)] = 1
 
     def parse(self, value: object) -> Sentence:
         """Take a JSON string, cut at white space and punctuation, or a JSON array of words."""
         if isinstance(value, list):
-            return _of_words([checked_text(word) for word in value])
+            return _of_words(value)
         text = checked_text(value)
-        return Sentence(text, tuple(match.span() for match in WORD.finditer(text)))
+        return _bounded(Sentence(text, tuple(match.span() for match in WORD.finditer(text))))
 
     def wire(self, value: Sentence) -> object:
         """Return the words."""
@@ -114,34 +123,38 @@ class TokenClassification(TokenizerTask):
         return named[:1] or (others if len(others) == 1 else [])
 
     def encode(self, inputs: Sequence[Sentence]) -> Tensors:
-        """Make the tokens' tensors, and two that say which tokens are words.
+        """Make the tokens' tensors, a row for each window, and some that say what they are of.
 
-        words: int64 [batch, tokens], a word's index at its first token, else -1.
-        counts: int64 [batch], how many words each sentence has.
+        words: int64 [rows, tokens], a word's index at the token that answers for it, else -1.
+        owners: int64 [rows], the index of the input that a row is of.
+        counts: int64 [rows], how many words that input has.
         """
-        encodings = self._tokenizer.encode_batch(
-            [item.words for item in inputs], is_pretokenized=True
-        )
-        feeds = tensors_of(encodings)
-        words = np.full(feeds["input_ids"].shape, -1, dtype=np.int64)
-        for row, encoding in zip(words, encodings, strict=True):
-            last = None
-            for place, word in enumerate(encoding.word_ids):
-                if word is not None and word != last:
-                    row[place] = word
-                last = word
-        counts = np.array([len(item.spans) for item in inputs], dtype=np.int64)
-        return {**feeds, "words": words, "counts": counts}
+        documents = [
+            [found, *found.overflowing] if self.on_too_long == "window" else [found]
+            for found in self._tokenizer.encode_batch(
+                [item.words for item in inputs], is_pretokenized=True
+            )
+        ]
+        if (most := max(map(self.tokens, documents), default=0)) > MAX_WORDS:
+            raise InputError(
+                f"the text has {most} tokens, and a document may have at most {MAX_WORDS}"
+            )
+        feeds = self.tensors([window for windows in documents for window in windows])
+        words = [row for windows in documents for row in answered_words(windows, self.step)]
+        owners = np.repeat(np.arange(len(inputs)), list(map(len, documents)))
+        counts = np.array([len(item.spans) for item in inputs], dtype=np.int64)[owners]
+        return {**feeds, "words": np.stack(words), "owners": owners, "counts": counts}
 
     def answers(self, outputs: Tensors, feeds: Tensors) -> list[np.ndarray]:
-        """Take logits [words, labels] each."""
+        """Take logits [words, labels] each, every word's from the row that answers for it."""
         values = np.asarray(outputs[self._output], dtype=np.float32)
-        found = []
-        for logits, words, count in zip(values, feeds["words"], feeds["counts"], strict=True):
-            answer = np.tile(self._cut, (int(count), 1))
+        found: list[np.ndarray] = []
+        rows = zip(values, feeds["words"], feeds["owners"], feeds["counts"], strict=True)
+        for logits, words, owner, count in rows:
+            if owner == len(found):
+                found.append(np.tile(self._cut, (int(count), 1)))
             places = np.flatnonzero(words >= 0)
-            answer[words[places]] = logits[places]
-            found.append(answer)
+            found[owner][words[places]] = logits[places]
         return found
 
     def difference(self, said: np.ndarray, right: np.ndarray) -> float:
@@ -176,7 +189,10 @@ class TokenClassification(TokenizerTask):
 
     def made_inputs(self, count: int, seed: int) -> list[object]:
         """Make sentences of random words."""
-        return [list(words) for words in self.made_words(count, seed)]
+        return [
+            fitting(words, list, lambda value: self.encode([self.parse(value)]))
+            for words in self.made_words(count, seed)
+        ]
 
 
 def spans_of(tags: Sequence[str]) -> list[Span]:
@@ -210,12 +226,22 @@ def _parts(tag: str) -> tuple[str, str]:
     return (prefix, kind) if dash else ("", tag)
 
 
-def _of_words(words: Sequence[str]) -> Sentence:
+def _of_words(words: Sequence[object]) -> Sentence:
+    """Make a sentence of words that are cut already; raises InputError."""
     spans, place = [], 0
-    for word in words:
+    text = " ".join(map(checked_text, words[: MAX_WORDS + 1]))
+    for word in map(str, words[: MAX_WORDS + 1]):
         spans.append((place, place + len(word)))
         place += len(word) + 1
-    return Sentence(" ".join(words), tuple(spans))
+    if len(text) > MAX_CHARACTERS:
+        raise InputError(f"an input must be a text of at most {MAX_CHARACTERS} characters")
+    return _bounded(Sentence(text, tuple(spans)))
+
+
+def _bounded(sentence: Sentence) -> Sentence:
+    if len(sentence.spans) > MAX_WORDS:
+        raise InputError(f"an input may have at most {MAX_WORDS} words")
+    return sentence
 
 
 def json_list(value: object) -> object:

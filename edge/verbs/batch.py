@@ -43,9 +43,10 @@ def batch(
 ) -> None:
     """Run every row of SOURCE (CSV or JSONL) through the model into TARGET.
 
-    The columns predicted_label, predicted_score and error are added to each row. An interrupted run
-    goes on where it was when the same command is given again, with the same result. Exit code 1:
-    some rows have an error.
+    The columns predicted_label, predicted_score and error are added to each row, or those of the
+    model's task; for texts also truncated, which is true where a text was cut since it is longer
+    than the model takes. An interrupted run goes on where it was when the same command is given
+    again, with the same result. Exit code 1: some rows have an error.
 
     \b
     Example:
@@ -75,12 +76,14 @@ def batch(
             {
                 "rows": done.rows,
                 "errors": done.errors,
+                "truncated": done.truncated,
                 "resumed_at": done.resumed_at,
                 "output": str(target),
             }
         )
     else:
         resumed = f", resumed at row {done.resumed_at + 1}" if done.resumed_at else ""
-        click.echo(f"{target}: {done.rows} rows, {done.errors} with an error{resumed}")
+        cut = f", {done.truncated} longer than the model takes and cut" if done.truncated else ""
+        click.echo(f"{target}: {done.rows} rows, {done.errors} with an error{cut}{resumed}")
     if done.errors:
         leave(1)

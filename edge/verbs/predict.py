@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from edgekit.console import json_option, print_json
+from edgekit.console import json_option, note, print_json
 from edgekit.edge.appliance.store import Store
 from edgekit.edge.verbs.deploy import APPLIANCE, MODEL
 
@@ -22,7 +22,7 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
     """Answer one input.
 
     VALUE is a text, the path of a picture, or a JSON array of numbers; - reads it from standard
-    input.
+    input. Where a text is longer than the model takes, a line on stderr says that it was cut.
 
     \b
     Example:
@@ -41,10 +41,15 @@ def predict(appliance: Path, value: str, model: str | None, top_k: int, as_json:
     )
     prediction, labels = predict_once(request)
     if as_json:
-        shown = prediction.shown(labels, top_k)
         print_json(
-            {"model": serving.model, "version": serving.slot.version, prediction.word: shown}
+            {
+                "model": serving.model,
+                "version": serving.slot.version,
+                **prediction.as_json(labels, top_k),
+            }
         )
         return
+    if prediction.truncated:
+        note("the text is longer than the model takes: a part of it was not read")
     for line in prediction.lines(labels, top_k):
         click.echo(line)

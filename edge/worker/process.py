@@ -9,12 +9,13 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from edgekit import log
 from edgekit.edge.model.health import health_of, read_golden, wrong_answers
 from edgekit.edge.model.slot import read_slot
 from edgekit.edge.model.tensor_model import Model, open_slot
-from edgekit.edge.tasks.predictions import output_shapes
+from edgekit.edge.tasks.predictions import Prediction, output_shapes
 from edgekit.edge.worker.messages import (
     FROM_FRONT,
     FROM_WORKER,
@@ -31,7 +32,7 @@ from edgekit.edge.worker.messages import (
     Unanswered,
 )
 from edgekit.edge.worker.scheduler import Outcome, Request, TensorScheduler
-from edgekit.errors import EdgekitError, EngineFailed, Misfit
+from edgekit.errors import EdgekitError, EngineFailed, InputError, Misfit
 from edgekit.frames import greeting, read_greeting
 from edgekit.nouns import Golden
 from edgekit.problems import Problem, problem_of
@@ -83,6 +84,7 @@ class TensorWorker:
         self._line = line
         self._model = model
         self._golden = golden
+        model.after_call = line.sign_of_life
         self._scheduler = TensorScheduler(model, line.sign_of_life)
         self._asked: dict[int, Request] = {}
 
@@ -98,28 +100,30 @@ class TensorWorker:
 
     def _ask(self, ask: Ask) -> None:
         try:
-            inputs = [self._model.task.parse(value) for value in ask.inputs]
+            inputs = self._parsed(ask.inputs)
         except Exception as error:  # noqa: BLE001 - whatever a client's input leads to
             self._line.send(_unanswered(ask.id, error))
             return
 
         def done(outcomes: list[Outcome]) -> None:
             self._asked.pop(ask.id, None)
-            self._line.send(self._reply(ask.id, inputs, outcomes))
+            self._line.send(_reply(ask.id, outcomes))
 
         self._asked[ask.id] = request = Request(inputs, done)
         self._scheduler.ask(request, ask.owner, alone=ask.alone)
 
-    def _reply(self, number: int, inputs: Sequence[object], outcomes: list[Outcome]) -> FromWorker:
-        answers = []
-        for place, outcome in enumerate(outcomes, 1):
-            if isinstance(outcome, EdgekitError):
-                return _unanswered(number, outcome, f"input {place}" if len(inputs) > 1 else "")
-            answers.append(outcome)
-        try:
-            return Answer(id=number, predictions=self._model.task.decode(inputs, answers))
-        except Exception as error:  # noqa: BLE001 - its text could quote the input
-            return _unanswered(number, error)
+    def _parsed(self, values: Sequence[object]) -> list[Any]:
+        """Return the inputs; raises InputError before they take more memory than they may."""
+        task, inputs, length = self._model.task, list[Any](), 0
+        for value in values:
+            inputs.append(task.parse(value))
+            length += task.length(inputs[-1])
+            if length > task.most_length:
+                raise InputError(
+                    f"the inputs of a request are too long together: {task.most_length} is the"
+                    " most; ask for fewer at once"
+                )
+        return inputs
 
     def _check(self, check: Check) -> None:
         def done() -> None:
@@ -132,6 +136,16 @@ class TensorWorker:
                 self._line.send(Checked(id=check.id, health=health))
 
         self._scheduler.alone(done)
+
+
+def _reply(number: int, outcomes: Sequence[Outcome]) -> FromWorker:
+    """Return the frame with the predictions, or with the first error among them."""
+    predictions: list[Prediction] = []
+    for place, outcome in enumerate(outcomes, 1):
+        if isinstance(outcome, EdgekitError):
+            return _unanswered(number, outcome, f"input {place}" if len(outcomes) > 1 else "")
+        predictions.append(outcome)
+    return Answer(id=number, predictions=predictions)
 
 
 def _unanswered(number: int, error: Exception, where: str = "") -> Unanswered:

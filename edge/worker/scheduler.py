@@ -17,18 +17,20 @@ from concurrent.futures import Future
 from itertools import islice
 from typing import Any, Generic, Self, TypeVar
 
-import numpy as np
-
 from edgekit.edge.model.tensor_model import Model
+from edgekit.edge.tasks.predictions import Prediction
 from edgekit.errors import EdgekitError
 
 T = TypeVar("T")
-Outcome = np.ndarray | EdgekitError  # the answer to one input, or why there is none
+Outcome = Prediction | EdgekitError  # what is said of one input, or why there is nothing
 Done = Callable[[list[Outcome]], None]  # called once, from a stream's thread
 
 LOOK_AHEAD = 4  # times the batch size: so many waiting rows are looked at for those of like length
 MOST_PADDING = 1.5  # times the inputs' own lengths may a joined call be padded to
 FREE_PADDING = 256  # units of length that a call may be padded by in any case
+# Units of length that are joined: a document of many windows is many engine calls, and who comes
+# after it waits for no others like it; nor are they all in memory at once.
+MOST_TOGETHER = 1 << 16
 
 
 class Request:
@@ -248,7 +250,8 @@ def joined(lengths: Sequence[int], size: int) -> list[int]:
     """Return the places of inputs for one call: the first, and those nearest to its length.
 
     lengths: of the inputs that wait, in the order of their turns; in any unit. size: how many
-    inputs a call takes at most. Fewer are taken where padding would be most of the work.
+    inputs a call takes at most. Fewer are taken where padding would be most of the work, and where
+    they are very long together.
     """
     order = sorted(range(len(lengths)), key=lambda place: abs(lengths[place] - lengths[0]))
     chosen: list[int] = []
@@ -256,7 +259,8 @@ def joined(lengths: Sequence[int], size: int) -> list[int]:
     for place in order[:size]:
         longest_now, total_now = max(longest, lengths[place]), total + lengths[place]
         padded = longest_now * (len(chosen) + 1)
-        if chosen and padded > MOST_PADDING * total_now + FREE_PADDING:
+        is_padding = padded > MOST_PADDING * total_now + FREE_PADDING
+        if chosen and (is_padding or total_now > MOST_TOGETHER):
             break
         chosen.append(place)
         longest, total = longest_now, total_now

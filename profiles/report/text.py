@@ -69,6 +69,7 @@ def _variant_as_json(variant: Variant, build: Build) -> dict[str, Any]:
         "build_peak_rss_bytes": artifact.peak_rss_bytes if artifact else None,
         "calibration_samples": artifact.calibration_samples if artifact else None,
         "calibration_sha256": artifact.calibration_sha256 if artifact else None,
+        "calibration_cut": artifact.calibration_cut if artifact else None,
         "machine": evidence.machine if evidence else None,
         "versions": evidence.versions if evidence else None,
     }
@@ -217,7 +218,7 @@ def with_interval(figure: Figure, digits: int) -> str:
 
 def notes(build: Build) -> list[str]:
     """List what must be said beside the table: the choice, and what the figures are not."""
-    lines = notes_of(measured_in(build))
+    lines = left_out(build) + notes_of(measured_in(build))
     if build.measured:
         lines.append(f"Measured on: {build.measured[0].evidence.machine}")
     chosen = build.choice.chosen
@@ -226,6 +227,35 @@ def notes(build: Build) -> list[str]:
         if chosen
         else f"Nothing chosen: {build.choice.reason}"
     )
+    return lines
+
+
+def left_out(build: Build) -> list[str]:
+    """List what of the data was not looked at: texts that were cut, rows that were left out.
+
+    It is the same for all variants, but for those that are not calibrated.
+    """
+    qualities = [item.evidence.quality for item in build.measured]
+    artifacts = [item.artifact for item in build.measured]
+    cut = max((quality.cut_rows for quality in qualities), default=0)
+    refused = max((quality.refused_rows for quality in qualities), default=0)
+    calibrated = max(artifacts, key=lambda artifact: artifact.calibration_cut, default=None)
+    lines = []
+    if cut:
+        lines.append(
+            f"Cut: {cut} of {build.evaluation_samples} evaluation rows are longer than the model"
+            " takes, and were judged by a part of their text (data.on_too_long)"
+        )
+    if calibrated and calibrated.calibration_cut:
+        lines.append(
+            f"Cut: {calibrated.calibration_cut} of {calibrated.calibration_samples} calibration"
+            " inputs, for the same reason"
+        )
+    if refused:
+        lines.append(
+            f"Left out: {refused} rows of the evaluation file, which the model refuses, as it will"
+            " on the appliance (data.on_too_long; texts without a token)"
+        )
     return lines
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 
 from edgekit.edge.tasks import Task, Tensors, load_task
+from edgekit.edge.tasks.predictions import TRUNCATED
 from edgekit.job import Progress
 from edgekit.nouns import Noun
 from edgekit.process import peak_memory
@@ -37,6 +38,7 @@ class RecipeResult(Noun, frozen=True, kw_only=True):
     contents: dict[str, int]
     calibration_samples: int
     calibration_sha256: str
+    calibration_cut: int
     peak_rss_bytes: int
 
 
@@ -48,11 +50,12 @@ def recipe_job(request: object, progress: Progress) -> object:
     task = load_task(Path(asked.task_folder))
     progress("making", 0)
     sample, left = _calibration(asked, task) if recipe.calibrated else (None, None)
+    encoded = _encoded(task, sample)
     ingredients = Ingredients(
         source=asked.source,
         base=Path(asked.base) if asked.base else None,
-        calibration=_tensors(task, sample),
-        tuning=_tensors(task, left) if recipe.tuned else [],
+        calibration=_rows(encoded),
+        tuning=_rows(_encoded(task, left)) if recipe.tuned else [],
         isa=asked.isa,
         out=out,
         progress=progress,
@@ -65,6 +68,7 @@ def recipe_job(request: object, progress: Progress) -> object:
         contents=contents(out),
         calibration_samples=len(sample.inputs) if sample else 0,
         calibration_sha256=sample.digest() if sample else "",
+        calibration_cut=sum(int(feeds[TRUNCATED].sum()) for feeds in encoded if TRUNCATED in feeds),
         peak_rss_bytes=peak_memory(),
     )
     return msgspec.to_builtins(made)
@@ -83,6 +87,15 @@ def _calibration(asked: RecipeRequest, task: Task[Any]) -> tuple[Dataset, Datase
     return sample, rest.split(len(sample))[0]
 
 
-def _tensors(task: Task[Any], data: Dataset | None) -> list[Tensors]:
+def _encoded(task: Task[Any], data: Dataset | None) -> list[Tensors]:
     """Each input by itself, at its own length."""
     return [task.encode([value]) for value in data.inputs] if data else []
+
+
+def _rows(encoded: list[Tensors]) -> list[Tensors]:
+    """Each row of the engine by itself: of a document that is read in windows, each window."""
+    return [
+        {name: value[row : row + 1] for name, value in feeds.items()}
+        for feeds in encoded
+        for row in range(max(map(len, feeds.values())))
+    ]

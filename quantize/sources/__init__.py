@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol, cast
 from edgekit.edge.tasks import Row
 from edgekit.edge.tasks.text import TextConfig
 from edgekit.errors import InputError
+from edgekit.spec import OnTooLong
 from edgekit.targets import InputKind
 
 SOURCES = {
@@ -50,12 +51,15 @@ class SourceTask(Protocol):
     by_word: it answers for each word of a text, not once for the whole.
     pools: its answers are vectors pooled from an encoder's hidden states, not what a head says.
     no_split: why `edgekit init` may not split a data file, and what to do; "" where it may.
+    on_too_long: what may become of a text that is longer than the model takes, the default first;
+        none where inputs have no length.
     """
 
     kind: InputKind
     by_word: bool
     pools: bool
     no_split: str
+    on_too_long: tuple[OnTooLong, ...]
 
     @property
     def checkpoint(self) -> Checkpoint | None:
@@ -94,6 +98,27 @@ def checkpoint_of(name: str) -> Checkpoint:
             " Hugging Face folder"
         )
     return found
+
+
+def what_is_too_long(task: str, asked: OnTooLong | None, where: str) -> OnTooLong | None:
+    """Return what becomes of texts that are too long; None where inputs have no length.
+
+    asked: what the spec says; None for the default. where: the file and the key that say it.
+
+    Raises InputError.
+    """
+    ways = source_task(task).on_too_long
+    if asked in ways:
+        return asked
+    if asked is None:
+        return ways[0] if ways else None
+    known = " or ".join(f'"{way}"' for way in ways)
+    why = (
+        f"{task} answers once for a whole text, and a window is a part of one; set it to {known}"
+        if ways
+        else f"{task} takes no texts; leave it out"
+    )
+    raise InputError(f"{where} = {asked!r}: {why}")
 
 
 def architectures() -> dict[str, str]:

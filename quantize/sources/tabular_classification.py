@@ -5,6 +5,7 @@ from pathlib import Path
 
 from edgekit.edge.tasks import Row, load_task
 from edgekit.errors import InputError
+from edgekit.spec import OnTooLong
 from edgekit.targets import InputKind
 
 
@@ -15,6 +16,7 @@ class Tables:
     by_word = False
     pools = False
     no_split = ""
+    on_too_long: tuple[OnTooLong, ...] = ()
     checkpoint = None
 
     def columns(self, model: Path, rows: Sequence[Row], label: str) -> list[str]:

@@ -7,6 +7,7 @@ from edgekit.edge.tasks import Row
 from edgekit.edge.tasks.text import TextConfig
 from edgekit.quantize.config_json import config_labels
 from edgekit.quantize.sources.columns import longest_columns
+from edgekit.spec import OnTooLong
 from edgekit.targets import InputKind
 
 
@@ -20,6 +21,7 @@ class Texts:
     by_word = False
     pools = False
     no_split = ""
+    on_too_long: tuple[OnTooLong, ...] = ("flag", "refuse")
     auto_class: str
     architecture: str
 

@@ -7,12 +7,14 @@ import msgspec
 from edgekit.edge.tasks.text import TextConfig
 from edgekit.edge.tasks.token_classification import Config
 from edgekit.quantize.sources.text import Texts
+from edgekit.spec import OnTooLong
 
 
 class Taggers(Texts):
     """Models that give each word of a text a label."""
 
     by_word = True
+    on_too_long: tuple[OnTooLong, ...] = ("window", "flag", "refuse")
     auto_class = "AutoModelForTokenClassification"
     architecture = "ForTokenClassification"
 

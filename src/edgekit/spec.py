@@ -16,6 +16,7 @@ Name = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9][a-z0-9._-]{0,62}\Z")]
 Share = Annotated[float, msgspec.Meta(gt=0, lt=1)]
 Objective = Literal["latency", "throughput", "energy", "size", "accuracy"]
 Count = Annotated[int, msgspec.Meta(ge=1)]
+OnTooLong = Literal["flag", "refuse", "window"]
 
 
 class ThresholdPart(Noun, frozen=True, kw_only=True):
@@ -57,6 +58,8 @@ class DataPart(Noun, frozen=True, kw_only=True):
     calibration_samples: Count = 256
     # rows of the evaluation file that may travel in bundles as golden samples
     release_rows: list[Count] = []
+    # what becomes of a text with more tokens than the model takes; None: the task's own default
+    on_too_long: OnTooLong | None = None
 
 
 class TargetPart(Noun, frozen=True, kw_only=True):

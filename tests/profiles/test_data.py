@@ -112,3 +112,32 @@ def test_jsonl(tmp_path: Path) -> None:
         list(read_rows(path))
     with pytest.raises(InputError, match="unknown kind of file"):
         list(read_rows(tmp_path / "a.parquet"))
+
+
+@pytest.mark.parametrize(
+    ("header", "what"),
+    [
+        ("id\ttext", "tab"),
+        ("id;text;label", "semicolon"),
+        ("a|b", "vertical bar"),
+        ('"a\tb"', "tab"),
+    ],
+)
+@pytest.mark.parametrize("mark", ["", "\ufeff"])
+def test_a_file_with_other_separators_is_no_file_of_one_column(
+    tmp_path: Path, header: str, what: str, mark: str
+) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text(f"{mark}{header}\n1\tthe pump leaks\tx\n", encoding="utf-8")
+    with pytest.raises(InputError, match=f"its header is one column with a {what} in it") as caught:
+        list(read_rows(path))
+    assert "pump" not in str(caught.value)
+    path.write_text("text;more,label\na\tb,c\n", encoding="utf-8")
+    assert list(read_rows(path)) == [{"text;more": "a\tb", "label": "c"}]
+
+
+def test_a_key_that_comes_twice_loses_no_value_in_silence(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text('{"text": "a"}\n{"text": "a", "text": "b"}\n')
+    with pytest.raises(InputError, match="row 2 is not a JSON object, with each key once"):
+        list(read_rows(path))

@@ -1,5 +1,6 @@
 """KServe v2 over REST (https://kserve.github.io/website, "Open Inference Protocol")."""
 
+import re
 from math import prod
 from typing import Any
 
@@ -8,11 +9,11 @@ import tornado.web
 
 from edgekit import __version__
 from edgekit.edge.serving.http.handler import Handler
-from edgekit.edge.serving.http.limits import MAX_BODY, decode
-from edgekit.edge.tasks.predictions import as_tensors
+from edgekit.edge.serving.http.limits import MAX_BODY, decode, not_an_object
+from edgekit.edge.tasks.predictions import TRUNCATED, as_tensors
 
 
-class Tensor(msgspec.Struct, frozen=True):
+class Tensor(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """An input tensor, its data flat or nested."""
 
     name: str
@@ -22,16 +23,26 @@ class Tensor(msgspec.Struct, frozen=True):
     parameters: dict[str, Any] = {}
 
 
-class InferRequest(msgspec.Struct, frozen=True):
+class Wanted(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """An output tensor that is asked for."""
+
+    name: str
+    parameters: dict[str, Any] = {}
+
+
+class InferRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """The body of POST /v2/models/{name}/infer."""
 
     inputs: list[Tensor]
     id: str | None = None
     parameters: dict[str, Any] = {}
-    outputs: list[dict[str, Any]] = []
+    outputs: list[Wanted] = []
 
 
 INFER = msgspec.json.Decoder(InferRequest)
+OBJECT = msgspec.json.Decoder(dict[str, Any])
+SHOWN = re.compile(r"[A-Za-z0-9_.\[\]-]{1,100}\Z")  # names of a request that we may repeat
+MOST_SHOWN = 32
 
 
 class Live(Handler):
@@ -86,20 +97,78 @@ class Infer(Handler):
 
     async def post(self, name: str) -> None:
         self.check_name(name)
-        request = decode(self.request.body, INFER)
+        request, unknown = read_request(self.request.body)
         if len(request.inputs) != 1:
             raise tornado.web.HTTPError(400, reason="the model takes one input tensor")
+        asked = {output.name for output in request.outputs}
+        known = [output["name"] for output in self.worker()[1].outputs]
+        if not asked <= set(known):
+            raise tornado.web.HTTPError(400, reason=f"the model's outputs are {', '.join(known)}")
         worker, predictions = await self.predictions(rows_of(request.inputs[0]))
-        tensors = as_tensors(predictions)
-        asked = {output.get("name") for output in request.outputs}
+        queries = [f"query.{key}" for key in self.request.query_arguments]
+        ignored = [*unknown, *parameters_of(request), *queries]
         self.reply(
             {
                 "model_name": name,
                 "model_version": worker.slot.version,
                 **({"id": request.id} if request.id is not None else {}),
-                "outputs": [tensor for tensor in tensors if not asked or tensor["name"] in asked],
+                "parameters": {
+                    TRUNCATED: [row for row, said in enumerate(predictions) if said.truncated],
+                    **({"ignored": shown(ignored)} if ignored else {}),
+                },
+                "outputs": [
+                    tensor
+                    for tensor in as_tensors(predictions)
+                    if not asked or tensor["name"] in asked
+                ],
             }
         )
+
+
+def read_request(body: bytes) -> tuple[InferRequest, list[str]]:
+    """Return a request, and the keys in it that the protocol does not have; raises HTTPError."""
+    try:
+        return decode(body, INFER), []
+    except tornado.web.HTTPError as error:
+        if error.status_code != 400:
+            raise
+    ignored: list[str] = []
+    known = _known(decode(body, OBJECT), InferRequest, "", ignored)
+    for key, kind in (("inputs", Tensor), ("outputs", Wanted)):
+        if isinstance(tensors := known.get(key), list):
+            known[key] = [
+                _known(item, kind, f"{key}[{place}].", ignored) if isinstance(item, dict) else item
+                for place, item in enumerate(tensors)
+            ]
+    try:
+        return msgspec.convert(known, InferRequest), ignored
+    except msgspec.ValidationError:
+        raise not_an_object() from None
+
+
+def _known(
+    value: dict[str, Any], kind: type[msgspec.Struct], where: str, ignored: list[str]
+) -> dict[str, Any]:
+    """Return what of an object a record has fields for; adds the names of the rest to `ignored`."""
+    names = kind.__struct_fields__
+    ignored += [where + key for key in value if key not in names]
+    return {key: item for key, item in value.items() if key in names}
+
+
+def parameters_of(request: InferRequest) -> list[str]:
+    """Return the names of all parameters of a request: none of them has a meaning here."""
+    holders = {
+        "": request.parameters,
+        **{f"inputs[{place}].": item.parameters for place, item in enumerate(request.inputs)},
+        **{f"outputs[{place}].": item.parameters for place, item in enumerate(request.outputs)},
+    }
+    return [f"{where}parameters.{key}" for where, found in holders.items() for key in found]
+
+
+def shown(names: list[str]) -> list[str]:
+    """Return names of a request as an answer may repeat them: a few, and short and plain ones."""
+    safe = [name if SHOWN.match(name) else "?" for name in names]
+    return safe if len(safe) <= MOST_SHOWN else [*safe[: MOST_SHOWN - 1], "..."]
 
 
 def rows_of(tensor: Tensor) -> list[Any]:
@@ -109,7 +178,7 @@ def rows_of(tensor: Tensor) -> list[Any]:
         raise tornado.web.HTTPError(400, reason="the tensor's shape is not valid")
     found = _rows(data, shape[0], prod(shape[1:]), is_flat=len(shape) == 1)
     if tensor.datatype == "BYTES" and len(shape) == 2 and shape[1] == 1:
-        found = [item[0] if isinstance(item, list) and item else item for item in found]
+        found = [item[0] if isinstance(item, list) and len(item) == 1 else item for item in found]
     if len(found) != shape[0]:
         raise tornado.web.HTTPError(400, reason="the tensor's shape and data do not agree")
     return found

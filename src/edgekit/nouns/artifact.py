@@ -50,6 +50,7 @@ class Artifact(Part, frozen=True, kw_only=True):
     contents: bytes of weights by the type that they really have, read back from the files.
     calibration_samples: how many inputs it was calibrated on.
     calibration_sha256: digest of those very inputs.
+    calibration_cut: how many of them were cut, since they are longer than the model takes.
     peak_rss_bytes: peak memory of the process that made it.
     """
 
@@ -63,6 +64,7 @@ class Artifact(Part, frozen=True, kw_only=True):
     contents: dict[str, int] = {}
     calibration_samples: int = 0
     calibration_sha256: str = ""
+    calibration_cut: int = 0
     peak_rss_bytes: int = 0
 
     @property

@@ -96,6 +96,8 @@ class Quality(Part, frozen=True, kw_only=True):
     golden_difference: largest difference of an answer from the reference's on the golden samples.
     evaluation_sha256: digest of the evaluation file.
     calibration_sha256: digest of the calibration file.
+    cut_rows: rows of which a part was not read, since a text is longer than the model takes.
+    refused_rows: rows of the file that the model refuses; all figures are without them.
     """
 
     metric: str
@@ -113,3 +115,5 @@ class Quality(Part, frozen=True, kw_only=True):
     golden_difference: float
     evaluation_sha256: str
     calibration_sha256: str
+    cut_rows: int = 0
+    refused_rows: int = 0

@@ -80,7 +80,8 @@ def front(tmp_path: Path, setting: Setting, *options: str, **description: Any) -
 def test_a_list_of_numbers_is_one_row_and_a_list_of_rows_is_several(tmp_path: Path) -> None:
     with front(tmp_path, Setting(batch_size=4)) as server:
         status, one = server.predict(ROW)
-        assert (status, one[0].keys()) == (200, {"label", "score"})
+        assert (status, one.keys()) == (200, {"labels", "truncated"})
+        assert one["labels"][0].keys() == {"label", "score"}
         status, both = server.predict([ROW, ROW])
         assert (status, both) == (200, [one, one])
 
