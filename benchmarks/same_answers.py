@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -60,7 +60,7 @@ SPECIALISTS = {
     "gradient boosting": "tabular-classification",
 }
 POOLINGS = {"bert": "mean_tokens", "distilbert": "cls_token", "roberta": "mean_tokens"}
-LIBRARIES: dict[str, type[Library]] = {
+LIBRARIES: dict[str, Callable[[Path], Library]] = {
     "text-classification": own_library.TextClassifier,
     "token-classification": own_library.Tagger,
     "feature-extraction": own_library.Embedder,
@@ -171,7 +171,9 @@ def rows_of(case: Case, work: Path, keys: Path, over_http: bool) -> Iterator[Row
         ]
         values = [wire(value) for _, value in case.inputs]
         found = [
-            with_given(said_by(said, model.task.labels), model, value, library[0].is_cut)
+            with_given(
+                said_by(said, model.task.labels), model, value, any(item.is_cut for item in library)
+            )
             for said, value, library in zip(ask(model, values), values, right, strict=True)
         ]
         yield judged(case, recipe, right, found)

@@ -52,9 +52,7 @@ def lacking(rng: random.Random) -> Row:
 
 def as_text(rng: random.Random) -> Row:
     """Write the numbers as text, as a CSV file holds them."""
-    return [
-        rng.choice([str, "{:.3f}".format, "{:e}".format, " {} ".format])(x) for x in ordinary(rng)
-    ]
+    return [rng.choice(["{}", "{:.3f}", "{:e}", " {} "]).format(x) for x in ordinary(rng)]
 
 
 KINDS: dict[str, Make] = {

@@ -20,7 +20,8 @@ from tests.own_library import Entity, Said
 RIGHT = Said(answer={"sound": 0.9, "worn": 0.1}, given=np.array([101, 7, 102]))
 TAGGED = Said(answer=[Entity("PART", 4, 8, 0.7)])
 VECTOR = Said(answer=np.array([0.6, 0.8]))
-PIXELS = Said(answer={"sound": 1.0}, given=np.zeros((3, 2, 2)))
+BLACK = np.zeros((3, 2, 2))
+PIXELS = Said(answer={"sound": 1.0}, given=BLACK)
 # What is wrong still.
 KNOWN_PROBLEMS = {"cut in silence", "a word is cut within a letter"}
 KNOWN_KINDS = {"PNG, turned by EXIF", "JPEG, turned by EXIF", "WebP, turned by EXIF"}
@@ -40,6 +41,7 @@ def benchmark() -> ModuleType:
         ("plain", VECTOR, Said(answer=np.array([1.2, 1.6])), "right"),
         ("plain", replace(RIGHT, is_cut=True), replace(RIGHT, is_cut=True), "flagged"),
         ("plain", Said(problem="ValueError"), Said(problem="InputError: a number"), "refused"),
+        ("plain", replace(RIGHT, is_cut=True), Said(problem="InputError: long"), "refused"),
         ("beyond float32", RIGHT, Said(problem="InputError: a number"), "refused"),
         ("plain", RIGHT, Said(problem="InputError: a number"), "refused for nothing"),
         ("plain", RIGHT, Said(problem="EngineFailed: the engine failed"), "names nothing"),
@@ -47,7 +49,7 @@ def benchmark() -> ModuleType:
         ("plain", Said(problem="ValueError"), RIGHT, "the library raises ValueError"),
         ("plain", RIGHT, replace(RIGHT, given=np.array([101, 8, 102])), "other tokens"),
         ("plain", RIGHT, replace(RIGHT, given=np.array([101, 102])), "other tokens"),
-        ("plain", PIXELS, replace(PIXELS, given=PIXELS.given + 0.03), "other tokens or pixels"),
+        ("plain", PIXELS, replace(PIXELS, given=BLACK + 0.03), "other tokens or pixels"),
         ("plain", RIGHT, Said(answer={"sound": 0.8998, "worn": 0.1002}), "another answer"),
         ("plain", RIGHT, Said(answer={"sound": 0.9, "used": 0.1}), "another answer"),
         ("plain", RIGHT, Said(answer={"sound": float("nan"), "worn": 0.1}), "another answer"),
