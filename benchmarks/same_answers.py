@@ -171,7 +171,9 @@ def rows_of(case: Case, work: Path, keys: Path, over_http: bool) -> Iterator[Row
         ]
         values = [wire(value) for _, value in case.inputs]
         found = [
-            with_given(said_by(said, model.task.labels), model, value, library[0].is_cut)
+            with_given(
+                said_by(said, model.task.labels), model, value, any(item.is_cut for item in library)
+            )
             for said, value, library in zip(ask(model, values), values, right, strict=True)
         ]
         yield judged(case, recipe, right, found)

@@ -99,9 +99,8 @@ def _what_is_wrong(kind: str, right: Said, found: Said, tolerance: Tolerance) ->
         return _wrong_answer(right, found, tolerance)
     if not any(word in found.problem for word in NAMED):
         return f"an error that names nothing: {found.problem}"
-    if not right.problem and kind.removesuffix(", as words") not in MAY_REFUSE:
-        return f"refused for nothing: {found.problem}"
-    return ""
+    is_fair = right.problem or right.is_cut or kind.removesuffix(", as words") in MAY_REFUSE
+    return "" if is_fair else f"refused for nothing: {found.problem}"
 
 
 def _wrong_answer(right: Said, found: Said, tolerance: Tolerance) -> str:

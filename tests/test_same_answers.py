@@ -41,6 +41,7 @@ def benchmark() -> ModuleType:
         ("plain", VECTOR, Said(answer=np.array([1.2, 1.6])), "right"),
         ("plain", replace(RIGHT, is_cut=True), replace(RIGHT, is_cut=True), "flagged"),
         ("plain", Said(problem="ValueError"), Said(problem="InputError: a number"), "refused"),
+        ("plain", replace(RIGHT, is_cut=True), Said(problem="InputError: long"), "refused"),
         ("beyond float32", RIGHT, Said(problem="InputError: a number"), "refused"),
         ("plain", RIGHT, Said(problem="InputError: a number"), "refused for nothing"),
         ("plain", RIGHT, Said(problem="EngineFailed: the engine failed"), "names nothing"),
