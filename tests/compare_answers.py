@@ -30,6 +30,7 @@ MAY_REFUSE = {
     "text that Python reads",
     "true and false",
 }
+FAIR = "spells the padding token"  # which llama.cpp's RoBERTa can't read as it was trained
 
 
 class Tolerance(NamedTuple):
@@ -99,7 +100,12 @@ def _what_is_wrong(kind: str, right: Said, found: Said, tolerance: Tolerance) ->
         return _wrong_answer(right, found, tolerance)
     if not any(word in found.problem for word in NAMED):
         return f"an error that names nothing: {found.problem}"
-    is_fair = right.problem or right.is_cut or kind.removesuffix(", as words") in MAY_REFUSE
+    is_fair = (
+        right.problem
+        or right.is_cut
+        or kind.removesuffix(", as words") in MAY_REFUSE
+        or FAIR in found.problem
+    )
     return "" if is_fair else f"refused for nothing: {found.problem}"
 
 
