@@ -15,18 +15,30 @@ Verdict = Literal["right", "refused", "flagged", "WRONG"]
 VERDICTS: tuple[Verdict, ...] = ("right", "refused", "flagged", "WRONG")
 NAMED = ("InputError", "not a number")  # in what is said of an input that is not answered
 # Kinds of inputs that edgekit may refuse, though the library makes something of them: numbers
-# beyond what a float32 graph can reckon with, files of more than 8 bits a channel or of kinds that
-# no model is asked about, and sizes beyond edgekit's bounds.
+# beyond what a float32 graph can reckon with, texts that only some readers take for numbers,
+# pictures of which the library drops a part (bits, transparency, frames) or of kinds that no model
+# is asked about, and sizes beyond edgekit's bounds.
 MAY_REFUSE = {
     "200,000 characters",
     "PNG, 16 bit",
     "TIFF, 16 bit",
     "TIFF, float",
+    "PNG, alpha",
+    "PNG, grey and alpha",
+    "PNG, palette, transparent",
+    "WebP, lossless, alpha",
+    "PNG, moving",
+    "WebP, moving",
+    "TIFF, pages",
     "GIF",
     "GIF, transparent",
     "GIF, moving",
     "huge",
     "beyond float32",
+    "NaN",
+    "missing",
+    "text that is no number",
+    "blanks around a number",
     "text that Python reads",
     "true and false",
 }
