@@ -21,6 +21,7 @@ class Conversion(Noun, frozen=True, kw_only=True):
 
     labels: of a classifier, in the order of its outputs; empty for an embedding model.
     file_type: as llama.cpp names it, such as MOSTLY_F16.
+    numbers: more to be written into the file, by key.
     """
 
     folder: str
@@ -28,6 +29,7 @@ class Conversion(Noun, frozen=True, kw_only=True):
     labels: list[str]
     pooling: Pooling
     file_type: str
+    numbers: dict[str, int] = {}
     out: str
 
 
@@ -60,6 +62,11 @@ def _adapted(reference: Any, asked: Conversion, gguf: Any) -> Any:  # noqa: ANN4
             self.gguf_writer.add_pooling_type(gguf.PoolingType[asked.pooling])
             if asked.labels and (first := self.hparams.get("classifier_pooling")):
                 self.gguf_writer.add_classifier_pooling_type(gguf.PoolingType[first.upper()])
+
+        def set_gguf_parameters(self) -> None:
+            super().set_gguf_parameters()
+            for key, number in asked.numbers.items():
+                self.gguf_writer.add_uint32(key, number)
 
         def set_vocab(self) -> None:
             try:

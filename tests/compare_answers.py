@@ -15,21 +15,34 @@ Verdict = Literal["right", "refused", "flagged", "WRONG"]
 VERDICTS: tuple[Verdict, ...] = ("right", "refused", "flagged", "WRONG")
 NAMED = ("InputError", "not a number")  # in what is said of an input that is not answered
 # Kinds of inputs that edgekit may refuse, though the library makes something of them: numbers
-# beyond what a float32 graph can reckon with, files of more than 8 bits a channel or of kinds that
-# no model is asked about, and sizes beyond edgekit's bounds.
+# beyond what a float32 graph can reckon with, texts that only some readers take for numbers,
+# pictures of which the library drops a part (bits, transparency, frames) or of kinds that no model
+# is asked about, and sizes beyond edgekit's bounds.
 MAY_REFUSE = {
     "200,000 characters",
     "PNG, 16 bit",
     "TIFF, 16 bit",
     "TIFF, float",
+    "PNG, alpha",
+    "PNG, grey and alpha",
+    "PNG, palette, transparent",
+    "WebP, lossless, alpha",
+    "PNG, moving",
+    "WebP, moving",
+    "TIFF, pages",
     "GIF",
     "GIF, transparent",
     "GIF, moving",
     "huge",
     "beyond float32",
+    "NaN",
+    "missing",
+    "text that is no number",
+    "blanks around a number",
     "text that Python reads",
     "true and false",
 }
+FAIR = "spells the padding token"  # which llama.cpp's RoBERTa can't read as it was trained
 
 
 class Tolerance(NamedTuple):
@@ -99,7 +112,12 @@ def _what_is_wrong(kind: str, right: Said, found: Said, tolerance: Tolerance) ->
         return _wrong_answer(right, found, tolerance)
     if not any(word in found.problem for word in NAMED):
         return f"an error that names nothing: {found.problem}"
-    is_fair = right.problem or right.is_cut or kind.removesuffix(", as words") in MAY_REFUSE
+    is_fair = (
+        right.problem
+        or right.is_cut
+        or kind.removesuffix(", as words") in MAY_REFUSE
+        or FAIR in found.problem
+    )
     return "" if is_fair else f"refused for nothing: {found.problem}"
 
 

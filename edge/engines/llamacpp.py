@@ -17,11 +17,14 @@ import numpy as np
 
 from edgekit.edge.engines import TensorSession
 from edgekit.edge.tasks import Tensors
+from edgekit.errors import InputError
 from edgekit.nouns import Setting
 
 MAX_TOKENS = 512  # of one engine call: attention costs their square, over all sequences together
 MAX_SEQUENCES = 64
 SHOWN = (3, 4)  # of llama.cpp's messages: warnings and errors
+# In the file: the token that has no position in a text, and that moves those behind it.
+NO_POSITION = "edgekit.token_without_position"
 POOLINGS = (
     llama_cpp.LLAMA_POOLING_TYPE_MEAN,
     llama_cpp.LLAMA_POOLING_TYPE_CLS,
@@ -47,6 +50,7 @@ class LlamaSession:
         self._threads = setting.threads or os.cpu_count() or 1
         self._own = threading.local()
         self._pooling = self._find_pooling(path)
+        self._no_position = int(self._metadata(NO_POSITION) or -1)
         self._name, self._outputs = (
             ("logits", llama_cpp.llama_model_n_cls_out(self._model))
             if self._pooling == llama_cpp.LLAMA_POOLING_TYPE_RANK
@@ -101,12 +105,17 @@ class LlamaSession:
         return context
 
     def run(self, feeds: Tensors) -> Tensors:
-        """Return "logits" or "sentence_embedding", float32.
+        """Return "logits" or "sentence_embedding", float32; raises InputError.
 
         Their shapes are [batch, labels] and [batch, dimensions].
         """
         mask = feeds["attention_mask"].astype(bool)
         texts = [ids[keep] for ids, keep in zip(feeds["input_ids"], mask, strict=True)]
+        if any((text == self._no_position).any() for text in texts):
+            raise InputError(
+                "the text spells the padding token, which llama.cpp reads otherwise than this"
+                " model was trained; the ONNX and OpenVINO variants answer such a text"
+            )
         rows = np.empty((len(texts), self._outputs), dtype=np.float32)
         for start, stop, tokens in self._pack([len(text) for text in texts]):
             rows[start:stop] = self._call(texts[start:stop], tokens)

@@ -15,6 +15,7 @@ from edgekit.launch import start
 from edgekit.quantize.config_json import config_labels, read_config
 from edgekit.quantize.gguf_converter import Conversion, Pooling
 from edgekit.quantize.gguf_tools import find_converter
+from edgekit.quantize.huggingface import POSITIONS_FROM_PADDING
 from edgekit.quantize.pooling import read_pooling
 from edgekit.quantize.recipes import Ingredients
 
@@ -61,9 +62,23 @@ def make(ingredients: Ingredients) -> None:
             labels=config_labels(folder) if is_classifier else [],
             pooling="RANK" if is_classifier else pooling_of(folder),
             file_type=file_type,
+            numbers=_padding_without_position(folder),
             out=str(ingredients.out / "model.gguf"),
         )
     )
+
+
+def _padding_without_position(folder: Path) -> dict[str, int]:
+    """Name the padding token to the engine where a text must not hold it.
+
+    A family that numbers its positions from the padding on leaves out the padding itself, also
+    where a text spells it ("<pad>"); llama.cpp counts every token.
+    """
+    from edgekit.edge.engines.llamacpp import NO_POSITION
+
+    config = read_config(folder)
+    is_counted_so = config.get("model_type") in POSITIONS_FROM_PADDING
+    return {NO_POSITION: int(config.get("pad_token_id", 1))} if is_counted_so else {}
 
 
 def pooling_of(folder: Path) -> Pooling:

@@ -5,6 +5,8 @@ An ONNX source is taken as it is. An embedder's pooling is appended to the graph
 
 import shutil
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import onnx
@@ -25,7 +27,8 @@ def make(ingredients: Ingredients) -> None:
 
     from optimum.exporters.onnx import onnx_export_from_model
 
-    with tempfile.TemporaryDirectory(prefix=".", dir=ingredients.out.parent) as folder:
+    temporary = tempfile.TemporaryDirectory(prefix=".", dir=ingredients.out.parent)
+    with temporary as folder, _without_branches():
         onnx_export_from_model(
             load_model(source, task),
             Path(folder),
@@ -38,3 +41,19 @@ def make(ingredients: Ingredients) -> None:
         model = onnx.load(target)
         add_pooling(model, pooling_of(source, task))
         onnx.save(model, target)
+
+
+@contextmanager
+def _without_branches() -> Iterator[None]:
+    """Leave a branch out of what is exported that is never taken, and that OpenVINO can't load.
+
+    DeBERTa builds its positions anew where queries and keys differ in number: not in an encoder.
+    """
+    from transformers.models.deberta_v2 import modeling_deberta_v2 as deberta
+
+    before = deberta.build_rpos
+    deberta.build_rpos = lambda query, key, positions, *_: positions
+    try:
+        yield
+    finally:
+        deberta.build_rpos = before

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
 from edgekit.edge.model.tensor_model import open_model
@@ -62,6 +63,8 @@ def export(folder: Path, task: str, out: Path) -> tuple[Path, Any]:
 def test_an_export_answers_as_its_library_does(family: str, task: str, tmp_path: Path) -> None:
     folder = make_family(family, task, tmp_path / "model")
     out, reference = export(folder, task, tmp_path / "out")
+    # OpenVINO can't load a branch whose sides differ in rank.
+    assert "If" not in {node.op_type for node in onnx.load(out / "model.onnx").graph.node}
     for size in (1, len(TEXTS)):
         model = open_model(out, "onnxruntime", Setting(batch_size=size))
         inputs = [model.task.parse(text) for text in [*TEXTS, " ".join(TEXTS)]]
