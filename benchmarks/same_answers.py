@@ -60,6 +60,7 @@ SPECIALISTS = {
     "gradient boosting": "tabular-classification",
 }
 POOLINGS = {"bert": "mean_tokens", "distilbert": "cls_token", "roberta": "mean_tokens"}
+RANKED = ("text-classification", "image-classification", "tabular-classification")
 LIBRARIES: dict[str, Callable[[Path], Library]] = {
     "text-classification": own_library.TextClassifier,
     "token-classification": own_library.Tagger,
@@ -179,7 +180,10 @@ def rows_of(case: Case, work: Path, keys: Path, over_http: bool) -> Iterator[Row
         yield judged(case, recipe, right, found)
         if over_http and recipe == case.recipes[0]:
             with served(appliance) as port:
-                answers = [post(port, wire(value)) for _, value in case.inputs]
+                all_labels = {"top_k": 1000} if case.task in RANKED else {}
+                answers = [
+                    post(port, {"inputs": [wire(value)], **all_labels}) for _, value in case.inputs
+                ]
             # What a window says of a word is not shown over HTTP: the same spans have the same.
             answers = [
                 replace(said, words=own.words) if is_same(own.answer, said.answer, EXACT) else said
@@ -244,10 +248,10 @@ def served(appliance: Path) -> Iterator[int]:
             process.terminate()
 
 
-def post(port: int, value: object) -> Said:
-    """Ask for one input over HTTP, with all labels."""
+def post(port: int, request: dict[str, Any]) -> Said:
+    """Ask for one input over HTTP."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request("POST", "/v1/predict", json.dumps({"inputs": [value], "top_k": 1000}))
+    connection.request("POST", "/v1/predict", json.dumps(request))
     reply = connection.getresponse()
     body = reply.read()
     connection.close()

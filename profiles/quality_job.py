@@ -178,7 +178,7 @@ def gate_figures(
     found = {size: evaluation.assess(answers[size], data.truths) for size in sizes}
     compared = {size: metric.compare(right, found[size]) for size in sizes}
     worst = max(sizes, key=lambda size: upper_bound(compared[size], 0.95))
-    variant, golden = found[worst], golden_difference(model, read_golden(reference))
+    variant, golden = found[worst], golden_difference(model, _in_order_of(model, task, reference))
     if not math.isfinite(golden):
         raise ArithmeticError("answers the golden samples with NaN, infinity or another shape")
     # float64: the square of a large number may be beyond float32
@@ -204,6 +204,16 @@ def gate_figures(
         calibration_sha256=calibration_sha256,
         cut_rows=_cut_rows(read[worst], data.width),
     )
+
+
+def _in_order_of(model: Model, task: Task[Any], reference: Path) -> Golden:
+    """Return the reference's golden samples with the labels in the model's own order."""
+    golden = read_golden(reference)
+    order = label_order(task.labels, model.task.labels)
+    if order is None:
+        return golden
+    answers = [np.asarray(answer)[..., order].tolist() for answer in golden.answers]
+    return msgspec.structs.replace(golden, labels=list(model.task.labels), answers=answers)
 
 
 def _cut_rows(answers: Sequence[Answer], width: int) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from edgekit.edge.tasks import Row, Task
+from edgekit.edge.tasks.tags import TagScheme
 from edgekit.errors import InputError
 from edgekit.profiles.evaluations import Evaluation, evaluation_of
 from edgekit.profiles.evaluations.label_rule import whole_number
@@ -28,6 +29,11 @@ class Described:
     name: str
     labels: tuple[str, ...]
     is_exclusive: bool = True
+
+    @property
+    def tags(self) -> TagScheme:
+        """How the labels are read where they are tags of words."""
+        return TagScheme(self.labels)
 
     @property
     def evaluation(self) -> Evaluation:

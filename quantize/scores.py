@@ -74,8 +74,8 @@ def _look(values: np.ndarray, step: str, task: Task[Any], path: Path) -> Found:
     if is_share and step == "Sigmoid":
         raise InputError(
             f"{path}: the model answers a probability for each label by itself (Sigmoid), and"
-            f" {task.name} says one of all labels: end the graph in logits or Softmax, or make it a"
-            " text-classification with multi_label = true"
+            f" {task.name} says one of all labels: end the graph in logits or Softmax, or set"
+            " multi_label = true, for texts"
         )
     return Found(("logits",), APART, is_plain=False) if is_share else Found(("logits",), BEYOND)
 

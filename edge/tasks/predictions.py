@@ -20,10 +20,12 @@ class BasePrediction(msgspec.Struct, frozen=True, kw_only=True):
     """What a task says of one input.
 
     word: the key under which JSON shows it.
+    ranks: it ranks labels, of which as many can be shown as are asked for.
     truncated: a part of the input was not read: it is longer than the model takes.
     """
 
     word: ClassVar[str]
+    ranks: ClassVar[bool] = False
     truncated: bool = False
 
     def as_json(self, labels: Sequence[str], top_k: int) -> dict[str, Any]:
@@ -59,6 +61,7 @@ class Label(BasePrediction, frozen=True, kw_only=True, tag="label"):
     """
 
     word = "labels"
+    ranks = True
     label: str
     score: float
     probabilities: list[float]

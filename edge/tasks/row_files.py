@@ -40,19 +40,28 @@ def _reader(path: Path) -> Callable[[TextIO, Path], Iterator[Row]]:
 
 def _csv_rows(file: TextIO, path: Path) -> Iterator[Row]:
     csv.field_size_limit(MAX_LINE)
-    rows = csv.DictReader(file, strict=True)
-    names = list(rows.fieldnames or [])
+    reader = csv.reader(file, strict=True)
+    names = next(filter(None, reader), [])
     _check_separator(names, path)
     twice = [name for name in names if names.count(name) > 1]
     if twice:
         raise InputError(f"{path}: has two columns named {twice[0]!r}")
-    for number, row in enumerate(rows, 1):
-        if None in row or None in row.values():
+    number, blank = 0, 0  # rows so far, and the line of a blank one behind them
+    for values in reader:
+        if not values:
+            blank = blank or reader.line_num
+            continue
+        if blank and len(names) == 1:
             raise InputError(
-                f"{path}: row {number} has not {len(rows.fieldnames or [])} fields, as the header"
-                " says"
+                f'{path}: line {blank} is blank: write "" for a row whose only value is empty, or'
+                " remove the line"
             )
-        yield row
+        number, blank = number + 1, 0
+        if len(values) != len(names):
+            raise InputError(
+                f"{path}: row {number} has not {len(names)} fields, as the header says"
+            )
+        yield dict(zip(names, values, strict=True))
 
 
 def _check_separator(names: Sequence[str], path: Path) -> None:

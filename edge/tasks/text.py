@@ -112,6 +112,15 @@ class TokenizerTask:
         )
         return [said]
 
+    def own_tokens_have_embeddings(self) -> bool:
+        """Tell whether the model has embeddings for what each text gets, and for padding."""
+        framed, padding = self._tokenizer.encode(""), self._tokenizer.padding
+        ids = {
+            "input_ids": [*framed.ids, padding["pad_id"]],
+            "token_type_ids": [*framed.type_ids, padding["pad_type_id"]],
+        }
+        return all(rows is None or max(ids[name]) < rows for name, rows in self._rows.items())
+
     def within_tables(self, feeds: Tensors) -> Tensors:
         """Return the feeds; raises InputError where an id lies beyond the model's embedding.
 

@@ -1,6 +1,7 @@
 """`edgekit serve`."""
 
 import asyncio
+import signal
 from pathlib import Path
 
 import click
@@ -61,4 +62,7 @@ def serve(
         else:
             note(f"{serving.model} {serving.slot.version} answers at {place}")
 
-    asyncio.run(run(store, serving.model, host, port, started))
+    try:
+        asyncio.run(run(store, serving.model, host, port, started))
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # we end already, and in good order

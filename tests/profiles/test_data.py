@@ -138,6 +138,17 @@ def test_a_file_with_other_separators_is_no_file_of_one_column(
     assert list(read_rows(path)) == [{"text;more": "a\tb", "label": "c"}]
 
 
+def test_a_blank_line_is_no_row_that_is_lost(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    path.write_text("text\na\n\nb\n")
+    with pytest.raises(InputError, match=r'rows\.csv: line 3 is blank: write "" for a row'):
+        list(read_rows(path))
+    path.write_text('text\na\n""\nb\n\n\n')
+    assert [row["text"] for row in read_rows(path)] == ["a", "", "b"]
+    path.write_text("text,label\na,x\n\nb,y\n")
+    assert [row["text"] for row in read_rows(path)] == ["a", "b"]
+
+
 def test_a_key_that_comes_twice_loses_no_value_in_silence(tmp_path: Path) -> None:
     path = tmp_path / "rows.jsonl"
     path.write_text('{"text": "a"}\n{"text": "a", "text": "b"}\n')

@@ -147,7 +147,7 @@ def test_few_rows_never_stop(count: int) -> None:
 
 
 def test_the_same_answer_for_every_row_stops_once_there_are_enough() -> None:
-    """As a model says that was fed pixels in another range."""
+    """Make answers as a model does that was fed pixels in another range."""
     for count, is_weak in ((20, False), (300, True)):
         truth = rows_of(count, classes=2)
         found = standing(truth, np.zeros(count, dtype=int), ("sound", "worn"))
@@ -192,7 +192,7 @@ def test_chance_is_that_of_the_classes_that_occur() -> None:
 
 @pytest.mark.parametrize(("count", "classes"), [(5, 2), (12, 3), (40, 2), (200, 8)])
 def test_the_bounds_hold(count: int, classes: int) -> None:
-    """Of many sets from one model, about one in twenty, or fewer, leave the truth outside."""
+    """About one in twenty sets from one model, or fewer, leave the truth outside."""
     random, right = np.random.default_rng(5), 0.7
     outside = 0
     for _ in range(400):

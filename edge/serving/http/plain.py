@@ -10,10 +10,10 @@ from edgekit.edge.serving.http.limits import decode
 
 
 class PredictRequest(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """The body: one input or several, and how many labels to show of each."""
+    """The body: one input or several, and how many labels to show of each: one, if not said."""
 
     inputs: Any
-    top_k: int = 1
+    top_k: int | None = None
 
 
 PREDICT = msgspec.json.Decoder(PredictRequest)
@@ -30,10 +30,12 @@ class Predict(Handler):
         if self.request.query:
             raise tornado.web.HTTPError(400, reason="this call takes no query behind its path")
         request = decode(self.request.body, PREDICT, HINT)
-        if request.top_k < 1:
+        if request.top_k is not None and request.top_k < 1:
             raise tornado.web.HTTPError(400, reason="top_k must be at least 1")
         is_list = isinstance(request.inputs, list) and not self.is_one_input(request.inputs)
         worker, found = await self.predictions(request.inputs if is_list else [request.inputs])
+        if request.top_k is not None and not found[0].ranks:
+            raise tornado.web.HTTPError(400, reason="top_k: this model does not rank labels")
         labels = worker.hello.labels if worker.hello else []
-        shown = [item.as_json(labels, request.top_k) for item in found]
+        shown = [item.as_json(labels, request.top_k or 1) for item in found]
         self.reply(shown if is_list else shown[0])

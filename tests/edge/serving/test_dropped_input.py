@@ -71,6 +71,8 @@ def test_an_empty_answer_carries_the_mark_as_well(tmp_path: Path, name: str) -> 
     with texts(tmp_path, task=name, config=labels, seed=0) as server:
         _, (whole, cut) = server.predict(["leak", LONG])
         assert (whole["truncated"], cut["truncated"]) == (False, True)
+        status, said = call(server, "/v1/predict", {"inputs": "leak", "top_k": 2})
+        assert (status, said["error"]) == (400, "top_k: this model does not rank labels")
 
 
 def test_predict_says_what_was_cut(tmp_path: Path) -> None:
@@ -78,6 +80,7 @@ def test_predict_says_what_was_cut(tmp_path: Path) -> None:
     ran = edgekit("predict", box, LONG)
     assert "a part of it was not read" in ran.err
     assert edgekit("predict", box, LONG, "--json").json["truncated"] is True
+    assert edgekit("predict", box, "-", "--json", stdin=f"{LONG}\n").json["truncated"] is True
     ran = edgekit("predict", box, "leak", "--json")
     assert (ran.json["truncated"], ran.err) == (False, "")
 

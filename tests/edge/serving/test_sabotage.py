@@ -189,14 +189,14 @@ if any("edgekit.edge.worker.process" in word for word in sys.orig_argv):
     import os, pathlib, time
     from edgekit.edge.model.tensor_model import Model
     if '"1.1.0"' in (pathlib.Path(sys.orig_argv[-3]) / "slot.json").read_text():
-        real, calls, leak = Model.answers, [], []
+        real, calls, leak = Model.read, [], []
         def planted(self, inputs):
             calls.append(1)
             said = real(self, inputs)
             if len(calls) > 12:
                 {fault}
             return said
-        Model.answers = planted
+        Model.read = planted
 """
 
 
@@ -319,7 +319,9 @@ KINDS = {
         plant="time.sleep(0.1)", limits=SLOW, seconds=3, stage="window", said="is too slow here"
     ),
     "becomes wrong": Kind(
-        plant="said = [answer + 1 for answer in said]", seconds=3, stage="window"
+        plant="said = [item._replace(values=item.values + 1) for item in said]",
+        seconds=3,
+        stage="window",
     ),
 }
 SAMPLE = (
