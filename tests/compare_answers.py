@@ -38,7 +38,6 @@ MAY_REFUSE = {
     "NaN",
     "missing",
     "text that is no number",
-    "blanks around a number",
     "text that Python reads",
     "true and false",
 }

@@ -172,11 +172,12 @@ def one_column(columns: Sequence[str]) -> str:
 def as_number(value: object) -> float | None:
     """Return a finite number, or the one that a text spells as a plain decimal; None for others.
 
-    Python itself would also read "1_0", " 1 ", "infinity" and the digits of other scripts.
+    Blanks may stand around it, as they do behind the commas of many files. Python itself would also
+    read "1_0", "infinity" and the digits of other scripts.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         return None
-    if isinstance(value, str) and not DECIMAL.fullmatch(value):
+    if isinstance(value, str) and not DECIMAL.fullmatch(value.strip(" \t")):
         return None
     try:
         number = float(value)
