@@ -11,7 +11,7 @@ import msgspec
 from edgekit.digests import describe_file
 from edgekit.edge.tasks import Task, load_task
 from edgekit.errors import InputError
-from edgekit.files import new_folder, write_durably
+from edgekit.files import make_folder, new_folder, write_durably
 from edgekit.nouns import Limits
 from edgekit.profiles.data import (
     Dataset,
@@ -106,7 +106,7 @@ def _inspect(context: BuildContext, source: Source) -> Path:
         context.versions,
     )
     folder = context.cache / "tasks" / key
-    report = folder.with_suffix(".json")
+    report = make_folder(context.cache / "source-keys") / f"{key}.json"
     if not folder.is_dir():
         with new_folder(folder) as work:
             request = InspectRequest(

@@ -140,6 +140,10 @@ class Worker:
             async with asyncio.timeout(seconds):
                 return await future
         except ConnectionError:
+            # Its end of the line is closed. Whoever asks again must not be handed this worker, even
+            # if its last words are not read yet.
+            self.kill()
+            self.died.set()
             raise WorkerDied from None
         except TimeoutError:
             raise Unavailable("too many requests are waiting") from None

@@ -101,10 +101,11 @@ class Infer(Handler):
         if len(request.inputs) != 1:
             raise tornado.web.HTTPError(400, reason="the model takes one input tensor")
         asked = {output.name for output in request.outputs}
-        known = [output["name"] for output in self.worker()[1].outputs]
+        worker, predictions = await self.predictions(rows_of(request.inputs[0]))
+        tensors = as_tensors(predictions)
+        known = [tensor["name"] for tensor in tensors]
         if not asked <= set(known):
             raise tornado.web.HTTPError(400, reason=f"the model's outputs are {', '.join(known)}")
-        worker, predictions = await self.predictions(rows_of(request.inputs[0]))
         queries = [f"query.{key}" for key in self.request.query_arguments]
         ignored = [*unknown, *parameters_of(request), *queries]
         self.reply(
@@ -116,11 +117,7 @@ class Infer(Handler):
                     TRUNCATED: [row for row, said in enumerate(predictions) if said.truncated],
                     **({"ignored": shown(ignored)} if ignored else {}),
                 },
-                "outputs": [
-                    tensor
-                    for tensor in as_tensors(predictions)
-                    if not asked or tensor["name"] in asked
-                ],
+                "outputs": [item for item in tensors if not asked or item["name"] in asked],
             }
         )
 
